@@ -1,0 +1,75 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The promise of `Decode::decode` about memory, on valid and on damaged streams.
+
+use proptest::prelude::*;
+use splitinfer_tensor::{Data, Tensor};
+use splitinfer_tensorcode::{Limits, decoder, encoder};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Counts what is allocated now, and the most that ever was. (There is one test in this file, so nothing else
+/// allocates meanwhile. Zstandard's tables, of constant size, are outside of it.)
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let now = NOW.fetch_add(layout.size(), Relaxed) + layout.size();
+        PEAK.fetch_max(now, Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Relaxed);
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Bytes that were allocated at the same time during `run`, at most.
+fn peak(run: impl FnOnce()) -> usize {
+    let before = NOW.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    run();
+    PEAK.load(Relaxed) - before
+}
+
+fn tensor(halves: bool, seed: u32) -> Tensor {
+    let values = (0..4096u32).map(|i| (i.wrapping_mul(seed) >> 20) as f32);
+    let data = match halves {
+        true => Data::F16(values.map(half::f16::from_f32).collect()),
+        false => Data::F32(values.collect()),
+    };
+    Tensor::from_data(vec![2, 32, 8, 8], data).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn no_stream_makes_the_decoder_allocate_beyond_eight_times_the_limit(
+        halves: bool,
+        bits in prop_oneof![2u8..=8, Just(16), Just(32)],
+        seed: u32,
+        damage in proptest::collection::vec((0usize..64, any::<u8>()), 0..4),
+    ) {
+        let mut bytes = encoder().encode(&[tensor(halves, seed | 1)], bits).unwrap();
+        // In the headers and the first parameters, where lengths and shapes are.
+        for (at, value) in damage {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = value;
+            }
+        }
+        let limits = Limits { max_bytes: 1 << 14, ..Limits::default() };
+        let used = peak(|| drop(decoder().decode(&bytes, &limits)));
+        prop_assert!(used <= 8 * limits.max_bytes + 4096, "{} bytes", used);
+    }
+}
