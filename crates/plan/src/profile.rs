@@ -1,0 +1,80 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+//! What is known of this machine, of the way to the server, and of the server.
+
+use std::time::Duration;
+
+/// What one way of giving work to the server costs, as measured on this machine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Offload {
+    /// For explanations: the names of the tensors that cross, or `server`.
+    pub name: String,
+    /// Inference here before the data leave; zero for the picture.
+    pub head: Duration,
+    /// From the head's output (or the prepared picture) to bytes.
+    pub encode: Duration,
+    /// Bytes a frame on the network.
+    pub bytes: u64,
+    /// From bytes back to tensors, were it done here.
+    pub decode: Duration,
+    /// The rest of the inference, were it done here.
+    pub tail: Duration,
+}
+
+/// What inference costs on this machine, before any frame has passed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Profile {
+    /// The whole model here.
+    pub whole: Duration,
+    /// The picture to the server; `None` where that is not possible.
+    pub picture: Option<Offload>,
+    /// In the order of [`Choice::Candidate`](crate::Choice::Candidate).
+    pub candidates: Vec<Offload>,
+}
+
+/// The way to a server that is connected.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Path {
+    /// Round trip of a small packet.
+    pub rtt: Duration,
+    /// From here to the server, bytes a second; `None` until measured.
+    pub bandwidth: Option<f64>,
+    pub server: Server,
+}
+
+/// The server at the other end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// How many times faster than this machine; stands in where a time has not been measured.
+    pub speed: f64,
+    /// How long a frame waits before the server begins with it.
+    pub queue: Duration,
+    /// Decoding and inference from the picture, measured there.
+    pub picture: Option<Duration>,
+    /// Decoding and tail for each candidate, measured there; may be shorter than the table of candidates.
+    pub tails: Vec<Option<Duration>>,
+}
+
+impl Default for Server {
+    /// As fast as this machine, idle, nothing measured.
+    fn default() -> Self {
+        Self {
+            speed: 1.0,
+            queue: Duration::ZERO,
+            picture: None,
+            tails: Vec::new(),
+        }
+    }
+}
+
+impl Server {
+    /// Time there for what would take `here` on this machine, unless it was measured.
+    pub(crate) fn time(&self, here: Duration, measured: Option<Duration>) -> Duration {
+        let speed = if self.speed > 0.0 { self.speed } else { 1.0 };
+        let scaled = || Duration::try_from_secs_f64(here.as_secs_f64() / speed);
+        measured.unwrap_or_else(|| scaled().unwrap_or(Duration::MAX))
+    }
+}
