@@ -1,0 +1,316 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The result as one line of JSON; `docs/result-schema.json` is its schema.
+
+use crate::{Completed, FrameResult, Object, RawTensor};
+use gst::glib;
+use serde::{Deserialize, Serialize};
+use splitinfer_tensor::{DType, Data, Tensor, TensorError};
+
+/// Why a line is not a result.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    #[error("not a result: {0}")]
+    Syntax(#[from] serde_json::Error),
+    #[error("not a result: {0}")]
+    Completed(#[from] crate::result::UnknownCompleted),
+    #[error("tensor {name:?}: there is no element type {dtype:?}")]
+    Type { name: String, dtype: String },
+    #[error("tensor {name:?}: {source}")]
+    Shape { name: String, source: TensorError },
+}
+
+/// `result` as one line of JSON, without a line break. `pts` is that of the frame's buffer.
+///
+/// Numbers that JSON cannot hold (infinity, NaN) become `null`.
+pub fn to_json(result: &FrameResult, pts: Option<gst::ClockTime>) -> String {
+    line(&Line {
+        frame: result.frame,
+        pts: pts.map(gst::ClockTime::nseconds),
+        split: Some(result.split.clone()),
+        model_version: Some(result.model_version),
+        latency_ms: Some(result.latency.useconds() as f64 / 1e3),
+        completed: result.completed.as_str().to_owned(),
+        objects: result.objects.iter().map(JsonObject::from).collect(),
+        tensors: result.tensors.iter().map(JsonTensor::from).collect(),
+    })
+}
+
+/// The line for a frame that no element put a result on.
+pub fn without_result(frame: u64, pts: Option<gst::ClockTime>) -> String {
+    line(&Line {
+        frame,
+        pts: pts.map(gst::ClockTime::nseconds),
+        completed: Completed::None.as_str().to_owned(),
+        ..Default::default()
+    })
+}
+
+/// Reads what [`to_json`] wrote: the result, and the time stamp of its frame.
+///
+/// What the line does not hold stays empty: the number of the class, the mirror agreement and the
+/// skeleton.
+///
+/// # Errors
+/// When the line is not a result.
+pub fn from_json(line: &str) -> Result<(FrameResult, Option<gst::ClockTime>), JsonError> {
+    let line: Line = serde_json::from_str(line)?;
+    let latency_us = line.latency_ms.unwrap_or_default() * 1e3;
+    let result = FrameResult {
+        frame: line.frame,
+        split: line.split.unwrap_or_default(),
+        model_version: line.model_version.unwrap_or_default(),
+        latency: gst::ClockTime::from_useconds(latency_us.round() as u64),
+        completed: line.completed.parse()?,
+        objects: line.objects.into_iter().map(Object::from).collect(),
+        tensors: line
+            .tensors
+            .into_iter()
+            .map(RawTensor::try_from)
+            .collect::<Result<_, _>>()?,
+        ..Default::default()
+    };
+    Ok((result, line.pts.map(gst::ClockTime::from_nseconds)))
+}
+
+fn line(line: &Line) -> String {
+    // Strings, numbers and lists only: there is nothing in it that JSON cannot express.
+    serde_json::to_string(line).unwrap_or_default()
+}
+
+/// The fields in the order in which they stand in the line.
+#[derive(Default, Serialize, Deserialize)]
+struct Line {
+    frame: u64,
+    pts: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    split: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_version: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<f64>,
+    completed: String,
+    objects: Vec<JsonObject>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tensors: Vec<JsonTensor>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct JsonObject {
+    label: String,
+    score: f32,
+    #[serde(rename = "box")]
+    box_: [f32; 4],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    track: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    keypoints: Vec<[f32; 3]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quality: Option<f32>,
+}
+
+impl From<&Object> for JsonObject {
+    fn from(o: &Object) -> Self {
+        Self {
+            label: o.label.clone(),
+            score: o.score,
+            box_: o.box_,
+            track: o.track,
+            keypoints: o.keypoints.clone(),
+            quality: o.quality,
+        }
+    }
+}
+
+impl From<JsonObject> for Object {
+    fn from(o: JsonObject) -> Self {
+        Self {
+            class: 0,
+            label: o.label,
+            score: o.score,
+            box_: o.box_,
+            track: o.track,
+            keypoints: o.keypoints,
+            quality: o.quality,
+        }
+    }
+}
+
+/// `data` is the elements, row-major; `null` for what is not a finite number.
+#[derive(Serialize, Deserialize)]
+struct JsonTensor {
+    name: String,
+    #[serde(rename = "type")]
+    dtype: String,
+    dims: Vec<usize>,
+    data: Vec<serde_json::Value>,
+}
+
+impl From<&RawTensor> for JsonTensor {
+    fn from(t: &RawTensor) -> Self {
+        let data = match Tensor::from_le_bytes(t.dtype, t.dims.clone(), &t.data) {
+            Ok(tensor) => elements(tensor.data()),
+            Err(_) => Vec::new(),
+        };
+        Self {
+            name: t.name.clone(),
+            dtype: t.dtype.name().to_owned(),
+            dims: t.dims.clone(),
+            data,
+        }
+    }
+}
+
+fn elements(data: &Data) -> Vec<serde_json::Value> {
+    fn each<T: Copy, V: Into<serde_json::Value>>(
+        v: &[T],
+        f: impl Fn(T) -> V,
+    ) -> Vec<serde_json::Value> {
+        v.iter().map(|x| f(*x).into()).collect()
+    }
+    match data {
+        Data::F32(v) => each(v, |x| x),
+        Data::F64(v) => each(v, |x| x),
+        Data::F16(v) => each(v, |x| x.to_f32()),
+        Data::U8(v) => each(v, |x| x),
+        Data::I8(v) => each(v, |x| x),
+        Data::I32(v) => each(v, |x| x),
+        Data::I64(v) => each(v, |x| x),
+        Data::Bool(v) => each(v, |x| x != 0),
+    }
+}
+
+impl TryFrom<JsonTensor> for RawTensor {
+    type Error = JsonError;
+
+    fn try_from(t: JsonTensor) -> Result<Self, JsonError> {
+        let types = [1, 2, 3, 6, 7, 9, 10, 11];
+        let dtype = types
+            .into_iter()
+            .filter_map(DType::from_onnx)
+            .find(|d| d.name() == t.dtype)
+            .ok_or_else(|| JsonError::Type {
+                name: t.name.clone(),
+                dtype: t.dtype.clone(),
+            })?;
+        let bytes: Vec<u8> = t
+            .data
+            .iter()
+            .flat_map(|v| element_bytes(dtype, v))
+            .collect();
+        Tensor::from_le_bytes(dtype, t.dims.clone(), &bytes).map_err(|source| {
+            JsonError::Shape {
+                name: t.name.clone(),
+                source,
+            }
+        })?;
+        Ok(Self {
+            name: t.name,
+            dtype,
+            dims: t.dims,
+            data: glib::Bytes::from_owned(bytes),
+        })
+    }
+}
+
+fn element_bytes(dtype: DType, v: &serde_json::Value) -> Vec<u8> {
+    let real = v.as_f64().unwrap_or(f64::NAN);
+    let whole = v.as_i64().unwrap_or_default();
+    match dtype {
+        DType::F32 => (real as f32).to_le_bytes().to_vec(),
+        DType::F64 => real.to_le_bytes().to_vec(),
+        DType::F16 => half::f16::from_f64(real).to_le_bytes().to_vec(),
+        DType::U8 => vec![whole as u8],
+        DType::I8 => (whole as i8).to_le_bytes().to_vec(),
+        DType::I32 => (whole as i32).to_le_bytes().to_vec(),
+        DType::I64 => whole.to_le_bytes().to_vec(),
+        DType::Bool => vec![u8::from(v.as_bool().unwrap_or_default())],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_reads_as_documented() {
+        let result = FrameResult {
+            frame: 3,
+            split: "relu_4".into(),
+            model_version: 2,
+            latency: gst::ClockTime::from_useconds(12_345),
+            completed: Completed::Server,
+            objects: vec![Object {
+                class: 2,
+                label: "a \"car\"\n".into(),
+                score: 0.9,
+                box_: [1.0, 2.5, 30.0, 40.0],
+                track: Some(5),
+                keypoints: vec![[1.0, 2.0, 0.5]],
+                quality: Some(0.25),
+            }],
+            ..Default::default()
+        };
+        let line = to_json(&result, Some(gst::ClockTime::from_mseconds(40)));
+        assert_eq!(
+            line,
+            r#"{"frame":3,"pts":40000000,"split":"relu_4","model_version":2,"latency_ms":12.345,"completed":"server","objects":[{"label":"a \"car\"\n","score":0.9,"box":[1.0,2.5,30.0,40.0],"track":5,"keypoints":[[1.0,2.0,0.5]],"quality":0.25}]}"#
+        );
+        let (mut back, pts) = from_json(&line).unwrap();
+        assert_eq!(pts, Some(gst::ClockTime::from_mseconds(40)));
+        back.objects[0].class = 2;
+        assert_eq!(back, result);
+    }
+
+    #[test]
+    fn a_frame_without_a_result_still_has_a_line() {
+        let line = without_result(4, None);
+        assert_eq!(
+            line,
+            r#"{"frame":4,"pts":null,"completed":"none","objects":[]}"#
+        );
+        assert_eq!(from_json(&line).unwrap().0.completed, Completed::None);
+    }
+
+    #[test]
+    fn tensors_of_every_type_keep_their_values() {
+        let tensors = [1, 2, 3, 6, 7, 9, 10, 11].map(|code| {
+            let dtype = DType::from_onnx(code).unwrap();
+            let bytes: Vec<u8> = (0..dtype.size() * 4).map(|i| (i % 2) as u8).collect();
+            RawTensor {
+                name: dtype.name().into(),
+                dtype,
+                dims: vec![2, 2],
+                data: glib::Bytes::from_owned(bytes),
+            }
+        });
+        let result = FrameResult {
+            tensors: tensors.to_vec(),
+            ..Default::default()
+        };
+        assert_eq!(from_json(&to_json(&result, None)).unwrap().0, result);
+    }
+
+    #[test]
+    fn what_is_not_a_result_is_refused_with_a_reason() {
+        for (line, reason) in [
+            ("", "EOF"),
+            ("[]", "invalid"),
+            (
+                r#"{"frame":0,"pts":0,"completed":"moon","objects":[]}"#,
+                "moon",
+            ),
+            (
+                r#"{"frame":0,"pts":0,"completed":"edge","objects":[],"tensors":[{"name":"t","type":"float32","dims":[3],"data":[1]}]}"#,
+                "12 bytes",
+            ),
+        ] {
+            let e = from_json(line).unwrap_err().to_string();
+            assert!(e.contains(reason), "{line}: {e}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! From what inference finds to what the metadata carries.
+
+use gst::glib;
+use splitinfer_meta::RawTensor;
+use splitinfer_tensor::Tensor;
+
+/// The two types have the same fields: one belongs to arithmetic without GStreamer, the other to GStreamer without
+/// arithmetic.
+pub(crate) fn object(object: splitinfer_vision::Object) -> splitinfer_meta::Object {
+    splitinfer_meta::Object {
+        class: object.class,
+        label: object.label,
+        score: object.score,
+        box_: object.box_,
+        track: object.track,
+        keypoints: object.keypoints,
+        quality: object.quality,
+    }
+}
+
+pub(crate) fn raw_tensor((name, tensor): &(String, Tensor)) -> RawTensor {
+    RawTensor {
+        name: name.clone(),
+        dtype: tensor.dtype(),
+        dims: tensor.shape().to_vec(),
+        data: glib::Bytes::from_owned(tensor.to_le_bytes()),
+    }
+}
+
+/// What the sidecar is checked against.
+pub(crate) fn tensor_info(value: &splitinfer_graph::ValueInfo) -> splitinfer_vision::TensorInfo {
+    splitinfer_vision::TensorInfo {
+        name: value.name.clone(),
+        dtype: value.dtype,
+        dims: value.shape.iter().flatten().map(fixed).collect(),
+    }
+}
+
+/// An object as the server sends it.
+pub(crate) fn from_wire(object: splitinfer_wire::WireObject) -> splitinfer_vision::Object {
+    splitinfer_vision::Object {
+        class: object.class,
+        label: object.label,
+        score: object.score,
+        box_: object.box_,
+        track: object.track,
+        keypoints: object.keypoints,
+        quality: object.quality,
+    }
+}
+
+fn fixed(dim: &splitinfer_graph::Dim) -> Option<usize> {
+    match dim {
+        splitinfer_graph::Dim::Fixed(n) => Some(*n),
+        splitinfer_graph::Dim::Symbol(_) => None,
+    }
+}

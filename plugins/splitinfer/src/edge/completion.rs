@@ -1,0 +1,112 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The rest of a frame's work, on the source pad's task: take the server's answer or complete the frame here, and give
+//! the buffer its result.
+
+use std::time::{Duration, Instant};
+
+use splitinfer_meta::{Completed, FrameResult};
+
+use super::OnDeadline;
+use super::frame::{Answer, Frame, Outcome, ServerTimes, Work};
+use super::imp::Started;
+
+/// A buffer that is ready to leave, and what became of it.
+pub(super) struct Finished {
+    pub(super) buffer: gst::Buffer,
+    pub(super) split: String,
+    pub(super) completed: Completed,
+    /// From the arrival of the frame to its result.
+    pub(super) latency: Duration,
+    pub(super) server: Option<ServerTimes>,
+    /// The server was asked and did not answer in time.
+    pub(super) missed: bool,
+    /// Inference was wanted for this frame.
+    pub(super) inferred: bool,
+}
+
+/// Completes a frame. Its result carries the coordinates of the frame.
+pub(super) fn finish(
+    frame: Frame,
+    started: &Started,
+    on_deadline: OnDeadline,
+) -> Result<Finished, gst::ErrorMessage> {
+    let inferred = !matches!(frame.work, Work::Skipped);
+    let mut server = None;
+    let mut missed = false;
+    let outcome = match frame.work {
+        Work::Skipped => Outcome::default(),
+        Work::Done(outcome) => outcome,
+        Work::Remote(remote) => {
+            let (rest, placement, answer) = remote.into_parts();
+            match taken(answer, started) {
+                Some((outcome, times)) => {
+                    server = Some(times);
+                    outcome
+                }
+                None => {
+                    missed = true;
+                    if let Some(link) = &started.link {
+                        link.missed(frame.number, Instant::now());
+                    }
+                    match on_deadline {
+                        OnDeadline::Complete => started.engine.complete(&rest, &placement)?,
+                        OnDeadline::Skip => Outcome::default(),
+                    }
+                }
+            }
+        }
+    };
+    let latency = frame.arrived.elapsed();
+    let completed = outcome.completed;
+    let result = FrameResult {
+        frame: frame.number,
+        split: frame.split.to_string(),
+        model_version: started.engine.version(),
+        latency: gst::ClockTime::try_from(latency).unwrap_or(gst::ClockTime::ZERO),
+        completed,
+        objects: outcome
+            .objects
+            .into_iter()
+            .map(crate::convert::object)
+            .collect(),
+        tensors: outcome
+            .tensors
+            .iter()
+            .map(crate::convert::raw_tensor)
+            .collect(),
+        ..FrameResult::default()
+    };
+    let mut buffer = frame.buffer;
+    splitinfer_meta::attach(buffer.make_mut(), &result);
+    Ok(Finished {
+        buffer,
+        split: result.split,
+        completed,
+        latency,
+        server,
+        missed,
+        inferred,
+    })
+}
+
+/// A usable answer.
+fn taken(answer: Option<Answer>, started: &Started) -> Option<(Outcome, ServerTimes)> {
+    let Some(Answer::Completed { found, server }) = answer else {
+        return None;
+    };
+    match started.engine.take(found) {
+        Ok(outcome) => Some((outcome, server)),
+        Err(problem) => {
+            gst::warning!(
+                super::imp::CAT,
+                "unusable answer from the server: {problem}"
+            );
+            None
+        }
+    }
+}

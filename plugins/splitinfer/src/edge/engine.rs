@@ -1,0 +1,308 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The model as the edge uses it: loaded, cut, timed, and turned from pictures to objects.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use splitinfer_graph::{Cut, Model};
+use splitinfer_meta::Completed;
+use splitinfer_plan::Choice;
+use splitinfer_runtime::{DEFAULT_CANDIDATES, Profile, RuntimeError, SessionOptions, SplitModel};
+use splitinfer_tensor::Tensor;
+use splitinfer_tensorcode::{CodeError, Limits};
+use splitinfer_vision::{Head, ModelInfo, Picture, Placement, Preprocessor, TensorInfo};
+
+use super::frame::{Found, Outcome, Rest};
+use super::link::MAX_RESULT_BYTES;
+use super::settings::Settings;
+use super::split;
+
+const PROFILE_RUNS: usize = 3;
+
+/// A model ready to run, whole or in two halves. Shared by the two threads of the element.
+pub(super) struct Engine {
+    pub(super) model: Model,
+    pub(super) info: ModelInfo,
+    /// What no sidecar said, in words.
+    pub(super) assumptions: Vec<String>,
+    split: SplitModel,
+    head: Head,
+    preprocessing: Mutex<Preprocessor>,
+    /// Time of each half on this machine; measured only where there is something to choose.
+    pub(super) profile: Option<Profile>,
+}
+
+impl Engine {
+    /// Loads the model that the settings name. With a server also finds the candidates and times them.
+    pub(super) fn load(settings: &Settings) -> Result<Self, gst::ErrorMessage> {
+        let Some(path) = &settings.model else {
+            return Err(gst::error_msg!(
+                gst::ResourceError::Settings,
+                ("no model: set the property 'model' to an ONNX file")
+            ));
+        };
+        let path = Path::new(path);
+        crate::library::load().map_err(library_error)?;
+        let model = Model::load(path)
+            .map_err(|e| gst::error_msg!(gst::ResourceError::OpenRead, ("{e}")))?;
+        let (info, assumptions) = read_sidecar(path, &model)?;
+        let sized = model
+            .with_input_shape(&info.input.name, &info.input.shape())
+            .map_err(|e| unusable(path, &e))?;
+        let options = SessionOptions {
+            threads: settings.threads,
+            provider: settings.execution_provider.into(),
+            device: settings.device,
+        };
+        let facts = splitinfer_runtime::probe(&sized, &options).map_err(|e| refused(path, &e))?;
+        let candidates = match settings.servers().is_empty() {
+            true => Vec::new(),
+            false => candidates(settings, &sized, &facts)?,
+        };
+        let split =
+            SplitModel::new(&sized, &facts, candidates, &options).map_err(|e| refused(path, &e))?;
+        let head = Head::new(&info);
+        let preprocessor = Preprocessor::new(&info);
+        let mut engine = Self {
+            model,
+            info,
+            assumptions,
+            split,
+            head,
+            preprocessing: Mutex::new(preprocessor),
+            profile: None,
+        };
+        engine.warm_up(path, settings)?;
+        Ok(engine)
+    }
+
+    /// Sessions are built when they are first used: better now than on the first frame.
+    fn warm_up(&mut self, path: &Path, settings: &Settings) -> Result<(), gst::ErrorMessage> {
+        if settings.servers().is_empty() {
+            let input =
+                splitinfer_runtime::sample(self.split.input(), 1).map_err(|e| refused(path, &e))?;
+            self.split.whole(&input).map_err(|e| refused(path, &e))?;
+        } else {
+            self.split.prepare().map_err(|e| refused(path, &e))?;
+            let profile = self
+                .split
+                .profile(PROFILE_RUNS)
+                .map_err(|e| refused(path, &e))?;
+            self.profile = Some(profile);
+        }
+        Ok(())
+    }
+
+    /// What was measured at the start; measured now, if there was nothing to choose then.
+    pub(super) fn profile(&self) -> Result<Profile, gst::ErrorMessage> {
+        match &self.profile {
+            Some(profile) => Ok(profile.clone()),
+            None => self.split.profile(PROFILE_RUNS).map_err(failed),
+        }
+    }
+
+    pub(super) fn candidates(&self) -> &[Cut] {
+        self.split.candidates()
+    }
+
+    /// What the server found on a frame, as inference here gives it.
+    pub(super) fn take(&self, found: Found) -> Result<Outcome, CodeError> {
+        let (objects, tensors) = match found {
+            Found::Objects(objects) => (objects, Vec::new()),
+            Found::Tensors(bytes) => (Vec::new(), self.decode_outputs(&bytes)?),
+        };
+        Ok(Outcome {
+            objects,
+            tensors,
+            completed: Completed::Server,
+        })
+    }
+
+    fn decode_outputs(&self, bytes: &[u8]) -> Result<Vec<(String, Tensor)>, CodeError> {
+        let limits = Limits {
+            max_bytes: MAX_RESULT_BYTES as usize,
+            ..Limits::default()
+        };
+        let tensors = splitinfer_tensorcode::decoder().decode(bytes, &limits)?;
+        let names = self.model.outputs().into_iter().map(|o| o.name);
+        Ok(names.zip(tensors).collect())
+    }
+
+    /// Whether the head is unknown, so that the outputs are passed on as they are.
+    pub(super) fn is_raw(&self) -> bool {
+        self.head.is_raw()
+    }
+
+    /// Number of the weights in use, from 0.
+    pub(super) fn version(&self) -> u64 {
+        0
+    }
+
+    pub(super) fn preprocessor(&self) -> Preprocessor {
+        Preprocessor::new(&self.info)
+    }
+
+    pub(super) fn tensor(&self, picture: &Picture) -> Result<Tensor, gst::ErrorMessage> {
+        self.preprocessing
+            .lock()
+            .unwrap()
+            .tensor(picture)
+            .map_err(|e| gst::error_msg!(gst::StreamError::Format, ("{e}")))
+    }
+
+    pub(super) fn whole(&self, input: &Tensor) -> Result<Vec<(String, Tensor)>, gst::ErrorMessage> {
+        self.split.whole(input).map_err(failed)
+    }
+
+    pub(super) fn head(
+        &self,
+        candidate: usize,
+        input: &Tensor,
+    ) -> Result<Vec<Tensor>, gst::ErrorMessage> {
+        self.split.head(candidate, input).map_err(failed)
+    }
+
+    /// The model's outputs as objects in pixels of the frame; as they are, if its head is unknown.
+    pub(super) fn read(
+        &self,
+        outputs: Vec<(String, Tensor)>,
+        placement: &Placement,
+    ) -> Result<Outcome, gst::ErrorMessage> {
+        let mut objects = self.head.read(&outputs).map_err(|e| {
+            gst::error_msg!(
+                gst::StreamError::Decode,
+                ("the model's outputs do not fit its head: {e}")
+            )
+        })?;
+        objects
+            .iter_mut()
+            .for_each(|object| placement.to_frame(object));
+        let tensors = if self.head.is_raw() {
+            outputs
+        } else {
+            Vec::new()
+        };
+        Ok(Outcome {
+            objects,
+            tensors,
+            completed: Completed::Edge,
+        })
+    }
+
+    /// Does here what the server was to do.
+    pub(super) fn complete(
+        &self,
+        rest: &Rest,
+        placement: &Placement,
+    ) -> Result<Outcome, gst::ErrorMessage> {
+        let outputs = match rest {
+            Rest::Picture(picture) => self.whole(&self.tensor(picture)?)?,
+            Rest::Tail { candidate, tensors } => {
+                self.split.tail(*candidate, tensors).map_err(failed)?
+            }
+        };
+        self.read(outputs, placement)
+    }
+
+    /// About how long [`complete`](Self::complete) takes for this split.
+    pub(super) fn time_to_complete(&self, choice: Choice) -> Duration {
+        let Some(profile) = &self.profile else {
+            return Duration::ZERO;
+        };
+        match choice {
+            Choice::Candidate(i) => profile.tail.get(i).copied().unwrap_or(profile.whole),
+            Choice::Here | Choice::Picture => profile.whole,
+        }
+    }
+
+    /// The tensors of every candidate for this picture, with how long their head took: what the plan needs to know of
+    /// the bytes that would cross.
+    pub(super) fn heads(
+        &self,
+        picture: &Picture,
+    ) -> Result<Vec<(Vec<Tensor>, Duration)>, gst::ErrorMessage> {
+        let input = self.tensor(picture)?;
+        (0..self.candidates().len())
+            .map(|i| {
+                let begun = Instant::now();
+                Ok((self.head(i, &input)?, begun.elapsed()))
+            })
+            .collect()
+    }
+}
+
+/// The sidecar, or what the model's names and shapes tell.
+fn read_sidecar(path: &Path, model: &Model) -> Result<(ModelInfo, Vec<String>), gst::ErrorMessage> {
+    let inputs: Vec<TensorInfo> = model
+        .inputs()
+        .iter()
+        .map(crate::convert::tensor_info)
+        .collect();
+    let outputs: Vec<TensorInfo> = model
+        .outputs()
+        .iter()
+        .map(crate::convert::tensor_info)
+        .collect();
+    ModelInfo::load_or_guess(path, &inputs, &outputs)
+        .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("{e}")))
+}
+
+/// The candidates to choose among: those the user names, or the useful ones that the graph has.
+fn candidates(
+    settings: &Settings,
+    model: &Model,
+    facts: &splitinfer_graph::Facts,
+) -> Result<Vec<Cut>, gst::ErrorMessage> {
+    let Some(names) = &settings.split_candidates else {
+        let mut found = model.candidates(facts, DEFAULT_CANDIDATES);
+        keep_named(settings, &mut found, || model.cuts(facts));
+        return Ok(found);
+    };
+    let all = model.cuts(facts);
+    let mut chosen = names
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(|name| split::position(name, &all))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("split-candidates: {e}")))?;
+    chosen.sort_unstable();
+    chosen.dedup();
+    Ok(chosen.into_iter().map(|i| all[i].clone()).collect())
+}
+
+/// A cut that the user asks for by name is a candidate even where a better one exists.
+fn keep_named(settings: &Settings, found: &mut Vec<Cut>, all: impl FnOnce() -> Vec<Cut>) {
+    let split::SplitSetting::Named(name) = &settings.split else {
+        return;
+    };
+    if split::position(name, found).is_ok() {
+        return;
+    }
+    if let Some(cut) = all().into_iter().find(|cut| cut.name == *name) {
+        let at = found.partition_point(|c| c.nodes_before < cut.nodes_before);
+        found.insert(at, cut);
+    }
+}
+
+fn library_error(error: RuntimeError) -> gst::ErrorMessage {
+    gst::error_msg!(gst::LibraryError::Init, ("ONNX Runtime: {error}"))
+}
+
+fn refused(path: &Path, error: &RuntimeError) -> gst::ErrorMessage {
+    gst::error_msg!(gst::LibraryError::Init, ("{}: {error}", path.display()))
+}
+
+fn unusable(path: &Path, error: &dyn std::error::Error) -> gst::ErrorMessage {
+    gst::error_msg!(gst::LibraryError::Settings, ("{}: {error}", path.display()))
+}
+
+fn failed(error: RuntimeError) -> gst::ErrorMessage {
+    gst::error_msg!(gst::LibraryError::Failed, ("inference failed: {error}"))
+}

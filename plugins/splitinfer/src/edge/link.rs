@@ -1,0 +1,338 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The way to the server and back: requests out, answers to the frames that wait for them, and whether the server can be
+//! relied on.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use splitinfer_plan::Choice;
+use splitinfer_wire::{Content, Hello, SendFrames, Token, Version, Wants};
+
+use super::engine::Engine;
+use super::flow::Flow;
+use super::frame::{Answer, Found, ServerTimes};
+use super::health::{Advice, Change, Health};
+use super::settings::Settings;
+use super::streaming::Request;
+use crate::net::address::ServerAddress;
+use crate::net::client::{
+    Body, Client, ClientConfig, ClientEvent, FrameReply, FrameRequest, LinkStats,
+};
+use crate::net::trust::Trust;
+
+/// Largest result that is taken from a server: raw outputs of a large model fit, an attack does not.
+pub(super) const MAX_RESULT_BYTES: u32 = 64 << 20;
+/// Frames given up here are under way on the network a little longer; they must not block the ones after them.
+const GIVEN_UP_IN_FLIGHT: usize = 8;
+/// Requests and answers kept for the plan; more than can be under way.
+const REMEMBERED: usize = 128;
+
+/// Something to tell the application.
+pub(super) enum Notice {
+    /// The server was lost, and why.
+    Lost(String),
+    /// The server is back.
+    Back(String),
+    /// The server refuses this edge for good, and what to do about it.
+    Refused(String),
+}
+
+pub(super) type Tell = Box<dyn Fn(Notice) + Send + Sync>;
+
+/// The link of one started element. Dropping it closes it within bounded time.
+pub(super) struct Link {
+    client: Client,
+    shared: Arc<Shared>,
+}
+
+/// What the callback of the network thread and the element's threads share.
+struct Shared {
+    flow: Arc<Flow>,
+    health: Mutex<Health>,
+    tell: Tell,
+    /// As the user named the server in use, or all of them while there is none.
+    server: Mutex<String>,
+    /// Requests whose answers would tell something, and what answers told since the plan last asked.
+    sent: Mutex<VecDeque<Sent>>,
+    rounds: Mutex<Vec<Round>>,
+    model_picture: (u16, u16),
+}
+
+/// What one answered frame told about path and server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round {
+    pub(super) choice: Choice,
+    pub(super) bytes: u64,
+    /// From sending to the last byte of the answer.
+    pub(super) taken: Duration,
+    pub(super) server: ServerTimes,
+}
+
+/// A request under way.
+struct Sent {
+    number: u64,
+    choice: Choice,
+    bytes: u64,
+}
+
+impl Link {
+    /// Starts to connect, in the background. `None` when the settings name no server.
+    ///
+    /// # Errors
+    /// When the address, or what says whom to trust, cannot be used.
+    pub(super) fn open(
+        settings: &Settings,
+        engine: &Arc<Engine>,
+        flow: Arc<Flow>,
+        tell: Tell,
+    ) -> Result<Option<Self>, gst::ErrorMessage> {
+        let Some(list) = &settings.server else {
+            return Ok(None);
+        };
+        let servers = ServerAddress::parse_list(list).map_err(|e| {
+            gst::error_msg!(gst::ResourceError::Settings, ("property 'server': {e}"))
+        })?;
+        let input = &engine.info.input;
+        let shared = Arc::new(Shared {
+            flow,
+            health: Mutex::default(),
+            tell,
+            server: Mutex::new(list.clone()),
+            sent: Mutex::default(),
+            rounds: Mutex::default(),
+            model_picture: (
+                u16::try_from(input.width).unwrap_or(u16::MAX),
+                u16::try_from(input.height).unwrap_or(u16::MAX),
+            ),
+        });
+        let config = ClientConfig {
+            servers,
+            trust: trust(settings),
+            hello: hello(engine),
+            model: model_source(engine),
+            max_in_flight: settings.max_in_flight + GIVEN_UP_IN_FLIGHT,
+        };
+        let for_events = Arc::clone(&shared);
+        let client = Client::start(config, Box::new(move |event| for_events.on_event(event)))
+            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
+        Ok(Some(Self { client, shared }))
+    }
+
+    pub(super) fn advice(&self, now: Instant) -> Advice {
+        self.shared.health.lock().unwrap().advice(now)
+    }
+
+    /// Sends what a frame needs done. The frame is in the queue by now; if the request cannot be sent, it learns so.
+    pub(super) fn send(&self, number: u64, request: Request) {
+        self.shared.remember(Sent {
+            number,
+            choice: request.choice,
+            bytes: request.payload.len() as u64,
+        });
+        let sent = self.client.send(FrameRequest {
+            number,
+            content: match request.choice {
+                Choice::Candidate(i) => Content::Candidate(u16::try_from(i).unwrap_or(u16::MAX)),
+                Choice::Picture | Choice::Here => Content::Picture,
+            },
+            model_version: request.model_version,
+            pts_ns: request.pts_ns,
+            deadline: request.deadline,
+            placement: request.placement,
+            picture_size: self.shared.model_picture,
+            payload: request.payload,
+            attachment: Vec::new(),
+        });
+        if !sent {
+            self.shared.flow.answer(number, Answer::Failed);
+        }
+    }
+
+    /// A frame was not answered in time; its answer is not wanted any more.
+    pub(super) fn missed(&self, number: u64, now: Instant) {
+        self.client.cancel(number);
+        let change = self.shared.health.lock().unwrap().missed(now);
+        self.shared.announce(change, "does not answer in time");
+    }
+
+    /// What the answers since the last call told.
+    pub(super) fn take_rounds(&self) -> Vec<Round> {
+        std::mem::take(&mut self.shared.rounds.lock().unwrap())
+    }
+
+    pub(super) fn stats(&self) -> LinkStats {
+        self.client.stats()
+    }
+
+    pub(super) fn server(&self) -> String {
+        self.shared.server.lock().unwrap().clone()
+    }
+}
+
+impl Shared {
+    /// On the network thread.
+    fn on_event(&self, event: ClientEvent) {
+        match event {
+            ClientEvent::Connected {
+                server,
+                peer,
+                welcome,
+            } => {
+                gst::info!(
+                    super::imp::CAT,
+                    "session {} with {} at {peer}",
+                    welcome.session_id,
+                    welcome.server
+                );
+                *self.server.lock().unwrap() = server.to_string();
+                let change = self.health.lock().unwrap().connected();
+                self.announce(change, "");
+            }
+            ClientEvent::Refused { text, fatal: true } => {
+                self.health.lock().unwrap().disconnected();
+                self.flow.give_up_waiting(Instant::now());
+                (self.tell)(Notice::Refused(text));
+            }
+            ClientEvent::Refused { text: reason, .. } | ClientEvent::Disconnected { reason } => {
+                let change = self.health.lock().unwrap().disconnected();
+                self.flow.give_up_waiting(Instant::now());
+                if change == Some(Change::Lost) {
+                    (self.tell)(Notice::Lost(reason));
+                }
+            }
+            ClientEvent::Result(reply) => self.on_result(reply),
+            ClientEvent::Failed { number, reason } => {
+                if self.flow.answer(number, Answer::Failed) {
+                    gst::debug!(
+                        super::imp::CAT,
+                        "frame {number} failed on the server: {reason}"
+                    );
+                }
+            }
+        }
+    }
+
+    fn on_result(&self, reply: FrameReply) {
+        let number = reply.number;
+        let server = ServerTimes {
+            queue: reply.queued,
+            decode: reply.decoding,
+            compute: reply.computing,
+        };
+        let taken = reply.round;
+        let found = match reply.body {
+            // In pixels of the frame already: the placement travelled with the request.
+            Body::Objects(objects) => {
+                Found::Objects(objects.into_iter().map(crate::convert::from_wire).collect())
+            }
+            Body::Tensors(bytes) => Found::Tensors(bytes),
+            Body::None => {
+                self.flow.answer(number, Answer::Failed);
+                return;
+            }
+        };
+        self.flow
+            .answer(number, Answer::Completed { found, server });
+        self.learn(number, taken, server);
+        // The client reports no result after its deadline, so that this one came in time, also for a probe.
+        let change = self.health.lock().unwrap().answered();
+        self.announce(change, "");
+    }
+
+    fn remember(&self, sent: Sent) {
+        let mut all = self.sent.lock().unwrap();
+        all.push_back(sent);
+        if all.len() > REMEMBERED {
+            all.pop_front();
+        }
+    }
+
+    fn learn(&self, number: u64, taken: Duration, server: ServerTimes) {
+        let mut sent = self.sent.lock().unwrap();
+        let Some(at) = sent.iter().position(|s| s.number == number) else {
+            return;
+        };
+        let Some(Sent { choice, bytes, .. }) = sent.remove(at) else {
+            return;
+        };
+        let mut rounds = self.rounds.lock().unwrap();
+        if rounds.len() < REMEMBERED {
+            rounds.push(Round {
+                choice,
+                bytes,
+                taken,
+                server,
+            });
+        }
+    }
+
+    fn announce(&self, change: Option<Change>, reason: &str) {
+        let server = || self.server.lock().unwrap().clone();
+        match change {
+            Some(Change::Lost) => {
+                (self.tell)(Notice::Lost(format!("server {} {reason}", server())))
+            }
+            Some(Change::Back) => {
+                (self.tell)(Notice::Back(format!("server {} answers again", server())))
+            }
+            None => {}
+        }
+    }
+}
+
+fn trust(settings: &Settings) -> Trust {
+    let path = |file: &Option<String>| file.as_ref().map(PathBuf::from);
+    Trust {
+        ca_file: path(&settings.ca_file),
+        fingerprint: settings.server_fingerprint.clone(),
+        token: settings.auth_token.clone(),
+        certificate_file: path(&settings.certificate_file),
+        private_key_file: path(&settings.private_key_file),
+    }
+}
+
+/// How the edge introduces itself.
+fn hello(engine: &Engine) -> Hello {
+    let shape = engine.info.input.shape();
+    Hello {
+        version: Version::OURS,
+        agent: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).into(),
+        token: Token::default(),
+        model_hash: engine.model.hash(),
+        model_size: engine.model.to_bytes().len() as u64,
+        sidecar: engine.info.to_text(),
+        input_name: engine.info.input.name.clone(),
+        input_shape: shape
+            .iter()
+            .map(|d| u32::try_from(*d).unwrap_or(u32::MAX))
+            .collect(),
+        candidates: engine
+            .candidates()
+            .iter()
+            .map(|cut| cut.tensors.iter().map(|t| t.name.clone()).collect())
+            .collect(),
+        wants: if engine.is_raw() {
+            Wants::Tensors
+        } else {
+            Wants::Objects
+        },
+        send_frames: SendFrames::Never,
+        max_result_bytes: MAX_RESULT_BYTES,
+    }
+}
+
+/// The bytes of the model, should the server not have it. Holds no engine alive after the element has stopped.
+fn model_source(engine: &Arc<Engine>) -> Arc<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync> {
+    let engine = Arc::downgrade(engine);
+    Arc::new(move || match engine.upgrade() {
+        Some(engine) => Ok(engine.model.to_bytes()),
+        None => Err("the element has been stopped".into()),
+    })
+}

@@ -1,0 +1,67 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! `splitinfer-edge`: runs the first part of an ONNX model here and the rest on a server, within a latency budget.
+
+use gst::glib;
+use gst::prelude::*;
+
+mod completion;
+mod engine;
+mod flow;
+mod frame;
+mod health;
+mod imp;
+mod link;
+mod picture;
+mod planner;
+mod qos;
+mod settings;
+mod split;
+mod stats;
+mod streaming;
+
+glib::wrapper! {
+    pub struct SplitInferEdge(ObjectSubclass<imp::SplitInferEdge>)
+        @extends gst::Element, gst::Object;
+}
+
+/// Among the splits that meet the latency budget, which one to prefer.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstSplitInferObjective")]
+#[repr(i32)]
+pub enum Objective {
+    #[default]
+    #[enum_value(name = "The least time from frame to result", nick = "latency")]
+    Latency = 0,
+    #[enum_value(name = "The least computing on this machine", nick = "edge-load")]
+    EdgeLoad = 1,
+    #[enum_value(name = "The fewest bytes over the network", nick = "bandwidth")]
+    Bandwidth = 2,
+    #[enum_value(name = "The least computing on the server", nick = "server-load")]
+    ServerLoad = 3,
+}
+
+/// What happens to a frame whose answer does not come within the latency budget.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstSplitInferOnDeadline")]
+#[repr(i32)]
+pub enum OnDeadline {
+    #[default]
+    #[enum_value(name = "Complete it on this machine", nick = "complete")]
+    Complete = 0,
+    #[enum_value(name = "Let it pass, marked as without result", nick = "skip")]
+    Skip = 1,
+}
+
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(
+        Some(plugin),
+        "splitinfer-edge",
+        gst::Rank::NONE,
+        SplitInferEdge::static_type(),
+    )
+}

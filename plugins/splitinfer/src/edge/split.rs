@@ -1,0 +1,142 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The `split` property: what the user may write there, and which split it means for a given model.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+use splitinfer_graph::Cut;
+use splitinfer_plan::Choice;
+
+/// What the user asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum SplitSetting {
+    /// Whatever the plan finds best.
+    #[default]
+    Auto,
+    Edge,
+    Server,
+    /// A candidate by the name of its tensors, or by its number.
+    Named(String),
+}
+
+impl FromStr for SplitSetting {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.trim() {
+            "auto" | "" => Self::Auto,
+            "edge" => Self::Edge,
+            "server" => Self::Server,
+            name => Self::Named(name.to_owned()),
+        })
+    }
+}
+
+impl fmt::Display for SplitSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Edge => "edge",
+            Self::Server => "server",
+            Self::Named(name) => name,
+        })
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no split '{wanted}' in this model; use auto, edge, server, or one of: {candidates} (splitinfer-cuts prints the table)"
+)]
+pub(super) struct UnknownSplit {
+    wanted: String,
+    candidates: String,
+}
+
+impl SplitSetting {
+    /// The choice that this setting fixes; `None` for `auto`. A tensor's name goes before a candidate's number, should
+    /// a model name its tensors by numbers.
+    pub(super) fn resolve(&self, candidates: &[Cut]) -> Result<Option<Choice>, UnknownSplit> {
+        let name = match self {
+            Self::Auto => return Ok(None),
+            Self::Edge => return Ok(Some(Choice::Here)),
+            Self::Server => return Ok(Some(Choice::Picture)),
+            Self::Named(name) => name,
+        };
+        position(name, candidates).map(|i| Some(Choice::Candidate(i)))
+    }
+}
+
+/// The candidate that `name` means.
+pub(super) fn position(name: &str, candidates: &[Cut]) -> Result<usize, UnknownSplit> {
+    let by_name = candidates.iter().position(|cut| cut.name == name);
+    let by_number = || name.parse().ok().filter(|n| *n < candidates.len());
+    by_name.or_else(by_number).ok_or_else(|| UnknownSplit {
+        wanted: name.to_owned(),
+        candidates: candidates
+            .iter()
+            .enumerate()
+            .map(|(i, cut)| format!("{i} ({})", cut.name))
+            .collect::<Vec<_>>()
+            .join(", "),
+    })
+}
+
+/// How metadata, messages and `stats` call a choice.
+pub(super) fn name(choice: Choice, candidates: &[Cut]) -> &str {
+    match choice {
+        Choice::Here => "edge",
+        Choice::Picture => "server",
+        Choice::Candidate(i) => candidates.get(i).map_or("unknown", |cut| &cut.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(name: &str) -> Cut {
+        Cut {
+            tensors: Vec::new(),
+            name: name.to_owned(),
+            head_macs: 0,
+            tail_macs: 0,
+            head_params: 0,
+            tail_params: 0,
+            raw_bytes: 0,
+            nodes_before: 0,
+        }
+    }
+
+    #[test]
+    fn a_split_is_found_by_name_and_by_number() {
+        let cuts = [cut("relu"), cut("p3+p4"), cut("0")];
+        let resolve = |s: &str| s.parse::<SplitSetting>().unwrap().resolve(&cuts);
+        assert_eq!(resolve("auto"), Ok(None));
+        assert_eq!(resolve("edge"), Ok(Some(Choice::Here)));
+        assert_eq!(resolve("server"), Ok(Some(Choice::Picture)));
+        assert_eq!(resolve("p3+p4"), Ok(Some(Choice::Candidate(1))));
+        assert_eq!(resolve("1"), Ok(Some(Choice::Candidate(1))));
+        assert_eq!(
+            resolve("0"),
+            Ok(Some(Choice::Candidate(2))),
+            "a name goes before a number"
+        );
+    }
+
+    #[test]
+    fn an_unknown_split_lists_what_there_is() {
+        let text = position("p9", &[cut("relu"), cut("p3")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("'p9'") && text.contains("0 (relu), 1 (p3)"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,340 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The part of a frame's work that is done on the streaming thread: prepare the picture, run the head, encode the cut.
+
+use std::time::{Duration, Instant};
+
+use gst_video::{VideoFrameRef, VideoInfo};
+use splitinfer_plan::Choice;
+use splitinfer_tensorcode::{AUTO, Affine, Encode};
+use splitinfer_vision::{Picture, Placement, Preprocessor};
+
+use super::engine::Engine;
+use super::frame::{Frame, Remote, Rest, Work};
+use super::health::Advice;
+use super::imp::Started;
+use super::picture;
+use super::planner::{PlanChange, Planner};
+use super::settings::Settings;
+use super::split;
+
+/// Left of the budget for handing the result on, when completion here is begun as late as possible.
+const MARGIN: Duration = Duration::from_millis(2);
+
+/// What crosses the network for a frame, and until when an answer is of use.
+pub(super) struct Request {
+    pub(super) choice: Choice,
+    pub(super) deadline: Instant,
+    pub(super) placement: [f32; 6],
+    pub(super) payload: Vec<u8>,
+    pub(super) model_version: u64,
+    pub(super) pts_ns: Option<u64>,
+}
+
+/// A frame whose part here is done.
+pub(super) struct Begun {
+    pub(super) frame: Box<Frame>,
+    /// To be sent once the frame is queued.
+    pub(super) request: Option<Request>,
+    pub(super) plan: Option<PlanChange>,
+    pub(super) times: Times,
+}
+
+/// Where the time on the streaming thread went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    pub(super) prepare: Duration,
+    pub(super) infer: Duration,
+    pub(super) encode: Duration,
+}
+
+/// State of the streaming thread.
+#[derive(Default)]
+pub(super) struct Streaming {
+    video: Option<VideoInfo>,
+    segment: Option<gst::Segment>,
+    live: bool,
+    tools: Option<Tools>,
+    next_number: u64,
+}
+
+/// What works on frames; present while the element is started.
+struct Tools {
+    preprocessor: Preprocessor,
+    encoder: Affine,
+    planner: Planner,
+}
+
+impl Streaming {
+    pub(super) fn new(engine: &Engine) -> Self {
+        Self {
+            tools: Some(Tools {
+                preprocessor: engine.preprocessor(),
+                encoder: Affine::default(),
+                planner: Planner::new(engine),
+            }),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn set_caps(&mut self, caps: &gst::CapsRef) -> Result<(), gst::glib::BoolError> {
+        self.video = Some(VideoInfo::from_caps(caps)?);
+        Ok(())
+    }
+
+    pub(super) fn set_segment(&mut self, segment: &gst::Segment) {
+        self.segment = Some(segment.clone());
+    }
+
+    pub(super) fn flush(&mut self) {
+        self.segment = None;
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Running time and stream time of a timestamp.
+    pub(super) fn times(
+        &self,
+        pts: Option<gst::ClockTime>,
+    ) -> (Option<gst::ClockTime>, Option<gst::ClockTime>) {
+        let segment = self
+            .segment
+            .as_ref()
+            .and_then(|s| s.downcast_ref::<gst::ClockTime>());
+        (
+            segment.and_then(|s| s.to_running_time(pts)),
+            segment.and_then(|s| s.to_stream_time(pts)),
+        )
+    }
+
+    /// Does the part of the frame that is to be done here.
+    pub(super) fn begin(
+        &mut self,
+        started: &Started,
+        settings: &Settings,
+        buffer: gst::Buffer,
+        arrived: Instant,
+        late: bool,
+    ) -> Result<Begun, gst::ErrorMessage> {
+        let number = self.next_number;
+        self.next_number += 1;
+        let Some(video) = &self.video else {
+            return Err(gst::error_msg!(
+                gst::CoreError::Negotiation,
+                ("a buffer came before any caps")
+            ));
+        };
+        let Some(tools) = &mut self.tools else {
+            return Err(gst::error_msg!(
+                gst::CoreError::StateChange,
+                ("a buffer came before the element was started")
+            ));
+        };
+        if late || !number.is_multiple_of(settings.inference_interval.max(1)) {
+            return Ok(Begun::skipped(number, buffer, arrived));
+        }
+
+        let mut times = Times::default();
+        let (picture, placement) = tools.prepare(&buffer, video)?;
+        times.prepare = arrived.elapsed();
+
+        let now = Instant::now();
+        let interval = interval(video, settings);
+        let (wanted, plan) = tools
+            .planner
+            .choose(started, settings, &picture, interval, now)?;
+        let advice = match (&started.link, wanted) {
+            (Some(link), Choice::Picture | Choice::Candidate(_)) => link.advice(now),
+            _ => Advice::Keep,
+        };
+        let mut job = Job {
+            engine: &started.engine,
+            encoder: &mut tools.encoder,
+            settings,
+            placement,
+            pts: buffer.pts(),
+            deadline: arrived + settings.latency_budget,
+            times: &mut times,
+        };
+        let (choice, work, request) = job.begin(picture, wanted, advice)?;
+        let split = split::name(choice, started.engine.candidates());
+        Ok(Begun {
+            frame: Box::new(Frame {
+                number,
+                buffer,
+                arrived,
+                split: split.into(),
+                work,
+            }),
+            request,
+            plan,
+            times,
+        })
+    }
+}
+
+impl Begun {
+    fn skipped(number: u64, buffer: gst::Buffer, arrived: Instant) -> Self {
+        Self {
+            frame: Box::new(Frame {
+                number,
+                buffer,
+                arrived,
+                split: "none".into(),
+                work: Work::Skipped,
+            }),
+            request: None,
+            plan: None,
+            times: Times::default(),
+        }
+    }
+}
+
+impl Tools {
+    fn prepare(
+        &mut self,
+        buffer: &gst::Buffer,
+        video: &VideoInfo,
+    ) -> Result<(Picture, Placement), gst::ErrorMessage> {
+        let unusable = |problem: String| {
+            gst::error_msg!(gst::StreamError::Format, ("unusable frame: {problem}"))
+        };
+        let frame = VideoFrameRef::from_buffer_ref_readable(buffer, video)
+            .map_err(|_| unusable(format!("it does not hold a picture of {video:?}")))?;
+        let frame = picture::borrow(&frame).map_err(|e| unusable(e.to_string()))?;
+        self.preprocessor
+            .picture(&frame)
+            .map_err(|e| unusable(e.to_string()))
+    }
+}
+
+/// Time between two frames to infer; `None` where the caps do not say how many frames a second there are.
+fn interval(video: &VideoInfo, settings: &Settings) -> Option<Duration> {
+    let fps = video.fps();
+    let (frames, seconds) = (
+        u32::try_from(fps.numer()).ok()?,
+        u32::try_from(fps.denom()).ok()?,
+    );
+    let every = u32::try_from(settings.inference_interval).unwrap_or(1);
+    (frames > 0).then(|| Duration::from_secs(1) * seconds / frames * every)
+}
+
+/// The work on one picture.
+struct Job<'a> {
+    engine: &'a Engine,
+    encoder: &'a mut Affine,
+    settings: &'a Settings,
+    placement: Placement,
+    pts: Option<gst::ClockTime>,
+    deadline: Instant,
+    times: &'a mut Times,
+}
+
+impl Job<'_> {
+    fn begin(
+        &mut self,
+        picture: Picture,
+        wanted: Choice,
+        advice: Advice,
+    ) -> Result<(Choice, Work, Option<Request>), gst::ErrorMessage> {
+        if advice == Advice::Keep || wanted == Choice::Here {
+            return Ok((Choice::Here, self.here(&picture)?, None));
+        }
+        let (rest, payload) = match wanted {
+            Choice::Candidate(i) => self.head(&picture, i)?,
+            _ => self.jpeg(picture)?,
+        };
+        let request = Request {
+            choice: wanted,
+            deadline: self.deadline,
+            placement: self.placement.to_f32x6(),
+            payload,
+            model_version: self.engine.version(),
+            pts_ns: self.pts.map(gst::ClockTime::nseconds),
+        };
+        if advice == Advice::Probe {
+            let begun = Instant::now();
+            let outcome = self.engine.complete(&rest, &self.placement)?;
+            self.times.infer += begun.elapsed();
+            return Ok((wanted, Work::Done(outcome), Some(request)));
+        }
+        let needed_here = self.engine.time_to_complete(wanted) + MARGIN;
+        let give_up_at = self
+            .deadline
+            .checked_sub(needed_here)
+            .unwrap_or(self.deadline);
+        Ok((
+            wanted,
+            Work::Remote(Remote::new(rest, self.placement, give_up_at)),
+            Some(request),
+        ))
+    }
+
+    fn here(&mut self, picture: &Picture) -> Result<Work, gst::ErrorMessage> {
+        let begun = Instant::now();
+        let tensor = self.engine.tensor(picture)?;
+        self.times.prepare += begun.elapsed();
+        let begun = Instant::now();
+        let outputs = self.engine.whole(&tensor)?;
+        let outcome = self.engine.read(outputs, &self.placement)?;
+        self.times.infer += begun.elapsed();
+        Ok(Work::Done(outcome))
+    }
+
+    fn head(
+        &mut self,
+        picture: &Picture,
+        candidate: usize,
+    ) -> Result<(Rest, Vec<u8>), gst::ErrorMessage> {
+        let begun = Instant::now();
+        let tensor = self.engine.tensor(picture)?;
+        self.times.prepare += begun.elapsed();
+        let begun = Instant::now();
+        let tensors = self.engine.head(candidate, &tensor)?;
+        self.times.infer += begun.elapsed();
+        let begun = Instant::now();
+        let payload = self
+            .encoder
+            .encode(&tensors, bits(self.settings))
+            .map_err(|e| {
+                gst::error_msg!(
+                    gst::StreamError::Encode,
+                    ("cannot encode the tensors of this split: {e}")
+                )
+            })?;
+        self.times.encode = begun.elapsed();
+        Ok((Rest::Tail { candidate, tensors }, payload))
+    }
+
+    fn jpeg(&mut self, picture: Picture) -> Result<(Rest, Vec<u8>), gst::ErrorMessage> {
+        let begun = Instant::now();
+        let payload = splitinfer_tensorcode::picture::encode_jpeg(
+            &picture.rgb,
+            picture.width,
+            picture.height,
+            JPEG_QUALITY,
+        )
+        .map_err(|e| {
+            gst::error_msg!(gst::StreamError::Encode, ("cannot encode the picture: {e}"))
+        })?;
+        self.times.encode = begun.elapsed();
+        Ok((Rest::Picture(picture), payload))
+    }
+}
+
+/// What this costs in bytes and in objects that differ, docs/measurements/cuts.md says: it is not nothing.
+pub(super) const JPEG_QUALITY: u8 = 90;
+
+/// 0 leaves the depth to the code: 8 bits. docs/measurements/cuts.md says which objects that changes.
+pub(super) fn bits(settings: &Settings) -> u8 {
+    match settings.tensor_bits {
+        0 => AUTO,
+        bits => u8::try_from(bits).unwrap_or(32),
+    }
+}

@@ -1,0 +1,193 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! One frame of one client: admitted, received, computed elsewhere, answered.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quinn::{RecvStream, SendStream};
+use splitinfer_wire::close::stream_code;
+use splitinfer_wire::{Answer, AnswerBody, FrameHeader, Reply, Status};
+use tokio::sync::oneshot;
+
+use super::client::Client;
+use super::{Job, Outcome, OutcomeBody, Service};
+use crate::net::stream::{ResetCode, Stream};
+
+/// From a stream's first byte to the end of its header: a client that opens streams and says nothing on them does not
+/// keep them.
+const HEADER: Duration = Duration::from_secs(3);
+
+/// Tells the service of a frame's beginning, and, however it ends, of its end.
+struct Begun<S: Service> {
+    service: Arc<S>,
+    session: Arc<S::Session>,
+    number: u64,
+}
+
+impl<S: Service> Begun<S> {
+    /// `None` before the session is open.
+    fn new(client: &Client<S>, number: u64) -> Option<Self> {
+        let session = client.session.borrow().clone()?;
+        let service = client.common.service.clone();
+        service.frame_begun(&session, number);
+        Some(Self {
+            service,
+            session,
+            number,
+        })
+    }
+}
+
+impl<S: Service> Drop for Begun<S> {
+    fn drop(&mut self) {
+        self.service.frame_ended(&self.session, self.number);
+    }
+}
+
+/// Serves the stream of one frame.
+pub async fn serve<S: Service>(client: Rc<Client<S>>, stream: (SendStream, RecvStream)) {
+    let mut stream = Stream::new(stream, ResetCode::default());
+    stream.code.set(stream_code::REFUSED);
+    let read = tokio::time::timeout(HEADER, read_header(&mut stream)).await;
+    let Ok(Some((header, rest))) = read else {
+        return;
+    };
+    let admitted = client
+        .wire
+        .borrow_mut()
+        .admit_frame(Instant::now(), &header);
+    // The deadline of this frame may be the next thing the session waits for.
+    client.touched.notify_one();
+    let deadline = match admitted {
+        Ok(admitted) => admitted.deadline,
+        Err(Some(reply)) => return answer(stream, reply).await,
+        Err(None) => return,
+    };
+    let number = header.number;
+    let Some(begun) = Begun::new(&client, number) else {
+        return;
+    };
+    let (stop, stopped) = oneshot::channel();
+    client.flights.borrow_mut().insert(number, stop);
+    let reply = tokio::select! {
+        biased;
+        code = stopped => {
+            stream.code.set(code.unwrap_or(stream_code::ENDED));
+            None
+        }
+        reply = compute(&client, &begun.session, &mut stream, header, rest, deadline) => reply,
+    };
+    client.flights.borrow_mut().remove(&number);
+    drop(begun);
+    match reply {
+        Some(reply) => answer(stream, reply).await,
+        None => drop(client.wire.borrow_mut().abandon_frame(number)),
+    }
+}
+
+/// The header, and what came with it of the body. `None` if there is none.
+async fn read_header(stream: &mut Stream) -> Option<(FrameHeader, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    loop {
+        if let Some((header, at)) = FrameHeader::decode(&bytes).ok()? {
+            return Some((header, bytes.split_off(at)));
+        }
+        if !stream.read_more(&mut bytes).await.ok()? {
+            return None;
+        }
+    }
+}
+
+/// `None` when the frame was given up on either side.
+async fn compute<S: Service>(
+    client: &Client<S>,
+    session: &Arc<S::Session>,
+    stream: &mut Stream,
+    header: FrameHeader,
+    mut bytes: Vec<u8>,
+    deadline: Instant,
+) -> Option<Reply> {
+    let number = header.number;
+    let units = client.units(header.body_len());
+    let _memory = client.memory.acquire_many(units).await.ok()?;
+    let whole = header.body_len() as usize;
+    while bytes.len() < whole {
+        if !stream.read_more(&mut bytes).await.ok()? {
+            break;
+        }
+    }
+    if bytes.len() != whole {
+        let text = format!("{} bytes came, {whole} were announced", bytes.len());
+        return finish(client, number, failure(Status::BadInput, text));
+    }
+    let mut payload = Bytes::from(bytes);
+    // A picture for the pipeline behind the pads may follow; nothing here takes it yet.
+    payload.truncate(header.payload_len as usize);
+    let (reply, outcome) = oneshot::channel();
+    let job = Job {
+        session: session.clone(),
+        header,
+        payload,
+        received: Instant::now(),
+        deadline,
+        reply,
+    };
+    if client.common.queue.push(client.id, job).is_err() {
+        let text = "more frames of this edge wait than the server queues".to_owned();
+        return finish(client, number, failure(Status::Overloaded, text));
+    }
+    let outcome = tokio::select! {
+        outcome = outcome => outcome.unwrap_or_else(|_| {
+            failure(Status::Dropped, "the frame was dropped unfinished".to_owned())
+        }),
+        // The edge does not want the result any more.
+        _ = stream.send.stopped() => return None,
+    };
+    finish(client, number, outcome)
+}
+
+fn finish<S: Service>(client: &Client<S>, number: u64, outcome: Outcome) -> Option<Reply> {
+    let mut wire = client.wire.borrow_mut();
+    let body = match &outcome.body {
+        OutcomeBody::None => AnswerBody::None,
+        OutcomeBody::Objects(objects) => AnswerBody::Objects(objects),
+        OutcomeBody::Tensors(bytes) => AnswerBody::Tensors(bytes.clone()),
+        OutcomeBody::Failure(status, text) => AnswerBody::Failure(*status, text),
+    };
+    let answer = Answer {
+        model_version: outcome.model_version,
+        queue: outcome.queue,
+        decode: outcome.decode,
+        compute: outcome.compute,
+        body,
+    };
+    let reply = wire.finish_frame(Instant::now(), number, answer);
+    drop(wire);
+    client.touched.notify_one();
+    reply
+}
+
+fn failure(status: Status, text: String) -> Outcome {
+    Outcome {
+        model_version: 0,
+        queue: Duration::ZERO,
+        decode: Duration::ZERO,
+        compute: Duration::ZERO,
+        body: OutcomeBody::Failure(status, text),
+    }
+}
+
+async fn answer(mut stream: Stream, reply: Reply) {
+    let mut parts = [reply.header, reply.body];
+    if stream.send.write_all_chunks(&mut parts).await.is_ok() && stream.send.finish().is_ok() {
+        // Dropping the receiving half stops what an early answer left unread.
+        stream.done();
+    }
+}

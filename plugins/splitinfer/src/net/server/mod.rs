@@ -1,0 +1,396 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The server's side: takes connections, opens sessions, and brings frames to whoever computes and answers back.
+//!
+//! A [`Listener`] owns one thread for everything that waits for the network. It knows nothing of models: a [`Service`]
+//! decides about them, and frames go as [`Job`]s into a [`FairQueue`] that workers empty. What a client can make the
+//! server hold, and for how long, is bounded before its first byte is read.
+
+mod accept;
+mod client;
+mod frame;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quinn::Connection;
+use splitinfer_wire::{FrameHeader, Hello, Load, RefuseCode, Status, Token, WireObject};
+use tokio::sync::{oneshot, watch};
+
+pub use super::fair_queue::{ClientId, FairQueue};
+use super::identity::Identity;
+use super::transport;
+use super::trust::{TrustError, server_config};
+
+/// [`Listener::close`] and drop end within this time.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Models are read and prepared here, so that sessions that are open go on.
+const BLOCKING_THREADS: usize = 2;
+
+/// Where to listen, for whom, and how much of it.
+pub struct ListenerConfig {
+    pub address: SocketAddr,
+    pub identity: Identity,
+    /// Authorities that sign the certificates of edges.
+    pub client_ca: Option<PathBuf>,
+    /// Secret that edges must show.
+    pub token: Option<String>,
+    /// Program and version, told to admitted edges.
+    pub name: String,
+    pub max_clients: usize,
+    /// Frames of one edge at once.
+    pub max_in_flight: u32,
+    /// Payload and attached picture of one frame.
+    pub max_frame_bytes: u32,
+    /// Of a model that an edge uploads.
+    pub max_model_bytes: u64,
+}
+
+/// Why the listener cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error(
+        "the address {0} can be reached from other machines, so edges must be told apart: set auth-token or \
+         client-ca-file, or listen on 127.0.0.1"
+    )]
+    Open(SocketAddr),
+    #[error("cannot listen on UDP {address}: {source}{}", hint(source))]
+    Bind {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error("the network thread cannot be started: {0}")]
+    Thread(#[source] io::Error),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another program has this port, choose another one",
+        io::ErrorKind::AddrNotAvailable => {
+            "; no network interface of this machine has this address"
+        }
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
+        _ => "",
+    }
+}
+
+/// An edge with a session, or on the way to one.
+#[derive(Clone, Debug)]
+pub struct ClientInfo {
+    pub id: ClientId,
+    pub peer: SocketAddr,
+    /// What it calls itself.
+    pub agent: String,
+}
+
+/// No session, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: RefuseCode,
+    /// For humans.
+    pub text: String,
+}
+
+/// What the service says about a `Hello`.
+pub enum Decision {
+    /// [`Service::open`] will do.
+    Open,
+    /// The model must be uploaded first.
+    Upload,
+    Refuse(Refusal),
+}
+
+/// Whoever has the models.
+pub trait Service: Send + Sync + 'static {
+    /// What frames need to be computed: the prepared model.
+    type Session: Send + Sync + 'static;
+
+    /// On the network thread: must not wait.
+    fn decide(&self, hello: &Hello) -> Decision;
+
+    /// Prepares the session; on a thread that may take its time. `model` is what was uploaded, if it was.
+    ///
+    /// # Errors
+    /// When there can be no session.
+    fn open(
+        &self,
+        client: &ClientInfo,
+        hello: &Hello,
+        model: Option<Bytes>,
+    ) -> Result<Arc<Self::Session>, Refusal>;
+
+    /// The session is open and frames may come; on the network thread.
+    fn opened(&self, client: &ClientInfo, session: &Arc<Self::Session>);
+
+    /// An open session has ended; on the network thread.
+    fn closed(&self, client: &ClientInfo, reason: &str);
+
+    /// A frame has begun to come; on the network thread.
+    fn frame_begun(&self, session: &Self::Session, number: u64);
+
+    /// The frame is answered or given up: exactly once for each that has begun; on the network thread.
+    fn frame_ended(&self, session: &Self::Session, number: u64);
+
+    /// How busy the server is, as this session sees it; on the network thread.
+    fn load(&self, session: &Self::Session) -> Load;
+
+    /// Something that a log should tell.
+    fn note(&self, text: &str);
+}
+
+/// A frame to be computed.
+pub struct Job<S> {
+    pub session: Arc<S>,
+    pub header: FrameHeader,
+    pub payload: Bytes,
+    /// When the last byte of it had come.
+    pub received: Instant,
+    pub deadline: Instant,
+    reply: oneshot::Sender<Outcome>,
+}
+
+impl<S> Job<S> {
+    /// False once its deadline has passed or its edge gave it up.
+    pub fn is_wanted(&self, now: Instant) -> bool {
+        now < self.deadline && !self.reply.is_closed()
+    }
+
+    /// Sends the result back.
+    pub fn finish(self, outcome: Outcome) {
+        // Nobody to tell, if the edge has gone meanwhile.
+        let _ = self.reply.send(outcome);
+    }
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub struct Outcome {
+    pub model_version: u64,
+    pub queue: Duration,
+    pub decode: Duration,
+    pub compute: Duration,
+    pub body: OutcomeBody,
+}
+
+#[derive(Debug)]
+pub enum OutcomeBody {
+    /// The answer to a report.
+    None,
+    /// In pixels of the frame.
+    Objects(Vec<WireObject>),
+    /// The model's outputs, coded by `tensorcode`.
+    Tensors(Bytes),
+    Failure(Status, String),
+}
+
+/// Figures of one connection.
+#[derive(Clone, Debug)]
+pub struct ConnectionStats {
+    pub client: ClientInfo,
+    pub rtt: Duration,
+    pub sent_bytes: u64,
+    pub received_bytes: u64,
+    pub lost_packets: u64,
+}
+
+/// What the tasks of a listener share.
+struct Common<S: Service> {
+    service: Arc<S>,
+    queue: Arc<FairQueue<Job<S::Session>>>,
+    config: Limits,
+    sessions: Arc<Sessions>,
+    closing: watch::Receiver<bool>,
+}
+
+/// What of [`ListenerConfig`] concerns each client.
+struct Limits {
+    name: String,
+    token: Option<Token>,
+    max_clients: usize,
+    max_in_flight: u32,
+    max_frame_bytes: u32,
+    max_model_bytes: u64,
+}
+
+/// The clients that have a session or are getting one.
+#[derive(Default)]
+struct Sessions(Mutex<HashMap<ClientId, (ClientInfo, Connection)>>);
+
+/// A server that takes connections for as long as it lives. Dropping it closes it.
+pub struct Listener {
+    local: SocketAddr,
+    sessions: Arc<Sessions>,
+    closing: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Listener {
+    /// # Errors
+    /// When the address must not be used, is taken, or the certificates cannot be used.
+    pub fn start<S: Service>(
+        config: ListenerConfig,
+        service: Arc<S>,
+        queue: Arc<FairQueue<Job<S::Session>>>,
+    ) -> Result<Self, ListenError> {
+        let address = config.address;
+        let token = config.token.filter(|t| !t.is_empty());
+        if !address.ip().to_canonical().is_loopback()
+            && token.is_none()
+            && config.client_ca.is_none()
+        {
+            return Err(ListenError::Open(address));
+        }
+        let quic = server_config(
+            &config.identity,
+            config.client_ca.as_deref(),
+            transport::of_server(config.max_in_flight),
+        )?;
+        let socket =
+            UdpSocket::bind(address).map_err(|source| ListenError::Bind { address, source })?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(BLOCKING_THREADS)
+            .build()
+            .map_err(ListenError::Thread)?;
+        let endpoint = {
+            let _inside = runtime.enter();
+            quinn::Endpoint::new(
+                quinn::EndpointConfig::default(),
+                Some(quic),
+                socket,
+                Arc::new(quinn::TokioRuntime),
+            )
+        };
+        let bind_error = |source| ListenError::Bind { address, source };
+        let endpoint = endpoint.map_err(bind_error)?;
+        let local = endpoint.local_addr().map_err(bind_error)?;
+        let (closing, closing_out) = watch::channel(false);
+        let sessions = Arc::new(Sessions::default());
+        let common = Common {
+            service,
+            queue,
+            config: Limits {
+                name: config.name,
+                token: token.map(Token::new),
+                max_clients: config.max_clients,
+                max_in_flight: config.max_in_flight,
+                max_frame_bytes: config.max_frame_bytes,
+                max_model_bytes: config.max_model_bytes,
+            },
+            sessions: sessions.clone(),
+            closing: closing_out,
+        };
+        let (ending, ended) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("splitinfer-srv".to_owned())
+            .spawn(move || {
+                runtime.block_on(accept::run(endpoint, common));
+                // A model that is being prepared is not waited for.
+                runtime.shutdown_background();
+                drop(ending);
+            })
+            .map_err(ListenError::Thread)?;
+        Ok(Self {
+            local,
+            sessions,
+            closing,
+            thread: Some(thread),
+            ended,
+        })
+    }
+
+    /// With the port that was chosen, where 0 was asked for.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The clients that have a session or are getting one, in the order of their coming.
+    pub fn connections(&self) -> Vec<ConnectionStats> {
+        let sessions = self.sessions.0.lock().unwrap();
+        let mut all: Vec<_> = sessions
+            .values()
+            .map(|(client, connection)| {
+                let stats = connection.stats();
+                ConnectionStats {
+                    client: client.clone(),
+                    rtt: stats.path.rtt,
+                    sent_bytes: stats.udp_tx.bytes,
+                    received_bytes: stats.udp_rx.bytes,
+                    lost_packets: stats.path.lost_packets,
+                }
+            })
+            .collect();
+        all.sort_by_key(|s| s.client.id);
+        all
+    }
+
+    /// Says good-bye to every client and stops listening.
+    pub fn close(&mut self) {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        self.closing.send_replace(true);
+        if self.ended.recv_timeout(CLOSE_LIMIT) != Err(mpsc::RecvTimeoutError::Timeout) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Sessions {
+    /// False when `most` are here already.
+    fn enter(&self, most: usize, client: &ClientInfo, connection: &Connection) -> bool {
+        let mut sessions = self.0.lock().unwrap();
+        let room = sessions.len() < most;
+        if room {
+            sessions.insert(client.id, (client.clone(), connection.clone()));
+        }
+        room
+    }
+
+    fn leave(&self, client: ClientId) {
+        self.0.lock().unwrap().remove(&client);
+    }
+}
+
+/// For `address` as users write it: an address, or a name that the system resolves.
+///
+/// # Errors
+/// When it is neither.
+pub fn local_address(address: &str, port: u16) -> Result<SocketAddr, String> {
+    use std::net::ToSocketAddrs;
+    let host = address.trim().trim_start_matches('[').trim_end_matches(']');
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(ip, port));
+    }
+    (host, port)
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut found| found.next())
+        .ok_or_else(|| {
+            format!(
+                "'{address}' is not an address of this machine: use 127.0.0.1, or 0.0.0.0 for all interfaces"
+            )
+        })
+}

@@ -1,0 +1,240 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The GObject.
+
+use std::sync::{LazyLock, Mutex};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::CAT;
+use super::pads;
+use super::running::{Loaded, Running};
+use super::settings::{Settings, properties};
+
+#[derive(Default)]
+pub struct Server {
+    settings: Mutex<Settings>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    loaded: Option<Loaded>,
+    running: Option<Running>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for Server {
+    const NAME: &'static str = "GstSplitInferServer";
+    type Type = super::ServerElement;
+    type ParentType = gst::Element;
+}
+
+impl ObjectImpl for Server {
+    fn constructed(&self) {
+        self.parent_constructed();
+        self.obj().set_element_flags(gst::ElementFlags::SOURCE);
+    }
+
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(properties);
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        self.settings.lock().unwrap().set(pspec.name(), value);
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let state = self.state.lock().unwrap();
+        match pspec.name() {
+            "current-port" => state
+                .running
+                .as_ref()
+                .map_or(0, |r| u32::from(r.listener.local_address().port()))
+                .to_value(),
+            "fingerprint" => state
+                .loaded
+                .as_ref()
+                .map(|l| l.identity.fingerprint.to_string())
+                .to_value(),
+            "stats" => state
+                .running
+                .as_ref()
+                .map_or_else(|| gst::Structure::new_empty("stats"), Running::stats)
+                .to_value(),
+            name => match self.settings.lock().unwrap().get(name) {
+                Some(value) => value,
+                None => pspec.default_value().clone(),
+            },
+        }
+    }
+}
+
+impl GstObjectImpl for Server {}
+
+impl ElementImpl for Server {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Split inference server",
+                "Source/Network/Analyzer",
+                "Completes the inference of any number of splitinfer-edge elements, sends the results back, and gives \
+                 each edge's results out as JSON",
+                "The splitinfer developers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            gst::PadTemplate::new(
+                "src_%u",
+                gst::PadDirection::Src,
+                gst::PadPresence::Sometimes,
+                &pads::caps(),
+            )
+            .into_iter()
+            .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::NullToReady => self.attempt(Self::load)?,
+            gst::StateChange::ReadyToPaused => self.attempt(Self::listen)?,
+            gst::StateChange::PausedToReady => self.stop(),
+            _ => {}
+        }
+        let parent = self.parent_change_state(transition);
+        match transition {
+            gst::StateChange::PausedToReady => self.forget(),
+            gst::StateChange::ReadyToNull => self.state.lock().unwrap().loaded = None,
+            gst::StateChange::ReadyToPaused if parent.is_err() => {
+                self.stop();
+                self.forget();
+            }
+            _ => {}
+        }
+        let live = matches!(
+            transition,
+            gst::StateChange::ReadyToPaused | gst::StateChange::PlayingToPaused
+        );
+        parent.map(|success| match live {
+            true => gst::StateChangeSuccess::NoPreroll,
+            false => success,
+        })
+    }
+
+    fn send_event(&self, event: gst::Event) -> bool {
+        if event.type_() != gst::EventType::Eos {
+            return self.parent_send_event(event);
+        }
+        gst::debug!(CAT, imp = self, "ending every stream");
+        let linked = {
+            let state = self.state.lock().unwrap();
+            let Some(running) = &state.running else {
+                return false;
+            };
+            running.serving.pads.end()
+        };
+        if !linked {
+            self.end_alone();
+        }
+        true
+    }
+}
+
+impl Server {
+    /// Does a step of starting, and posts what was wrong.
+    fn attempt(
+        &self,
+        step: fn(&Self) -> Result<(), gst::ErrorMessage>,
+    ) -> Result<(), gst::StateChangeError> {
+        step(self).map_err(|message| {
+            self.post_error_message(message);
+            gst::StateChangeError
+        })
+    }
+
+    fn load(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = self.settings.lock().unwrap().clone();
+        let loaded = Loaded::new(&settings)?;
+        self.state.lock().unwrap().loaded = Some(loaded);
+        Ok(())
+    }
+
+    fn listen(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = self.settings.lock().unwrap().clone();
+        let announcement = {
+            let mut state = self.state.lock().unwrap();
+            let Some(loaded) = &state.loaded else {
+                return Err(gst::error_msg!(
+                    gst::CoreError::StateChange,
+                    ("not in READY")
+                ));
+            };
+            let running = Running::new(&settings, loaded, &self.obj())?;
+            let text = announcement(&running, loaded);
+            state.running = Some(running);
+            text
+        };
+        gst::info!(CAT, imp = self, "{announcement}");
+        gst::element_imp_info!(
+            self,
+            gst::ResourceError::OpenRead,
+            ("{announcement}"),
+            ["{announcement}"]
+        );
+        Ok(())
+    }
+
+    /// The tasks of the pads end here; the pads themselves go once nothing can push any more.
+    fn stop(&self) {
+        // Not under the lock: clients that leave are told to the application, which may ask for properties.
+        let running = self.state.lock().unwrap().running.take();
+        if let Some(mut running) = running {
+            running.stop();
+            self.state.lock().unwrap().running = Some(running);
+        }
+        self.obj().unset_element_flags(gst::ElementFlags::SINK);
+    }
+
+    fn forget(&self) {
+        let running = self.state.lock().unwrap().running.take();
+        if let Some(running) = running {
+            running.serving.pads.remove_all(&self.obj());
+        }
+    }
+
+    /// A pipeline ends when all its sinks have ended; where nothing is linked behind the server there may be none, and
+    /// the server speaks for itself.
+    fn end_alone(&self) {
+        let element = self.obj();
+        element.set_element_flags(gst::ElementFlags::SINK);
+        let _ = element.post_message(gst::message::Eos::builder().src(&*element).build());
+    }
+}
+
+fn announcement(running: &Running, loaded: &Loaded) -> String {
+    let mut text = format!(
+        "listening on UDP {}; certificate fingerprint (for server-fingerprint on other machines): {}",
+        running.listener.local_address(),
+        loaded.identity.fingerprint
+    );
+    if loaded.identity.kept_in.is_none() {
+        text += " (made for this run only, as there is no folder to keep it in)";
+    }
+    text
+}

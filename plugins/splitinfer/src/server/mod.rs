@@ -1,0 +1,47 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! `splitinfer-server`: completes the inference of any number of edges, sends the results back, and hands each edge's
+//! results to the pipeline behind it.
+
+mod imp;
+mod in_order;
+mod models;
+mod pads;
+mod running;
+mod service;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod timing;
+mod worker;
+
+use std::sync::LazyLock;
+
+use gst::glib;
+use gst::prelude::*;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "splitinfer-server",
+        gst::DebugColorFlags::empty(),
+        Some("Server of split inference"),
+    )
+});
+
+glib::wrapper! {
+    /// The element.
+    pub struct ServerElement(ObjectSubclass<imp::Server>) @extends gst::Element, gst::Object;
+}
+
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(
+        Some(plugin),
+        "splitinfer-server",
+        gst::Rank::NONE,
+        ServerElement::static_type(),
+    )
+}

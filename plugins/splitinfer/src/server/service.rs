@@ -1,0 +1,231 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the element makes of the network's clients: sessions with models, pads, messages and figures.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use gst::glib;
+use gst::prelude::*;
+use splitinfer_wire::{Hello, Load, RefuseCode, Wants};
+
+use super::ServerElement;
+use super::in_order::InOrder;
+use super::models::{Models, Prepared, short};
+use super::pads::{Outlet, Pads};
+use super::timing::Utilisation;
+use crate::net::server::{ClientId, ClientInfo, Decision, FairQueue, Job, Refusal, Service};
+
+/// Frames of one edge that may wait for a worker.
+pub const QUEUED_PER_CLIENT: usize = 16;
+
+/// One edge that is being served.
+pub struct Served {
+    pub client: ClientInfo,
+    pub prepared: Arc<Prepared>,
+    pub wants: Wants,
+    pub figures: Figures,
+    pub since: Instant,
+    /// Where its results go in the pipeline; none if no pad could be added.
+    pub outlet: Option<Outlet>,
+    /// Lines for the outlet.
+    pub lines: Mutex<InOrder<String>>,
+    pads: Weak<Pads>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(pads) = self.pads.upgrade() {
+            pads.give_back(self.client.id);
+        }
+    }
+}
+
+/// Counters of one edge, or of all.
+#[derive(Default)]
+pub struct Figures {
+    pub results: AtomicU64,
+    pub failures: AtomicU64,
+    /// Too late, or given up by their edge.
+    pub dropped: AtomicU64,
+    pub payload_bytes: AtomicU64,
+    pub queue_us: AtomicU64,
+    pub compute_us: AtomicU64,
+}
+
+impl Figures {
+    pub fn result(&self, payload: usize, queue: Duration, compute: Duration) {
+        self.results.fetch_add(1, Ordering::Relaxed);
+        self.payload_bytes
+            .fetch_add(payload as u64, Ordering::Relaxed);
+        self.queue_us
+            .fetch_add(queue.as_micros() as u64, Ordering::Relaxed);
+        self.compute_us
+            .fetch_add(compute.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    /// Fields for a `stats` structure.
+    pub fn fields(&self) -> Vec<(&'static str, glib::SendValue)> {
+        let get = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let results = get(&self.results);
+        let mean_ms = |n: &AtomicU64| match results {
+            0 => 0.0,
+            results => get(n) as f64 / 1e3 / results as f64,
+        };
+        vec![
+            ("results", results.to_send_value()),
+            ("failures", get(&self.failures).to_send_value()),
+            ("dropped", get(&self.dropped).to_send_value()),
+            ("payload-bytes", get(&self.payload_bytes).to_send_value()),
+            ("mean-queue-ms", mean_ms(&self.queue_us).to_send_value()),
+            ("mean-compute-ms", mean_ms(&self.compute_us).to_send_value()),
+        ]
+    }
+}
+
+/// Shared by the network, the workers and the element.
+pub struct Serving {
+    pub models: Arc<Models>,
+    pub accept_models: bool,
+    pub pads: Arc<Pads>,
+    pub queue: Arc<FairQueue<Job<Served>>>,
+    pub utilisation: Utilisation,
+    pub totals: Figures,
+    pub max_tensor_bytes: usize,
+    pub element: glib::WeakRef<ServerElement>,
+    pub sessions: Mutex<Vec<(ClientId, Weak<Served>)>>,
+}
+
+impl Serving {
+    /// The edges that have a session now.
+    pub fn served(&self) -> Vec<Arc<Served>> {
+        let sessions = self.sessions.lock().unwrap();
+        sessions.iter().filter_map(|(_, s)| s.upgrade()).collect()
+    }
+
+    fn post(&self, client: &ClientInfo, event: &str, more: &[(&str, glib::SendValue)]) {
+        let Some(element) = self.element.upgrade() else {
+            return;
+        };
+        let mut structure = gst::Structure::builder("splitinfer-client")
+            .field("event", event)
+            .field("client", client.id)
+            .field("peer", client.peer.to_string())
+            .field("agent", &client.agent)
+            .build();
+        for (name, value) in more {
+            structure.set_value(*name, value.clone());
+        }
+        let message = gst::message::Element::builder(structure)
+            .src(&element)
+            .build();
+        let _ = element.post_message(message);
+    }
+}
+
+impl Service for Serving {
+    type Session = Served;
+
+    fn decide(&self, hello: &Hello) -> Decision {
+        if self.models.has(&hello.model_hash) {
+            return Decision::Open;
+        }
+        if self.accept_models {
+            return Decision::Upload;
+        }
+        Decision::Refuse(Refusal {
+            code: RefuseCode::ModelUnknown,
+            text: format!(
+                "the model {} is not among the {} this server has: add it to the server's model property, or set \
+                 accept-models=true there",
+                short(&hello.model_hash),
+                self.models.len()
+            ),
+        })
+    }
+
+    fn open(
+        &self,
+        client: &ClientInfo,
+        hello: &Hello,
+        model: Option<Bytes>,
+    ) -> Result<Arc<Served>, Refusal> {
+        let prepared = self.models.prepare(hello, model.as_ref())?;
+        let element = self.element.upgrade();
+        let outlet = element.and_then(|element| {
+            let pad = self.pads.take(&element, client.id, client.peer.ip());
+            pad.inspect_err(|e| gst::warning!(super::CAT, obj = element, "{e}"))
+                .ok()
+        });
+        Ok(Arc::new(Served {
+            client: client.clone(),
+            prepared,
+            wants: hello.wants,
+            figures: Figures::default(),
+            since: Instant::now(),
+            outlet,
+            lines: Mutex::default(),
+            pads: Arc::downgrade(&self.pads),
+        }))
+    }
+
+    fn opened(&self, client: &ClientInfo, session: &Arc<Served>) {
+        let entry = (client.id, Arc::downgrade(session));
+        self.sessions.lock().unwrap().push(entry);
+        let pad = session.outlet.as_ref().map(Outlet::pad_name);
+        self.post(
+            client,
+            "connected",
+            &[
+                ("model", session.prepared.name.to_send_value()),
+                ("pad", pad.to_send_value()),
+            ],
+        );
+    }
+
+    fn closed(&self, client: &ClientInfo, reason: &str) {
+        self.sessions
+            .lock()
+            .unwrap()
+            .retain(|(id, _)| *id != client.id);
+        self.post(
+            client,
+            "disconnected",
+            &[("reason", reason.to_send_value())],
+        );
+    }
+
+    fn frame_begun(&self, session: &Served, number: u64) {
+        session.lines.lock().unwrap().begin(number);
+    }
+
+    fn frame_ended(&self, session: &Served, number: u64) {
+        let lines = session.lines.lock().unwrap().end(number);
+        let (Some(outlet), Some(element)) = (&session.outlet, self.element.upgrade()) else {
+            return;
+        };
+        for line in lines {
+            outlet.push(line, element.current_running_time());
+        }
+    }
+
+    fn load(&self, session: &Served) -> Load {
+        let timings = &session.prepared.timings;
+        Load {
+            queue: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
+            utilisation_permille: self.utilisation.permille(Instant::now()),
+            whole_us: timings.whole.micros(),
+            tail_us: timings.tails.iter().map(|t| t.micros()).collect(),
+        }
+    }
+
+    fn note(&self, text: &str) {
+        gst::info!(super::CAT, "{text}");
+    }
+}
