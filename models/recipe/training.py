@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The training loop: seeded, resumable, on a GPU if there is one."""
+
+import copy
+import math
+import time
+
+import torch
+
+from .tasks import Dataset, jitter
+
+BATCH = 16
+PEAK_RATE = 3e-3
+WARM_UP = 150
+# A checkpoint is written after this many steps; frames are drawn anew for each such round.
+ROUND = 100
+# The exported weights are a moving average over about this many of the last steps.
+AVERAGE_OVER = 200
+
+
+def rate(step, steps):
+    """Warm-up, then half a cosine down to zero."""
+    return PEAK_RATE * min(1, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * min(1, step / steps)))
+
+
+def train(network, task, frames, steps, seed, checkpoint, log):
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network.to(device, memory_format=torch.channels_last).train()
+    average = copy.deepcopy(network)
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-3)
+    step, plans = resume(checkpoint, network, average, optimizer, device)
+    if steps not in plans:
+        plans.append(steps)
+    if step:
+        log(f"resumed at step {step} of {steps}")
+    data = Dataset(frames, task, seed)
+    started, first, running = time.time(), step, None
+    while step < steps:
+        data.round = step // ROUND
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + data.round)
+        order = torch.randint(len(data), (ROUND * BATCH,), generator=generator).tolist()
+        for pictures, target in torch.utils.data.DataLoader(data, BATCH, sampler=order):
+            for group in optimizer.param_groups:
+                group["lr"] = rate(step, steps)
+            pictures = jitter(pictures.to(device), generator).contiguous(memory_format=torch.channels_last)
+            loss = one_step(network, task, optimizer, pictures, [t.to(device) for t in target])
+            step += 1
+            follow(average, network, step)
+            running = loss if running is None else 0.97 * running + 0.03 * loss
+            if step % 20 == 0:
+                speed = (step - first) / (time.time() - started)
+                left = (steps - step) / speed / 60
+                log(f"step {step}/{steps}  loss {running:.3f}  {speed * BATCH:.0f} pictures/s  {left:.1f} min left")
+        save(checkpoint, network, average, optimizer, step, plans)
+    return average.cpu().eval(), step, plans
+
+
+def one_step(network, task, optimizer, pictures, target):
+    with torch.autocast(pictures.device.type, torch.bfloat16):
+        heat, second = network.logits(pictures)
+    loss = task.loss(heat, second, target)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+    optimizer.step()
+    return loss.item()
+
+
+def follow(average, network, step):
+    keep = min(1 - 1 / AVERAGE_OVER, step / (step + 10))
+    with torch.no_grad():
+        for a, n in zip(average.state_dict().values(), network.state_dict().values()):
+            if a.dtype.is_floating_point:
+                a.lerp_(n, 1 - keep)
+            else:
+                a.copy_(n)
+
+
+def save(path, network, average, optimizer, step, plans):
+    state = {"network": network.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+    part = path.with_suffix(".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({**state, "step": step, "plans": plans}, part)
+    part.replace(path)
+
+
+def resume(path, network, average, optimizer, device):
+    """The step of the checkpoint, whose state is loaded, and the numbers of steps that were asked for so far."""
+    if not path.exists():
+        return 0, []
+    state = torch.load(path, map_location=device, weights_only=True)
+    network.load_state_dict(state["network"])
+    average.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["step"], state["plans"]
+
+
+def averaged(path, network):
+    """The weights that would be exported if training ended at the checkpoint, and its step and plans."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    network.load_state_dict(state["average"])
+    return network.eval(), state["step"], state["plans"]
