@@ -1,0 +1,179 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! Frames of a video file, decoded by GStreamer.
+
+use anyhow::{Context, Result, anyhow, bail};
+use gst::prelude::*;
+use gst_video::prelude::*;
+use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
+use splitinfer_vision::{ColorMatrix, ColorRange, Frame, PixelFormat, Plane};
+use std::path::Path;
+
+/// No decoder takes that long for one frame.
+const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(10);
+
+/// Where a file does not tell its length, every so manieth frame is taken.
+const USUAL_STRIDE: u64 = 10;
+
+/// Calls `each` with about `wanted` frames, evenly spread over the video, as the decoder gives them. Returns how
+/// many there were.
+///
+/// # Errors
+/// When the file cannot be read, is no video, or cannot be decoded here; whatever `each` finds wrong.
+pub(super) fn frames(
+    path: &Path,
+    wanted: usize,
+    mut each: impl FnMut(&Frame<'_>) -> Result<()>,
+) -> Result<usize> {
+    let subject = || format!("video {}", path.display());
+    std::fs::File::open(path).with_context(subject)?;
+    gst::init().context("GStreamer does not start")?;
+    let reader = Reader::open(path).with_context(subject)?;
+    let mut stride = None;
+    let mut taken = 0;
+    for number in 0u64.. {
+        let Some(sample) = reader.next().with_context(subject)? else {
+            break;
+        };
+        let stride = *stride.get_or_insert_with(|| {
+            reader
+                .length(&sample)
+                .map_or(USUAL_STRIDE, |n| n / wanted as u64)
+        });
+        if number.is_multiple_of(stride.max(1)) {
+            with_frame(&sample, &mut each).with_context(subject)?;
+            taken += 1;
+            if taken == wanted {
+                break;
+            }
+        }
+    }
+    if taken == 0 {
+        bail!("{}: it has no pictures", subject());
+    }
+    Ok(taken)
+}
+
+struct Reader {
+    pipeline: gst::Element,
+    sink: gst_app::AppSink,
+}
+
+impl Reader {
+    fn open(path: &Path) -> Result<Self> {
+        let pipeline = gst::parse::launch(
+            "filesrc name=file ! decodebin ! videoconvert ! appsink name=frames sync=false max-buffers=4",
+        )
+        .context("GStreamer lacks an element (install its base and good plugins)")?;
+        let bin: &gst::Bin = pipeline.downcast_ref().context("not a pipeline")?;
+        let file = bin.by_name("file").context("no source")?;
+        file.set_property("location", path);
+        let sink = bin
+            .by_name("frames")
+            .and_then(|s| s.downcast::<gst_app::AppSink>().ok())
+            .context("no sink")?;
+        // What vision reads itself is not converted, so the tool sees the very bytes that the element sees.
+        let formats = PixelFormat::ALL.map(|f| VideoFormat::from_string(f.name()));
+        sink.set_caps(Some(
+            &gst_video::VideoCapsBuilder::new()
+                .format_list(formats)
+                .build(),
+        ));
+        let reader = Self { pipeline, sink };
+        if reader.pipeline.set_state(gst::State::Playing).is_err() {
+            return Err(reader
+                .error()
+                .unwrap_or_else(|| anyhow!("it cannot be played")));
+        }
+        Ok(reader)
+    }
+
+    /// `None` at the end.
+    fn next(&self) -> Result<Option<gst::Sample>> {
+        // In small steps, because an error leaves the sink waiting for what will never come.
+        const STEP: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+        for _ in 0..PATIENCE.mseconds() / STEP.mseconds() {
+            if let Some(sample) = self.sink.try_pull_sample(STEP) {
+                return Ok(Some(sample));
+            }
+            if let Some(error) = self.error() {
+                return Err(error);
+            }
+            if self.sink.is_eos() {
+                return Ok(None);
+            }
+        }
+        bail!("its decoder gave nothing for {PATIENCE:.0}");
+    }
+
+    fn error(&self) -> Option<anyhow::Error> {
+        let message = self
+            .pipeline
+            .bus()?
+            .pop_filtered(&[gst::MessageType::Error])?;
+        match message.view() {
+            gst::MessageView::Error(e) => Some(anyhow!("{}", e.error().message())),
+            _ => None,
+        }
+    }
+
+    /// Frames in the file, as far as that can be told.
+    fn length(&self, sample: &gst::Sample) -> Option<u64> {
+        let duration = self.pipeline.query_duration::<gst::ClockTime>()?;
+        let info = VideoInfo::from_caps(sample.caps()?).ok()?;
+        let fps = info.fps();
+        let (n, d) = (
+            u64::try_from(fps.numer()).ok()?,
+            u64::try_from(fps.denom()).ok()?,
+        );
+        duration
+            .nseconds()
+            .checked_mul(n)?
+            .checked_div(d.checked_mul(1_000_000_000)?)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // It can only fail to stop what does not run.
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+fn with_frame(sample: &gst::Sample, each: impl FnOnce(&Frame<'_>) -> Result<()>) -> Result<()> {
+    let caps = sample.caps().context("a frame without a format")?;
+    let info = VideoInfo::from_caps(caps)?;
+    let buffer = sample.buffer().context("a frame without a picture")?;
+    let mapped = VideoFrameRef::from_buffer_ref_readable(buffer, &info)?;
+    let name = info.format().to_str();
+    let format =
+        PixelFormat::from_name(name).with_context(|| format!("format {name} is not read"))?;
+    let colors = info.colorimetry();
+    let matrix = match colors.matrix() {
+        VideoColorMatrix::Bt709 => ColorMatrix::Bt709,
+        _ => ColorMatrix::Bt601,
+    };
+    let range = match colors.range() {
+        VideoColorRange::Range0_255 => ColorRange::Full,
+        _ => ColorRange::Limited,
+    };
+    let planes = (0..mapped.n_planes())
+        .map(|i| {
+            let stride = usize::try_from(mapped.plane_stride()[i as usize])?;
+            let data = mapped.plane_data(i)?;
+            Ok(Plane { data, stride })
+        })
+        .collect::<Result<_>>()?;
+    each(&Frame::new(
+        format,
+        info.width(),
+        info.height(),
+        planes,
+        matrix,
+        range,
+    )?)
+}
