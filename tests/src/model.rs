@@ -1,0 +1,159 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! A model run in a loop without GStreamer: what the elements are compared with.
+
+use std::path::Path;
+
+use anyhow::Result;
+use gst_video::prelude::*;
+use splitinfer_graph::{Dim, Model, ValueInfo};
+use splitinfer_runtime::{DEFAULT_CANDIDATES, SessionOptions, SplitModel, load_library, probe};
+use splitinfer_tensor::Tensor;
+use splitinfer_vision::{
+    ColorMatrix, ColorRange, Frame, Head, ModelInfo, Object, Picture, PixelFormat, Plane,
+    Preprocessor, TensorInfo,
+};
+
+/// A model with everything from frame to objects, cut at the candidates that the elements use.
+pub struct LocalModel {
+    pub info: ModelInfo,
+    pub split: SplitModel,
+    preprocessor: Preprocessor,
+    head: Head,
+}
+
+impl LocalModel {
+    /// # Errors
+    /// When the model, its sidecar or ONNX Runtime cannot be used.
+    pub fn load(path: &Path, options: &SessionOptions) -> Result<Self> {
+        load_library(Some(&crate::build_folder()))?;
+        let model = Model::load(path)?;
+        let infos =
+            |values: Vec<ValueInfo>| values.into_iter().map(tensor_info).collect::<Vec<_>>();
+        let (info, _) =
+            ModelInfo::load_or_guess(path, &infos(model.inputs()), &infos(model.outputs()))?;
+        let sized = model.with_input_shape(&info.input.name, &info.input.shape())?;
+        let facts = probe(&sized, options)?;
+        let candidates = sized.candidates(&facts, DEFAULT_CANDIDATES);
+        Ok(Self {
+            split: SplitModel::new(&sized, &facts, candidates, options)?,
+            preprocessor: Preprocessor::new(&info),
+            head: Head::new(&info),
+            info,
+        })
+    }
+
+    /// The picture that the model sees of an I420 frame.
+    ///
+    /// # Errors
+    /// When the buffer does not hold what `video` says.
+    pub fn picture(
+        &mut self,
+        buffer: &gst::Buffer,
+        video: &gst_video::VideoInfo,
+    ) -> Result<Picture> {
+        let mapped = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, video)?;
+        let planes = (0..mapped.n_planes())
+            .map(|i| {
+                Ok(Plane {
+                    data: mapped.plane_data(i)?,
+                    stride: usize::try_from(mapped.plane_stride()[i as usize])?,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let matrix = match video.colorimetry().matrix() {
+            gst_video::VideoColorMatrix::Bt709 => ColorMatrix::Bt709,
+            _ => ColorMatrix::Bt601,
+        };
+        let range = match video.colorimetry().range() {
+            gst_video::VideoColorRange::Range0_255 => ColorRange::Full,
+            _ => ColorRange::Limited,
+        };
+        let (width, height) = (video.width(), video.height());
+        let frame = Frame::new(PixelFormat::I420, width, height, planes, matrix, range)?;
+        Ok(self.preprocessor.picture(&frame)?.0)
+    }
+
+    /// # Errors
+    /// When the picture is not of the model's size.
+    pub fn tensor(&mut self, picture: &Picture) -> Result<Tensor> {
+        Ok(self.preprocessor.tensor(picture)?)
+    }
+
+    /// Objects in pixels of the model's picture.
+    ///
+    /// # Errors
+    /// When the outputs do not fit the head.
+    pub fn read(&self, outputs: &[(String, Tensor)]) -> Result<Vec<Object>> {
+        Ok(self.head.read(outputs)?)
+    }
+}
+
+fn tensor_info(value: ValueInfo) -> TensorInfo {
+    let size = |dim: Dim| match dim {
+        Dim::Fixed(n) => Some(n),
+        Dim::Symbol(_) => None,
+    };
+    TensorInfo {
+        name: value.name,
+        dtype: value.dtype,
+        dims: value.shape.into_iter().flatten().map(size).collect(),
+    }
+}
+
+/// Largest absolute difference of two sets of outputs.
+///
+/// # Panics
+/// When they differ in names or shapes.
+pub fn largest_difference(a: &[(String, Tensor)], b: &[(String, Tensor)]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter()
+        .zip(b)
+        .map(|((name, x), (other, y))| {
+            assert_eq!((name, x.shape()), (other, y.shape()));
+            let pairs = x.to_f32_vec().into_iter().zip(y.to_f32_vec());
+            pairs.map(|(x, y)| (x - y).abs()).fold(0.0, f32::max)
+        })
+        .fold(0.0, f32::max)
+}
+
+/// Objects of `found` that match one of `expected` (same class, IoU at least 0.5, best first), for an F1 score; objects
+/// with keypoints match when the mean distance of their keypoints is below 5 % of the expected one's larger side.
+pub fn matches(found: &[Object], expected: &[Object]) -> usize {
+    let mut free: Vec<&Object> = expected.iter().collect();
+    let mut hits = 0;
+    for object in found {
+        let near = |other: &Object| match object.keypoints.is_empty() {
+            true => iou(object, other) >= 0.5,
+            false => keypoint_distance(object, other) < 0.05 * other.box_[2].max(other.box_[3]),
+        };
+        if let Some(i) = free
+            .iter()
+            .position(|other| other.class == object.class && near(other))
+        {
+            free.swap_remove(i);
+            hits += 1;
+        }
+    }
+    hits
+}
+
+fn keypoint_distance(a: &Object, b: &Object) -> f32 {
+    let pairs = a.keypoints.iter().zip(&b.keypoints);
+    let sum: f32 = pairs.map(|(p, q)| (p[0] - q[0]).hypot(p[1] - q[1])).sum();
+    sum / a.keypoints.len().max(1) as f32
+}
+
+fn iou(a: &Object, b: &Object) -> f32 {
+    let [ax0, ay0, ax1, ay1] = a.corners();
+    let [bx0, by0, bx1, by1] = b.corners();
+    let width = (ax1.min(bx1) - ax0.max(bx0)).max(0.0);
+    let height = (ay1.min(by1) - ay0.max(by0)).max(0.0);
+    let shared = width * height;
+    let both = a.box_[2] * a.box_[3] + b.box_[2] * b.box_[3] - shared;
+    if both > 0.0 { shared / both } else { 0.0 }
+}

@@ -1,0 +1,103 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! Frames that carry their number as their colour, and a model that reads it back: so that a result on the wrong frame
+//! shows by its content.
+
+use std::path::Path;
+
+use splitinfer_graph::build::{GraphBuilder, int, ints};
+use splitinfer_meta::FrameResult;
+use splitinfer_tensor::DType;
+
+pub const WIDTH: u32 = 64;
+pub const HEIGHT: u32 = 48;
+/// Numbers that can be told apart.
+pub const NUMBERS: u64 = 1000;
+
+const SIDE: usize = 32;
+/// Grey level of digit 0, and the distance between digits.
+const DARKEST: f32 = 20.0;
+const STEP: f32 = 22.0;
+
+/// An RGB frame of [`WIDTH`]×[`HEIGHT`] with `number` (modulo [`NUMBERS`]) as its mean colour, one decimal digit a
+/// channel, under a pattern that gives the coders something to do.
+pub fn picture(number: u64) -> Vec<u8> {
+    let n = number % NUMBERS;
+    let digits = [n / 100, n / 10 % 10, n % 10];
+    let level = digits.map(|d| DARKEST + STEP * d as f32);
+    (0..WIDTH * HEIGHT)
+        .flat_map(|i| {
+            let ripple = if (i % WIDTH / 4 + i / WIDTH / 4).is_multiple_of(2) {
+                3.0
+            } else {
+                -3.0
+            };
+            level.map(|v| (v + ripple) as u8)
+        })
+        .collect()
+}
+
+/// The number that the model read off the frame of this result; `None` if the result has no output of the model.
+pub fn read(result: &FrameResult) -> Option<u64> {
+    let tensor = result.tensors.iter().find(|t| t.name == "digits")?;
+    let values: Vec<f32> = tensor
+        .data
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|b| f32::from_le_bytes(*b))
+        .collect();
+    let number = |values: &[f32]| {
+        values
+            .iter()
+            .map(|v| ((v * 255.0 - DARKEST) / STEP).round() as u64)
+            .fold(0, |n, d| n * 10 + d)
+    };
+    // The two halves come over different tensors of a cut: if they differ, tensors of two frames were mixed.
+    let (deep, skip) = values.split_at_checked(3)?;
+    (number(deep) == number(skip)).then(|| number(deep))
+}
+
+/// Writes the model and its sidecar to `folder`; the path of the model.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_model(folder: &Path) -> std::io::Result<String> {
+    let path = folder.join("numbers.onnx");
+    model().save(&path)?;
+    let sidecar = format!(
+        "[modelinfo]\nversion=1.0\n\n[picture]\ntype=float32\ndims=1,3,{SIDE},{SIDE}\ndir=input\nranges=0.0,1.0\n\n\
+         [digits]\ntype=float32\ndims=1,6\ndir=output\n\n\
+         [splitinfer]\nresize=stretch\nfilter=area\nhead=raw\n"
+    );
+    std::fs::write(folder.join("numbers.onnx.modelinfo"), sidecar)?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
+/// Two ways through the model, one of them a skip connection, so that some cuts consist of two tensors.
+fn model() -> splitinfer_graph::Model {
+    let identity: Vec<f32> = (0..9).map(|i| if i % 4 == 0 { 1.0 } else { 0.0 }).collect();
+    let pool = || vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
+    GraphBuilder::new(17)
+        .input("picture", DType::F32, &[1, 3, SIDE, SIDE])
+        .weight("w1", &[3, 3, 1, 1], &identity)
+        .weight("w2", &[3, 3, 1, 1], &identity)
+        .weight("w3", &[3, 3, 1, 1], &identity)
+        .node("Conv", &["picture", "w1"], &["conv1"], vec![])
+        .node("AveragePool", &["conv1"], &["pool1"], pool())
+        .node("GlobalAveragePool", &["pool1"], &["skip"], vec![])
+        .node("Conv", &["pool1", "w2"], &["conv2"], vec![])
+        .node("AveragePool", &["conv2"], &["pool2"], pool())
+        .node("Conv", &["pool2", "w3"], &["conv3"], vec![])
+        .node("AveragePool", &["conv3"], &["pool3"], pool())
+        .node("GlobalAveragePool", &["pool3"], &["deep"], vec![])
+        .node("Concat", &["deep", "skip"], &["both"], vec![int("axis", 1)])
+        .node("Flatten", &["both"], &["digits"], vec![int("axis", 1)])
+        .output("digits", DType::F32, &[1, 6])
+        .model()
+        .expect("the model is valid")
+}
