@@ -13,7 +13,7 @@ use gst::prelude::*;
 use splitinfer_meta::{Completed, FrameResult};
 use splitinfer_runtime::SessionOptions;
 use splitinfer_tensor::Tensor;
-use splitinfer_tensorcode::{AUTO, Limits, decoder, encoder};
+use splitinfer_tensorcode::{AUTO, Decode, Encode, Limits, decoder, encoder};
 use splitinfer_tests::model::{LocalModel, largest_difference};
 use splitinfer_tests::process::Server;
 use splitinfer_tests::{data, measure};
@@ -76,12 +76,14 @@ fn through_element(
     while server.is_some() && !connected() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    for frame in frames {
-        source.push_buffer(frame.clone()).unwrap();
-    }
-    source.end_of_stream().unwrap();
-    let results = std::iter::from_fn(|| sink.pull_sample().ok())
-        .map(|sample| splitinfer_meta::read(sample.buffer().unwrap()).unwrap())
+    // One at a time, so that each is predicted from the one before it.
+    let results = frames
+        .iter()
+        .map(|frame| {
+            source.push_buffer(frame.clone()).unwrap();
+            let sample = sink.pull_sample().unwrap();
+            splitinfer_meta::read(sample.buffer().unwrap()).unwrap()
+        })
         .collect();
     pipeline.set_state(gst::State::Null).unwrap();
     results
@@ -131,15 +133,17 @@ fn check(name: &str, video: &str) {
     for (i, cut) in local.split.candidates().iter().enumerate() {
         let results = through_element(&model, Some(&server.address()), &cut.name, &caps, &frames);
         let mut by_server = 0;
+        let (mut there, mut back) = (encoder(), decoder());
         for (input, result) in inputs.iter().zip(&results) {
             by_server += usize::from(result.completed == Completed::Server);
             let sent = local.split.head(i, input).unwrap();
-            // What the quantiser does to the tensors, and nothing else, may come between; a frame completed here has
-            // not even that.
+            // What the code does to the tensors, and nothing else, may come between; a frame completed here has not
+            // even that.
             let crossed = match result.completed {
                 Completed::Server => {
-                    let bytes = encoder().encode(&sent, AUTO).unwrap();
-                    decoder().decode(&bytes, &Limits::default()).unwrap()
+                    let bytes = there.encode(result.frame, &sent, AUTO).unwrap();
+                    there.acknowledge(result.frame);
+                    back.decode(&bytes, &Limits::default()).unwrap()
                 }
                 _ => sent,
             };

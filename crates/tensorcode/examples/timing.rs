@@ -13,7 +13,7 @@
 //! values, and its name ends with the shape, as in `relu_7_1x32x52x52.f32`.
 
 use splitinfer_tensor::{DType, Tensor};
-use splitinfer_tensorcode::{Limits, decoder, encoder};
+use splitinfer_tensorcode::{Affine, Encode, Limits, decoder};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -37,13 +37,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn measure(bits: u8, tensors: &[Tensor]) -> Result<(), Box<dyn std::error::Error>> {
     let limits = Limits::default();
-    let (mut encoder, mut decoder) = (encoder(), decoder());
+    let (mut encoder, mut decoder) = (Affine::default(), decoder());
     let (mut bytes, mut there, mut back) = (0, 0.0, 0.0);
     for tensor in tensors.chunks(1) {
-        let stream = encoder.encode(tensor, bits)?;
+        let stream = encoder.encode(0, tensor, bits)?;
         decoder.decode(&stream, &limits)?;
         bytes += stream.len();
-        there += median(|| drop(black_box(encoder.encode(tensor, bits))));
+        there += median(|| drop(black_box(encoder.encode(0, tensor, bits))));
         back += median(|| drop(black_box(decoder.decode(&stream, &limits))));
     }
     let n = values(tensors) as f64;

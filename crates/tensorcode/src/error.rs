@@ -48,6 +48,10 @@ pub enum CodeError {
     Corrupt { tensor: usize, what: &'static str },
     #[error("tensor {tensor} has element type {code}, which is not known to this side")]
     ElementType { tensor: usize, code: u8 },
+    #[error("a number in the tensor stream is larger than any that can be meant")]
+    Number,
+    #[error("it is predicted from frame {0}, which this side does not have")]
+    Reference(u64),
     #[error("{what}: {got} announced, {max} accepted")]
     Limit {
         what: &'static str,

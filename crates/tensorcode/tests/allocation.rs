@@ -61,7 +61,7 @@ proptest! {
         seed: u32,
         damage in proptest::collection::vec((0usize..64, any::<u8>()), 0..4),
     ) {
-        let mut bytes = encoder().encode(&[tensor(halves, seed | 1)], bits).unwrap();
+        let mut bytes = encoder().encode(0, &[tensor(halves, seed | 1)], bits).unwrap();
         // In the headers and the first parameters, where lengths and shapes are.
         for (at, value) in damage {
             if let Some(byte) = bytes.get_mut(at) {

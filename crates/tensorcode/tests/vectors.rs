@@ -7,7 +7,7 @@
 //! The test vectors of `docs/tensor-code.md`.
 
 use splitinfer_tensor::Tensor;
-use splitinfer_tensorcode::{Limits, decoder, encoder, max_errors};
+use splitinfer_tensorcode::{Affine, Encode as _, Limits, decoder, max_errors};
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
@@ -23,7 +23,9 @@ fn an_exact_tensor() {
         hex("5349 5443 01 01 0100  02 00 20 ff 00 01 00000000 03000000 03000000 03000000  0102ff");
     let tensor = Tensor::new(vec![3], vec![1u8, 2, 255]).unwrap();
     assert_eq!(
-        encoder().encode(std::slice::from_ref(&tensor), 8).unwrap(),
+        Affine::default()
+            .encode(0, std::slice::from_ref(&tensor), 8)
+            .unwrap(),
         stream
     );
     assert_eq!(
@@ -45,7 +47,9 @@ fn a_quantised_tensor_with_a_constant_channel() {
          02  0000 8000 6c00 bf3f  00 80 6c 3f  88c6fa 88c6fa 88c6fa 88c6fa",
     );
     assert_eq!(
-        encoder().encode(std::slice::from_ref(&tensor), 3).unwrap(),
+        Affine::default()
+            .encode(0, std::slice::from_ref(&tensor), 3)
+            .unwrap(),
         stream
     );
     let limits = Limits::default();

@@ -209,6 +209,8 @@ pub enum Status {
     /// The server's weights have another version than the head that made the tensors.
     WrongModel,
     Internal,
+    /// The payload is predicted from a frame that the server does not have (any more): send one that is not.
+    NoReference,
     /// A code of a later minor version; a failure.
     Other(u8),
 }
@@ -222,6 +224,7 @@ impl Status {
             Self::BadInput => 3,
             Self::WrongModel => 4,
             Self::Internal => 5,
+            Self::NoReference => 6,
             Self::Other(code) => code,
         }
     }
@@ -234,6 +237,7 @@ impl Status {
             3 => Self::BadInput,
             4 => Self::WrongModel,
             5 => Self::Internal,
+            6 => Self::NoReference,
             code => Self::Other(code),
         }
     }

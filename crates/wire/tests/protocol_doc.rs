@@ -252,6 +252,7 @@ fn limits_and_codes_are_as_documented() {
         (Status::Overloaded.code().into(), "overloaded"),
         (Status::BadInput.code().into(), "bad input"),
         (Status::WrongModel.code().into(), "wrong model"),
+        (Status::NoReference.code().into(), "no reference"),
     ] {
         let row = format!("| {code} | {name} |");
         assert!(DOC.contains(&row), "no row {row}");

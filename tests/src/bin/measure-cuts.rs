@@ -154,7 +154,7 @@ fn table(subject: &Subject, count: usize) -> Result<(f32, f64)> {
 }
 
 fn through_code(tensors: &[Tensor]) -> Result<(usize, Vec<Tensor>)> {
-    let bytes = encoder().encode(tensors, AUTO)?;
+    let bytes = encoder().encode(0, tensors, AUTO)?;
     let received = decoder().decode(&bytes, &Limits::default())?;
     Ok((bytes.len(), received))
 }

@@ -118,7 +118,7 @@ fn examine(
         let tensors = split.head(candidate, input)?;
         // The samples are no stream: each must stand for itself.
         encoder.reset();
-        let bytes = encoder.encode(&tensors, request.bits)?;
+        let bytes = encoder.encode(sample as u64, &tensors, request.bits)?;
         coded.push(bytes.len() as u64);
         if let Some(truth) = truth
             && worst.is_ok()

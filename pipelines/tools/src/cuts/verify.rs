@@ -217,7 +217,9 @@ mod tests {
         let tensor =
             splitinfer_runtime::random_tensor(splitinfer_tensor::DType::F32, &[1, 4, 8, 8], 1.0, 1);
         let sent = [tensor];
-        let bytes = splitinfer_tensorcode::encoder().encode(&sent, 8).unwrap();
+        let bytes = splitinfer_tensorcode::encoder()
+            .encode(0, &sent, 8)
+            .unwrap();
         assert_eq!(decodes(&sent, &bytes), Ok(()));
         assert!(decodes(&sent, &bytes[..bytes.len() / 2]).is_err());
         let other = [splitinfer_runtime::random_tensor(

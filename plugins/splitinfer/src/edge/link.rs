@@ -13,8 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use splitinfer_plan::Choice;
-use splitinfer_wire::{Content, Hello, SendFrames, Token, Version, Wants};
+use splitinfer_wire::{Content, Hello, SendFrames, Status, Token, Version, Wants};
 
+use super::crossing::Feedback;
 use super::engine::Engine;
 use super::flow::Flow;
 use super::frame::{Answer, Found, ServerTimes};
@@ -23,7 +24,7 @@ use super::settings::Settings;
 use super::streaming::Request;
 use crate::net::address::ServerAddress;
 use crate::net::client::{
-    Body, Client, ClientConfig, ClientEvent, FrameReply, FrameRequest, LinkStats,
+    Body, Client, ClientConfig, ClientEvent, Failure, FrameReply, FrameRequest, LinkStats,
 };
 use crate::net::trust::Trust;
 
@@ -62,6 +63,7 @@ struct Shared {
     /// Requests whose answers would tell something, and what answers told since the plan last asked.
     sent: Mutex<VecDeque<Sent>>,
     rounds: Mutex<Vec<Round>>,
+    feedback: Mutex<Feedback>,
     model_picture: (u16, u16),
 }
 
@@ -107,6 +109,7 @@ impl Link {
             server: Mutex::new(list.clone()),
             sent: Mutex::default(),
             rounds: Mutex::default(),
+            feedback: Mutex::default(),
             model_picture: (
                 u16::try_from(input.width).unwrap_or(u16::MAX),
                 u16::try_from(input.height).unwrap_or(u16::MAX),
@@ -167,6 +170,11 @@ impl Link {
         std::mem::take(&mut self.shared.rounds.lock().unwrap())
     }
 
+    /// What the server has decoded, or lost, since the last call.
+    pub(super) fn take_feedback(&self) -> Feedback {
+        std::mem::take(&mut self.shared.feedback.lock().unwrap())
+    }
+
     pub(super) fn stats(&self) -> LinkStats {
         self.client.stats()
     }
@@ -192,6 +200,7 @@ impl Shared {
                     welcome.server
                 );
                 *self.server.lock().unwrap() = server.to_string();
+                self.feedback.lock().unwrap().lost();
                 let change = self.health.lock().unwrap().connected();
                 self.announce(change, "");
             }
@@ -209,6 +218,10 @@ impl Shared {
             }
             ClientEvent::Result(reply) => self.on_result(reply),
             ClientEvent::Failed { number, reason } => {
+                let no_reference = Status::NoReference;
+                if matches!(&reason, Failure::Server { status, .. } if *status == no_reference) {
+                    self.feedback.lock().unwrap().lost();
+                }
                 if self.flow.answer(number, Answer::Failed) {
                     gst::debug!(
                         super::imp::CAT,
@@ -221,6 +234,7 @@ impl Shared {
 
     fn on_result(&self, reply: FrameReply) {
         let number = reply.number;
+        self.feedback.lock().unwrap().decoded(number);
         let server = ServerTimes {
             queue: reply.queued,
             decode: reply.decoding,

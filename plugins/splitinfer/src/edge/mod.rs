@@ -10,6 +10,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod completion;
+mod crossing;
 mod engine;
 mod flow;
 mod frame;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use splitinfer_plan::{
     Bandwidth, Choice, Objective, Offload, Path, Profile, Server, Situation, Smoothed, decide,
 };
-use splitinfer_tensorcode::{Affine, Encode};
+use splitinfer_tensorcode::{Encode, Predictive};
 use splitinfer_vision::Picture;
 
 use super::engine::Engine;
@@ -217,8 +217,8 @@ fn measure(
     let mut candidates = Vec::new();
     for (i, (tensors, head)) in engine.heads(picture)?.into_iter().enumerate() {
         let begun = Instant::now();
-        let bytes = Affine::default()
-            .encode(&tensors, bits(settings))
+        let bytes = Predictive::default()
+            .encode(0, &tensors, bits(settings))
             .map_err(|e| encoding(&e))?;
         let encode = begun.elapsed();
         candidates.push(Offload {

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use gst_video::{VideoFrameRef, VideoInfo};
 use splitinfer_plan::Choice;
-use splitinfer_tensorcode::{AUTO, Affine, Encode};
+use splitinfer_tensorcode::AUTO;
 use splitinfer_vision::{Picture, Placement, Preprocessor};
 
+use super::crossing::Crossing;
 use super::engine::Engine;
 use super::frame::{Frame, Remote, Rest, Work};
 use super::health::Advice;
@@ -65,7 +66,7 @@ pub(super) struct Streaming {
 /// What works on frames; present while the element is started.
 struct Tools {
     preprocessor: Preprocessor,
-    encoder: Affine,
+    crossing: Crossing,
     planner: Planner,
 }
 
@@ -74,7 +75,7 @@ impl Streaming {
         Self {
             tools: Some(Tools {
                 preprocessor: engine.preprocessor(),
-                encoder: Affine::default(),
+                crossing: Crossing::default(),
                 planner: Planner::new(engine),
             }),
             ..Self::default()
@@ -153,9 +154,13 @@ impl Streaming {
             (Some(link), Choice::Picture | Choice::Candidate(_)) => link.advice(now),
             _ => Advice::Keep,
         };
+        if let Some(link) = &started.link {
+            tools.crossing.heed(link.take_feedback());
+        }
         let mut job = Job {
+            number,
             engine: &started.engine,
-            encoder: &mut tools.encoder,
+            crossing: &mut tools.crossing,
             settings,
             placement,
             pts: buffer.pts(),
@@ -227,8 +232,9 @@ fn interval(video: &VideoInfo, settings: &Settings) -> Option<Duration> {
 
 /// The work on one picture.
 struct Job<'a> {
+    number: u64,
     engine: &'a Engine,
-    encoder: &'a mut Affine,
+    crossing: &'a mut Crossing,
     settings: &'a Settings,
     placement: Placement,
     pts: Option<gst::ClockTime>,
@@ -300,8 +306,8 @@ impl Job<'_> {
         self.times.infer += begun.elapsed();
         let begun = Instant::now();
         let payload = self
-            .encoder
-            .encode(&tensors, bits(self.settings))
+            .crossing
+            .encode(self.number, candidate, &tensors, bits(self.settings))
             .map_err(|e| {
                 gst::error_msg!(
                     gst::StreamError::Encode,
@@ -331,7 +337,7 @@ impl Job<'_> {
 /// What this costs in bytes and in objects that differ, docs/measurements/cuts.md says: it is not nothing.
 pub(super) const JPEG_QUALITY: u8 = 90;
 
-/// 0 leaves the depth to the code: 8 bits. docs/measurements/cuts.md says which objects that changes.
+/// 0 leaves the depth to the code. docs/measurements/cuts.md says which objects that changes.
 pub(super) fn bits(settings: &Settings) -> u8 {
     match settings.tensor_bits {
         0 => AUTO,

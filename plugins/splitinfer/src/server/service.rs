@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use gst::glib;
 use gst::prelude::*;
+use splitinfer_tensorcode::Decoder;
 use splitinfer_wire::{Hello, Load, RefuseCode, Wants};
 
 use super::ServerElement;
@@ -30,6 +31,8 @@ pub struct Served {
     pub client: ClientInfo,
     pub prepared: Arc<Prepared>,
     pub wants: Wants,
+    /// Holds what its next frames may be predicted from.
+    pub decoder: Mutex<Decoder>,
     pub figures: Figures,
     pub since: Instant,
     /// Where its results go in the pipeline; none if no pad could be added.
@@ -167,6 +170,7 @@ impl Service for Serving {
             client: client.clone(),
             prepared,
             wants: hello.wants,
+            decoder: Mutex::default(),
             figures: Figures::default(),
             since: Instant::now(),
             outlet,

@@ -7,18 +7,18 @@
 //! The threads that compute: payload to tensors, tail or whole model, outputs to objects.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use splitinfer_meta::{Completed, FrameResult};
 use splitinfer_tensor::Tensor;
-use splitinfer_tensorcode::{Limits, decoder, encoder, picture};
+use splitinfer_tensorcode::{Affine, CodeError, Decode, Encode, Limits, picture};
 use splitinfer_vision::{Object, Picture, Placement};
 use splitinfer_wire::{Content, FrameHeader, Status, Wants, WireObject};
 
-use super::models::{Prepared, Route};
+use super::models::Route;
 use super::pads::Outlet;
 use super::service::{Served, Serving};
 use crate::convert;
@@ -38,6 +38,15 @@ struct Failure(Status, String);
 impl Failure {
     fn bad(e: impl std::fmt::Display) -> Self {
         Self(Status::BadInput, e.to_string())
+    }
+
+    /// The payload cannot be decoded. An edge that starts afresh helps itself where only the reference is missing.
+    fn undecodable(e: &CodeError) -> Self {
+        let status = match e {
+            CodeError::Reference(_) => Status::NoReference,
+            _ => Status::BadInput,
+        };
+        Self(status, e.to_string())
     }
 
     fn internal(e: impl std::fmt::Display) -> Self {
@@ -133,7 +142,7 @@ fn answer(serving: &Serving, job: &Job<Served>) -> Result<Answered, Failure> {
         max_bytes: serving.max_tensor_bytes,
         ..Limits::default()
     };
-    let computed = compute(&session.prepared, header, &job.payload, &limits)?;
+    let computed = compute(session, header, &job.payload, &limits)?;
     let (decode, spent) = (computed.decode, computed.compute);
     let body = match session.wants {
         Wants::Objects => {
@@ -141,8 +150,8 @@ fn answer(serving: &Serving, job: &Job<Served>) -> Result<Answered, Failure> {
         }
         Wants::Tensors => {
             let tensors: Vec<_> = computed.outputs.iter().map(|(_, t)| t.clone()).collect();
-            let bytes = encoder()
-                .encode(&tensors, EXACT)
+            let bytes = Affine::default()
+                .encode(header.number, &tensors, EXACT)
                 .map_err(Failure::internal)?;
             OutcomeBody::Tensors(bytes.into())
         }
@@ -152,11 +161,12 @@ fn answer(serving: &Serving, job: &Job<Served>) -> Result<Answered, Failure> {
 }
 
 fn compute(
-    prepared: &Prepared,
+    session: &Served,
     header: &FrameHeader,
     payload: &[u8],
     limits: &Limits,
 ) -> Result<Computed, Failure> {
+    let prepared = &*session.prepared;
     let begun = Instant::now();
     let (decoded, outputs) = match header.content {
         Content::Candidate(candidate) => {
@@ -164,7 +174,7 @@ fn compute(
                 .routes
                 .get(usize::from(candidate))
                 .ok_or_else(|| Failure::bad(format!("there is no candidate {candidate}")))?;
-            let tensors = crossing(prepared, route, payload, limits)?;
+            let tensors = crossing(session, route, payload, limits)?;
             let decoded = Instant::now();
             let outputs = prepared
                 .split
@@ -202,22 +212,29 @@ fn compute(
 
 /// The tensors of a cut, checked and in the order of the cut.
 fn crossing(
-    prepared: &Prepared,
+    session: &Served,
     route: &Route,
     payload: &[u8],
     limits: &Limits,
 ) -> Result<Vec<Tensor>, Failure> {
-    let cut = prepared
+    let cut = session
+        .prepared
         .split
         .candidates()
         .get(route.cut)
         .ok_or_else(|| Failure::internal("the candidate has no cut"))?;
-    let mut sent: Vec<_> = decoder()
+    // Earlier frames are of use even if a decoder has failed on one of them.
+    let mut decoder = session
+        .decoder
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let mut sent: Vec<_> = decoder
         .decode(payload, limits)
-        .map_err(Failure::bad)?
+        .map_err(|e| Failure::undecodable(&e))?
         .into_iter()
         .map(Some)
         .collect();
+    drop(decoder);
     if sent.len() != cut.tensors.len() {
         let (got, want) = (sent.len(), cut.tensors.len());
         return Err(Failure::bad(format!(

@@ -146,7 +146,7 @@ impl Edge {
         let payload = match content {
             Content::Candidate(i) => {
                 let tensors = self.split.head(i.into(), &self.input).unwrap();
-                encoder().encode(&tensors, 32).unwrap()
+                encoder().encode(0, &tensors, 32).unwrap()
             }
             Content::Picture => self.jpeg.clone(),
             Content::Report => splitinfer_wire::objects::encode(&[]).unwrap(),

@@ -10,7 +10,7 @@
 //! 5 bits on one byte a value, as the difference to the value before it (9 % smaller than without, at 8
 //! bits); at 16 bits the differences' low and high bytes in planes of their own.
 
-use crate::quantise::Level;
+use super::quantise::Level;
 
 /// Appends `levels` (each below `2^bits`, `bits` ≤ 8) densely, the first in the lowest bits.
 pub(crate) fn pack(levels: &[u8], bits: u8, out: &mut Vec<u8>) {

@@ -5,13 +5,10 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The bit stream's headers, written and read. Specified in `docs/tensor-code.md`.
 
+use crate::stream::{AFFINE, Reader, read_start, within};
 use crate::{CodeError, Limits};
 use splitinfer_tensor::{DType, count};
 
-pub(crate) const MAGIC: [u8; 4] = *b"SITC";
-pub(crate) const VERSION: u8 = 1;
-/// Code id of [`Affine`](crate::Affine).
-pub(crate) const AFFINE: u8 = 1;
 /// Value of the axis byte when one range serves the whole tensor.
 const NO_AXIS: u8 = 255;
 
@@ -123,42 +120,14 @@ impl TensorHeader {
     }
 }
 
-/// Appends what precedes the first tensor.
-pub(crate) fn write_start(out: &mut Vec<u8>, tensors: usize) -> Result<(), CodeError> {
-    let count = u16::try_from(tensors).map_err(|_| CodeError::TooLarge {
-        what: "the number of tensors",
-        got: tensors,
-        max: usize::from(u16::MAX),
-    })?;
-    out.extend(MAGIC);
-    out.extend([VERSION, AFFINE]);
-    out.extend(count.to_le_bytes());
-    Ok(())
-}
-
 /// Splits a stream into headers and payloads. Allocates nothing that depends on announced sizes, and has
 /// checked when it returns that all decoded tensors together stay within the limits.
 pub(crate) fn parse<'a>(
     bytes: &'a [u8],
     limits: &Limits,
 ) -> Result<Vec<(TensorHeader, &'a [u8])>, CodeError> {
-    let mut from = Reader { bytes, at: 0 };
-    let magic = from.array()?;
-    if magic != MAGIC {
-        return Err(CodeError::Magic(magic));
-    }
-    let [version, code] = from.array()?;
-    if version != VERSION {
-        return Err(CodeError::Version {
-            got: version,
-            known: VERSION,
-        });
-    }
-    if code != AFFINE {
-        return Err(CodeError::Code(code));
-    }
-    let tensors = usize::from(u16::from_le_bytes(from.array()?));
-    within("tensors", tensors, limits.max_tensors)?;
+    let mut from = Reader::new(bytes);
+    let tensors = read_start(&mut from, AFFINE, limits)?;
     let mut parts = Vec::new();
     let mut total = 0usize;
     for tensor in 0..tensors {
@@ -172,7 +141,7 @@ pub(crate) fn parse<'a>(
         let payload = from.take(header.payload_len)?;
         parts.push((header, payload));
     }
-    match from.bytes.len() - from.at {
+    match from.rest() {
         0 => Ok(parts),
         rest => Err(CodeError::Trailing(rest)),
     }
@@ -186,55 +155,9 @@ pub fn describe(bytes: &[u8], limits: &Limits) -> Result<Vec<TensorHeader>, Code
     Ok(parse(bytes, limits)?.into_iter().map(|p| p.0).collect())
 }
 
-/// The bound that an encoding guarantees for each of its tensors: no decoded value differs from the encoded
-/// one by more (in the tensor's own unit).
-///
-/// # Errors
-/// As [`describe`].
-pub fn max_errors(bytes: &[u8], limits: &Limits) -> Result<Vec<f32>, CodeError> {
-    Ok(parse(bytes, limits)?
-        .iter()
-        .map(|(header, _)| header.max_error)
-        .collect())
-}
-
-fn within(what: &'static str, got: usize, max: usize) -> Result<(), CodeError> {
-    if got > max {
-        return Err(CodeError::Limit { what, got, max });
-    }
-    Ok(())
-}
-
 fn to_u32(what: &'static str, n: usize) -> Result<[u8; 4], CodeError> {
     let max = u32::MAX as usize;
     u32::try_from(n)
         .map(u32::to_le_bytes)
         .map_err(|_| CodeError::TooLarge { what, got: n, max })
-}
-
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, n: usize) -> Result<&'a [u8], CodeError> {
-        let rest = &self.bytes[self.at..];
-        let taken = rest.get(..n).ok_or_else(|| CodeError::Truncated {
-            at: self.bytes.len(),
-            missing: n - rest.len(),
-        })?;
-        self.at += n;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], CodeError> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N)?);
-        Ok(array)
-    }
-
-    fn u32(&mut self) -> Result<usize, CodeError> {
-        Ok(u32::from_le_bytes(self.array()?) as usize)
-    }
 }

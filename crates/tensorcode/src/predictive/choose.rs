@@ -1,0 +1,296 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+//! How each block is predicted: what disturbs least for the bits it takes (a Lagrangian, as in video coding; Sullivan and
+//! Wiegand, IEEE Signal Processing Magazine 15.6, 1998). Bits are estimated, not counted.
+
+use super::band::{DEAD, bits_of, round};
+use super::plane::{BLOCK, Mode, Motion, Plane};
+use super::predict::moved;
+
+/// Fresh values are never as near to the wanted ones as they would be by chance, because each leans on those before it.
+const FRESH_ERROR: f32 = 0.15;
+/// Bits of a motion that neither neighbour has.
+const MOTION_BITS: f32 = 9.0;
+/// While a motion is looked for, one channel in so many is compared.
+const SAMPLE: usize = 4;
+/// Steps of the search after the best start.
+const WALK: usize = 6;
+
+/// What a way of coding costs, summed over the channels: for each pixel, then for each block.
+struct Costs {
+    skip: Vec<f32>,
+    difference: Vec<f32>,
+    fresh: Vec<f32>,
+}
+
+/// Sets the mode of each block. `modes` holds those of the frame before, whose motion is where the search begins.
+///
+/// `values`: the wanted values in steps; `reference`: levels; `lambda`: squared steps a bit.
+pub(super) fn choose(
+    plane: &Plane,
+    values: &[f32],
+    reference: &[i16],
+    lambda: f32,
+    modes: &mut [Mode],
+) {
+    let costs = Costs::of_pixels(plane, values, reference, lambda);
+    let columns = plane.block_columns();
+    for row in 0..plane.block_rows() {
+        for column in 0..columns {
+            let at = row * columns + column;
+            let sum = |pixels: &[f32]| block_sum(plane, pixels, row, column);
+            let (skip, difference, fresh) =
+                (sum(&costs.skip), sum(&costs.difference), sum(&costs.fresh));
+            if skip <= difference && skip <= fresh {
+                modes[at] = Mode::Skip;
+                continue;
+            }
+            let west = if column > 0 {
+                modes[at - 1].motion()
+            } else {
+                Motion::NONE
+            };
+            let north = if row > 0 {
+                modes[at - columns].motion()
+            } else {
+                Motion::NONE
+            };
+            let search = Search {
+                plane,
+                values,
+                reference,
+                lambda,
+                place: (row, column),
+            };
+            let (motion, moving) = search.best([modes[at].motion(), west, north]);
+            let (motion, least) = if moving < difference {
+                (motion, moving)
+            } else {
+                (Motion::NONE, difference)
+            };
+            modes[at] = if least <= fresh {
+                Mode::Difference(motion)
+            } else {
+                Mode::Fresh
+            };
+        }
+    }
+}
+
+impl Costs {
+    fn of_pixels(plane: &Plane, values: &[f32], reference: &[i16], lambda: f32) -> Self {
+        let area = plane.area();
+        let mut costs = Self {
+            skip: vec![0.0; area],
+            difference: vec![0.0; area],
+            fresh: vec![0.0; area],
+        };
+        let mut whole = vec![0.0; area];
+        for (values, reference) in values.chunks_exact(area).zip(reference.chunks_exact(area)) {
+            costs.add_inter(values, reference, lambda);
+            for (w, v) in whole.iter_mut().zip(values) {
+                *w = round(*v);
+            }
+            costs.add_fresh(plane, values, &whole, lambda);
+        }
+        costs
+    }
+
+    fn add_inter(&mut self, values: &[f32], reference: &[i16], lambda: f32) {
+        let pairs = values.iter().zip(reference);
+        for ((skip, difference), (v, r)) in
+            self.skip.iter_mut().zip(&mut self.difference).zip(pairs)
+        {
+            let off = (v - f32::from(*r)).abs();
+            *skip += off * off;
+            *difference += residual_cost(off, lambda);
+        }
+    }
+
+    /// `whole`: the values rounded, which stand in for the levels around.
+    fn add_fresh(&mut self, plane: &Plane, values: &[f32], whole: &[f32], lambda: f32) {
+        let width = plane.width;
+        for y in 0..plane.height {
+            let line = y * width..(y + 1) * width;
+            let here = &whole[line.clone()];
+            let fresh = &mut self.fresh[line.clone()];
+            let values = &values[line.clone()];
+            let cost = |whole: f32, value: f32, predicted: f32| {
+                let off = value - whole;
+                (off * off).max(FRESH_ERROR) + lambda * bits_of((whole - predicted).abs())
+            };
+            if y == 0 {
+                fresh[0] += cost(here[0], values[0], 0.0);
+                for x in 1..width {
+                    fresh[x] += cost(here[x], values[x], here[x - 1]);
+                }
+                continue;
+            }
+            let above = &whole[line.start - width..line.start];
+            fresh[0] += cost(here[0], values[0], above[0]);
+            for x in 1..width {
+                let (west, north) = (here[x - 1], above[x]);
+                let slope = west + north - above[x - 1];
+                let predicted = slope.max(west.min(north)).min(west.max(north));
+                fresh[x] += cost(here[x], values[x], predicted);
+            }
+        }
+    }
+}
+
+/// Error and bits of a value that is `off` from its prediction.
+#[inline(always)]
+fn residual_cost(off: f32, lambda: f32) -> f32 {
+    let magnitude = round((off - DEAD).max(0.0));
+    let rest = off - magnitude;
+    rest * rest + lambda * bits_of(magnitude)
+}
+
+fn block_sum(plane: &Plane, pixels: &[f32], row: usize, column: usize) -> f32 {
+    let rect = plane.block(row, column);
+    let lines = (rect.y..rect.y + rect.height).map(|y| y * plane.width + rect.x);
+    lines
+        .map(|start| pixels[start..start + rect.width].iter().sum::<f32>())
+        .sum()
+}
+
+/// Looks for the motion of one block.
+struct Search<'a> {
+    plane: &'a Plane,
+    values: &'a [f32],
+    reference: &'a [i16],
+    lambda: f32,
+    place: (usize, usize),
+}
+
+impl Search<'_> {
+    /// Down the slope from the best of the starts; the motion, and its cost over all channels.
+    fn best(&self, starts: [Motion; 3]) -> (Motion, f32) {
+        let mut best = (Motion::NONE, self.cost(Motion::NONE, SAMPLE));
+        for start in starts {
+            self.improve(&mut best, start);
+        }
+        for _ in 0..WALK {
+            let at = best.0;
+            for (dx, dy) in [(1, 0), (-1, 0), (0, 1), (0, -1)] {
+                let next = Motion {
+                    dx: at.dx + dx,
+                    dy: at.dy + dy,
+                };
+                if next.is_possible() {
+                    self.improve(&mut best, next);
+                }
+            }
+            if best.0 == at {
+                break;
+            }
+        }
+        match best.0 {
+            Motion::NONE => (Motion::NONE, f32::INFINITY),
+            motion => (motion, self.cost(motion, 1)),
+        }
+    }
+
+    fn improve(&self, best: &mut (Motion, f32), motion: Motion) {
+        if motion != best.0 && motion != Motion::NONE {
+            let cost = self.cost(motion, SAMPLE);
+            if cost < best.1 {
+                *best = (motion, cost);
+            }
+        }
+    }
+
+    /// One channel in `sample` is looked at and stands for all.
+    fn cost(&self, motion: Motion, sample: usize) -> f32 {
+        let rect = self.plane.block(self.place.0, self.place.1);
+        let area = self.plane.area();
+        let mut sum = 0.0;
+        let mut channels = 0;
+        for channel in (0..self.plane.channels).step_by(sample) {
+            let base = channel * area;
+            let from = moved(self.reference, self.plane, base, rect, motion);
+            for (j, from) in from.chunks_exact(BLOCK).take(rect.height).enumerate() {
+                let start = base + (rect.y + j) * self.plane.width + rect.x;
+                for (v, r) in self.values[start..start + rect.width].iter().zip(from) {
+                    sum += residual_cost((v - f32::from(*r)).abs(), self.lambda);
+                }
+            }
+            channels += 1;
+        }
+        let bits = if motion == Motion::NONE {
+            0.0
+        } else {
+            MOTION_BITS
+        };
+        sum * self.plane.channels as f32 / channels.max(1) as f32 + self.lambda * bits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLANE: Plane = Plane {
+        channels: 8,
+        height: 16,
+        width: 16,
+    };
+
+    /// A bright square in every channel, its corner at (x, y).
+    fn square(x: usize, y: usize) -> Vec<f32> {
+        let pixel = |i: usize| {
+            let (px, py) = (i % 16, i / 16 % 16);
+            let inside = (x..x + 5).contains(&px) && (y..y + 5).contains(&py);
+            if inside {
+                10.0 + (px - x) as f32 + 2.0 * (py - y) as f32
+            } else {
+                0.0
+            }
+        };
+        (0..PLANE.len()).map(pixel).collect()
+    }
+
+    fn levels(values: &[f32]) -> Vec<i16> {
+        values.iter().map(|v| *v as i16).collect()
+    }
+
+    fn chosen(values: &[f32], reference: &[i16]) -> Vec<Mode> {
+        let mut modes = vec![Mode::Fresh; PLANE.blocks()];
+        choose(&PLANE, values, reference, 0.15, &mut modes);
+        modes
+    }
+
+    #[test]
+    fn what_stayed_is_skipped_in_spite_of_noise() {
+        let noise = |i: usize| ((i * 7919) % 100) as f32 / 250.0 - 0.2;
+        let noisy: Vec<f32> = square(4, 4)
+            .iter()
+            .enumerate()
+            .map(|(i, v)| v + noise(i))
+            .collect();
+        assert!(
+            chosen(&noisy, &levels(&square(4, 4)))
+                .iter()
+                .all(|m| *m == Mode::Skip)
+        );
+    }
+
+    #[test]
+    fn what_moved_is_followed() {
+        let modes = chosen(&square(6, 5), &levels(&square(4, 4)));
+        let moved = Mode::Difference(Motion { dx: -2, dy: -1 });
+        assert_eq!(modes[5], moved, "{modes:?}");
+        assert_eq!(modes[0], Mode::Skip);
+        assert_eq!(modes[15], Mode::Skip);
+    }
+
+    #[test]
+    fn what_is_new_and_smooth_is_fresh() {
+        let ramp: Vec<f32> = (0..PLANE.len()).map(|i| 30.0 + (i % 16) as f32).collect();
+        let other: Vec<i16> = (0..PLANE.len()).map(|i| ((i * 7919) % 61) as i16).collect();
+        assert!(chosen(&ramp, &other).iter().all(|m| *m == Mode::Fresh));
+    }
+}

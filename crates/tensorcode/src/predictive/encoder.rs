@@ -1,0 +1,228 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+use splitinfer_tensor::Tensor;
+
+use super::band::{Band, Wanted};
+use super::choose::choose;
+use super::frame::{Head, Levels, Part};
+use super::plane::{Mode, Plane};
+use super::range::Writer;
+use super::reference::{Coded, History};
+use super::scale::{Scale, relative_step};
+use crate::affine::{conversion_error, values};
+use crate::{AUTO, AUTO_BITS, Affine, CodeError, Encode};
+
+/// Bands are cut so that one fits into a packet, as well as can be told beforehand.
+const BAND_BYTES: usize = 1150;
+/// Frames that may be on the way to be acknowledged. Of more, the oldest are not waited for.
+const KEPT: usize = 16;
+/// What a bit is worth, in squared steps (chosen by measurement, docs/tensor-code.md).
+const LAMBDA: f32 = 0.15;
+
+/// Encoder of the predictive code. See the crate's documentation for an example.
+#[derive(Default)]
+pub struct Predictive {
+    streams: Vec<Stream>,
+    /// What the receiver may have.
+    sent: History,
+    /// The newest that the receiver is known to have.
+    acknowledged: Option<u64>,
+    /// For what is not coded as levels.
+    affine: Affine,
+    step: Option<f32>,
+}
+
+/// What is remembered of one tensor from frame to frame.
+#[derive(Default)]
+struct Stream {
+    scale: Scale,
+    modes: Vec<Mode>,
+    /// Bytes that a row of blocks took in the last frame.
+    row_bytes: usize,
+}
+
+impl Predictive {
+    /// For [`AUTO`]: the step as a share of a tensor's root mean square, instead of that of [`AUTO_BITS`]. Any positive
+    /// number is allowed; useful are 0.5 (coarse) to 0.01.
+    pub fn set_step(&mut self, relative: f32) {
+        self.step = Some(relative.clamp(1e-4, 4.0));
+    }
+
+    fn relative_step(&self, bits: u8) -> f32 {
+        match (bits, self.step) {
+            (AUTO, Some(step)) => step,
+            (AUTO, None) => relative_step(AUTO_BITS),
+            (bits, _) => relative_step(bits),
+        }
+    }
+}
+
+impl Encode for Predictive {
+    fn encode(&mut self, frame: u64, tensors: &[Tensor], bits: u8) -> Result<Vec<u8>, CodeError> {
+        match bits {
+            AUTO | 2..=8 => {}
+            16 | 32 => return self.affine.encode(frame, tensors, bits),
+            _ => return Err(CodeError::Bits(bits)),
+        }
+        let relative = self.relative_step(bits);
+        if self.streams.len() != tensors.len() {
+            self.reset();
+            self.streams.resize_with(tensors.len(), Stream::default);
+        }
+        let reference = self.acknowledged.filter(|r| *r < frame);
+        let earlier = reference.and_then(|r| self.sent.get(r));
+        let mut head = Head {
+            frame,
+            reference: earlier.and(reference),
+            tensors: Vec::with_capacity(tensors.len()),
+        };
+        let mut payload = Vec::new();
+        let mut coded = Vec::with_capacity(tensors.len());
+        for (i, (tensor, stream)) in tensors.iter().zip(&mut self.streams).enumerate() {
+            let earlier = earlier.and_then(|e| e.get(i));
+            match stream.encode(tensor, relative, earlier, payload) {
+                (written, Some((levels, now))) => {
+                    payload = written;
+                    head.tensors.push(Part::Levels(levels));
+                    coded.push(now);
+                }
+                (written, None) => {
+                    payload = written;
+                    let bytes = self
+                        .affine
+                        .encode(frame, std::slice::from_ref(tensor), 32)?;
+                    payload.extend_from_slice(&bytes);
+                    head.tensors.push(Part::Embedded(bytes.len()));
+                    coded.push(Coded::default());
+                }
+            }
+        }
+        self.sent.add(frame, coded, KEPT, usize::MAX);
+        let mut out = Vec::with_capacity(payload.len() + 64);
+        head.write(&mut out)?;
+        out.append(&mut payload);
+        Ok(out)
+    }
+
+    fn acknowledge(&mut self, frame: u64) {
+        let newer = self.acknowledged.is_none_or(|a| a < frame);
+        if newer && self.sent.get(frame).is_some() {
+            self.acknowledged = Some(frame);
+            self.sent.drop_before(frame);
+        }
+    }
+
+    fn reset(&mut self) {
+        self.streams.clear();
+        self.sent.clear();
+        self.acknowledged = None;
+    }
+}
+
+impl Stream {
+    /// Appends the levels of a tensor to `payload`. `None` when the tensor has none: it is empty, no floating-point
+    /// tensor, or a value is not finite or too large.
+    fn encode(
+        &mut self,
+        tensor: &Tensor,
+        relative: f32,
+        earlier: Option<&Coded>,
+        payload: Vec<u8>,
+    ) -> (Vec<u8>, Option<(Levels, Coded)>) {
+        if tensor.is_empty() || !tensor.dtype().is_float() {
+            return (payload, None);
+        }
+        let values = values(tensor);
+        let Some(step) = self.scale.step(&values, relative) else {
+            return (payload, None);
+        };
+        let plane = Plane::of(tensor.shape());
+        let earlier = earlier.filter(|e| e.shape == tensor.shape() && !e.levels.is_empty());
+        let reference = earlier.map(|e| e.in_steps_of(step));
+        let inverse = 1.0 / step;
+        let wanted: Vec<f32> = values.iter().map(|v| v * inverse).collect();
+        let mut levels = vec![0i16; wanted.len()];
+        let (payload, bands) =
+            self.bands(&plane, &wanted, reference.as_deref(), &mut levels, payload);
+        let max_error = max_error(tensor, &values, &levels, step);
+        let shape = tensor.shape().to_vec();
+        let head = Levels {
+            dtype: tensor.dtype(),
+            shape: shape.clone(),
+            step,
+            max_error,
+            bands,
+        };
+        (
+            payload,
+            Some((
+                head,
+                Coded {
+                    step,
+                    shape,
+                    levels,
+                },
+            )),
+        )
+    }
+
+    /// Rows and bytes of each band.
+    fn bands(
+        &mut self,
+        plane: &Plane,
+        wanted: &[f32],
+        reference: Option<&[i16]>,
+        levels: &mut [i16],
+        mut payload: Vec<u8>,
+    ) -> (Vec<u8>, Vec<(usize, usize)>) {
+        self.modes.resize(plane.blocks(), Mode::Fresh);
+        if let Some(reference) = reference {
+            choose(plane, wanted, reference, LAMBDA, &mut self.modes);
+        }
+        let wanted = Wanted {
+            values: wanted,
+            lambda: LAMBDA,
+        };
+        let mut bands = Vec::new();
+        let before = payload.len();
+        let mut row = 0;
+        while row < plane.block_rows() {
+            let rows = (BAND_BYTES / self.row_bytes.max(1)).clamp(1, plane.block_rows() - row);
+            let band = Band {
+                plane: *plane,
+                rows: row..row + rows,
+                reference,
+            };
+            let start = payload.len();
+            let mut writer = Writer::new(payload);
+            band.code(&mut writer, Some(wanted), &mut self.modes, levels);
+            payload = writer.finish();
+            let bytes = payload.len() - start;
+            self.row_bytes = (bytes / rows).max(1);
+            bands.push((rows, bytes));
+            row += rows;
+        }
+        self.row_bytes = ((payload.len() - before) / plane.block_rows()).max(1);
+        (payload, bands)
+    }
+}
+
+/// What the receiver's values are off by at most, rounding included.
+fn max_error(tensor: &Tensor, values: &[f32], levels: &[i16], step: f32) -> f32 {
+    let mut off = 0f32;
+    let mut largest = 0f32;
+    for (v, l) in values.iter().zip(levels) {
+        off = off.max((v - f32::from(*l) * step).abs());
+        largest = largest.max(v.abs());
+    }
+    let conversion = conversion_error(tensor.dtype(), largest + off) as f32;
+    let error = off + conversion + (off + largest) * f32::EPSILON;
+    if off + conversion == 0.0 {
+        0.0
+    } else {
+        error.next_up()
+    }
+}

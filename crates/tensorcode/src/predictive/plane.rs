@@ -1,0 +1,154 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! How a tensor is looked at: as a stack of pictures, cut into square blocks that reach through the whole stack.
+
+use std::ops::Range;
+
+/// Side of a block.
+pub(super) const BLOCK: usize = 4;
+
+/// A tensor as `channels` pictures of `height × width`, row by row, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plane {
+    pub channels: usize,
+    pub height: usize,
+    pub width: usize,
+}
+
+/// The part of a picture that a block covers; at the right and lower edge less than [`BLOCK`] squared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rect {
+    pub x: usize,
+    pub y: usize,
+    pub width: usize,
+    pub height: usize,
+}
+
+impl Plane {
+    /// The last two dimensions are the picture, whatever stands before them is the stack. That is how ONNX lays out
+    /// what convolutions give (N, C, H, W); of a sequence (N, tokens, features) one picture is made.
+    pub(super) fn of(shape: &[usize]) -> Self {
+        let (width, rest) = shape.split_last().map_or((1, shape), |(w, r)| (*w, r));
+        let (height, rest) = rest.split_last().map_or((1, rest), |(h, r)| (*h, r));
+        Self {
+            channels: rest.iter().product(),
+            height,
+            width,
+        }
+    }
+
+    pub(super) fn area(&self) -> usize {
+        self.height * self.width
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.channels * self.area()
+    }
+
+    pub(super) fn block_rows(&self) -> usize {
+        self.height.div_ceil(BLOCK)
+    }
+
+    pub(super) fn block_columns(&self) -> usize {
+        self.width.div_ceil(BLOCK)
+    }
+
+    pub(super) fn blocks(&self) -> usize {
+        self.block_rows() * self.block_columns()
+    }
+
+    pub(super) fn block(&self, row: usize, column: usize) -> Rect {
+        let (x, y) = (column * BLOCK, row * BLOCK);
+        Rect {
+            x,
+            y,
+            width: BLOCK.min(self.width - x),
+            height: BLOCK.min(self.height - y),
+        }
+    }
+
+    /// The rows of pixels that rows of blocks cover.
+    pub(super) fn pixel_rows(&self, blocks: &Range<usize>) -> Range<usize> {
+        blocks.start * BLOCK..(blocks.end * BLOCK).min(self.height)
+    }
+}
+
+/// Where a block's values are predicted from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// It is what it was in the reference: nothing follows.
+    Skip,
+    /// From the reference, moved by so many columns and rows.
+    Difference(Motion),
+    /// From the values to its left and above it, whatever came before.
+    #[default]
+    Fresh,
+}
+
+/// `−RANGE..RANGE` each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Motion {
+    pub dx: i8,
+    pub dy: i8,
+}
+
+impl Motion {
+    pub(super) const RANGE: i8 = 8;
+    pub(super) const NONE: Self = Self { dx: 0, dy: 0 };
+
+    pub(super) fn is_possible(self) -> bool {
+        let range = -Self::RANGE..Self::RANGE;
+        range.contains(&self.dx) && range.contains(&self.dy)
+    }
+}
+
+impl Mode {
+    /// What neighbours take their own motion from.
+    pub(super) fn motion(self) -> Motion {
+        match self {
+            Self::Difference(motion) => motion,
+            Self::Skip | Self::Fresh => Motion::NONE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_two_dimensions_are_the_picture() {
+        let plane = |shape: &[usize]| {
+            let p = Plane::of(shape);
+            (p.channels, p.height, p.width)
+        };
+        assert_eq!(plane(&[]), (1, 1, 1));
+        assert_eq!(plane(&[7]), (1, 1, 7));
+        assert_eq!(plane(&[2, 7]), (1, 2, 7));
+        assert_eq!(plane(&[1, 32, 52, 50]), (32, 52, 50));
+        assert_eq!(plane(&[2, 3, 4, 5]), (6, 4, 5));
+    }
+
+    #[test]
+    fn blocks_cover_the_picture_once() {
+        let plane = Plane::of(&[1, 9, 6]);
+        let mut seen = vec![0; plane.area()];
+        for row in 0..plane.block_rows() {
+            for column in 0..plane.block_columns() {
+                let b = plane.block(row, column);
+                for y in b.y..b.y + b.height {
+                    for x in b.x..b.x + b.width {
+                        seen[y * plane.width + x] += 1;
+                    }
+                }
+            }
+        }
+        assert!(seen.iter().all(|n| *n == 1));
+        assert_eq!(plane.blocks(), 6);
+        assert_eq!(plane.pixel_rows(&(1..3)), 4..9);
+    }
+}

@@ -1,0 +1,107 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+//! What both sides still hold of earlier frames.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+/// One tensor of a frame as both sides have it; `levels` is empty where it was not coded as levels.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Coded {
+    pub step: f32,
+    pub shape: Vec<usize>,
+    pub levels: Vec<i16>,
+}
+
+impl Coded {
+    /// The levels in steps of another size. Both sides do the same arithmetic, so both get the same.
+    pub(super) fn in_steps_of(&self, step: f32) -> Cow<'_, [i16]> {
+        if step == self.step {
+            return Cow::Borrowed(&self.levels);
+        }
+        let ratio = self.step / step;
+        let most = f32::from(i16::MAX);
+        let rescaled = |l: &i16| (f32::from(*l) * ratio).round().clamp(-most, most) as i16;
+        Cow::Owned(self.levels.iter().map(rescaled).collect())
+    }
+}
+
+/// Frames by number, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    frames: VecDeque<(u64, Vec<Coded>)>,
+}
+
+impl History {
+    pub(super) fn get(&self, frame: u64) -> Option<&[Coded]> {
+        self.frames.iter().find(|f| f.0 == frame).map(|f| &*f.1)
+    }
+
+    /// Keeps no more than `most` frames that take no more than `bytes`; the newest always.
+    pub(super) fn add(&mut self, frame: u64, coded: Vec<Coded>, most: usize, bytes: usize) {
+        self.frames.retain(|f| f.0 != frame);
+        let at = self.frames.partition_point(|f| f.0 < frame);
+        self.frames.insert(at, (frame, coded));
+        while self.frames.len() > 1 && (self.frames.len() > most || self.bytes() > bytes) {
+            self.frames.pop_front();
+        }
+    }
+
+    pub(super) fn drop_before(&mut self, frame: u64) {
+        self.frames.retain(|f| f.0 >= frame);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.frames.clear();
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let coded = self.frames.iter().flat_map(|f| &f.1);
+        coded.map(|c| c.levels.len() * size_of::<i16>()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn coded(levels: &[i16]) -> Vec<Coded> {
+        vec![Coded {
+            step: 1.0,
+            shape: vec![levels.len()],
+            levels: levels.to_vec(),
+        }]
+    }
+
+    #[test]
+    fn a_history_keeps_the_newest_within_its_bounds() {
+        let mut history = History::default();
+        for frame in [3, 1, 4, 2] {
+            history.add(frame, coded(&[frame as i16]), 3, 100);
+        }
+        assert!(history.get(1).is_none() && history.get(2).is_some());
+        history.add(5, coded(&[0; 3]), 9, 8);
+        assert_eq!(
+            (history.get(4).is_some(), history.get(3).is_some()),
+            (true, false)
+        );
+        history.add(6, coded(&[0; 50]), 9, 8);
+        assert_eq!(
+            (history.get(6).is_some(), history.get(5).is_some()),
+            (true, false)
+        );
+        history.drop_before(7);
+        assert_eq!(history.bytes(), 0);
+    }
+
+    #[test]
+    fn levels_are_rescaled_and_never_overflow() {
+        let coded = &coded(&[3, -5, i16::MAX])[0];
+        assert_eq!(*coded.in_steps_of(1.0), [3, -5, i16::MAX]);
+        assert_eq!(*coded.in_steps_of(2.0), [2, -3, 16384]);
+        assert_eq!(*coded.in_steps_of(0.5), [6, -10, i16::MAX]);
+    }
+}

@@ -1,0 +1,277 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+//! The promises of the code as a whole.
+
+use half::f16;
+use proptest::prelude::*;
+use splitinfer_tensor::{Data, Tensor};
+
+use super::*;
+use crate::{AUTO, CodeError, Decode, Encode, Limits, max_errors};
+
+/// Something that moves to the right on a background, with noise, in a few channels.
+fn scene(frame: usize, noise: f32) -> Tensor {
+    let (channels, height, width) = (6, 22, 30);
+    let mut state = frame as u64 * 77 + 1;
+    let mut random = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 40) as f32 / (1 << 24) as f32 - 0.5
+    };
+    let value = |i: usize| {
+        let (c, y, x) = (i / (height * width), i / width % height, i % width);
+        let background = ((x * (c + 1)) as f32 / 9.0).sin().max(0.0);
+        let inside = (8..14).contains(&y) && (frame..frame + 7).contains(&x);
+        background
+            + if inside {
+                2.0 + (x - frame) as f32 * 0.3
+            } else {
+                0.0
+            }
+    };
+    let values = (0..channels * height * width)
+        .map(|i| value(i) + noise * random())
+        .collect();
+    Tensor::new(vec![1, channels, height, width], values).unwrap()
+}
+
+fn furthest(a: &Tensor, b: &Tensor) -> f32 {
+    let pairs = a.to_f32_vec().into_iter().zip(b.to_f32_vec());
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn limits() -> Limits {
+    Limits {
+        max_bytes: 1 << 16,
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn a_stream_costs_less_than_its_frames_alone_and_stays_within_its_bound() {
+    let (mut stream, mut alone) = (Predictive::default(), Predictive::default());
+    let mut decoder = PredictiveDecoder::default();
+    let (mut predicted, mut separate) = (0, 0);
+    for frame in 0..12 {
+        let sent = [scene(frame, 0.02)];
+        let bytes = stream.encode(frame as u64, &sent, 6).unwrap();
+        let received = decoder.decode(&bytes, &limits()).unwrap();
+        assert!(furthest(&sent[0], &received[0]) <= max_errors(&bytes, &limits()).unwrap()[0]);
+        stream.acknowledge(frame as u64);
+        predicted += bytes.len();
+        separate += alone.encode(frame as u64, &sent, 6).unwrap().len();
+    }
+    assert!(predicted * 3 < separate * 2, "{predicted} {separate}");
+}
+
+#[test]
+fn only_what_was_acknowledged_is_built_on() {
+    let mut encoder = Predictive::default();
+    let mut decoder = PredictiveDecoder::default();
+    let frames: Vec<_> = (0..6).map(|f| encoder_frame(&mut encoder, f)).collect();
+    for bytes in &frames {
+        assert!(
+            PredictiveDecoder::default()
+                .decode(bytes, &limits())
+                .is_ok(),
+            "not acknowledged, yet built on"
+        );
+    }
+    decoder.decode(&frames[2], &limits()).unwrap();
+    encoder.acknowledge(2);
+    let next = encoder_frame(&mut encoder, 6);
+    assert!(decoder.decode(&next, &limits()).is_ok());
+    // Another receiver has not got it, says so, and a fresh start serves it.
+    let refused = PredictiveDecoder::default().decode(&next, &limits());
+    assert!(
+        matches!(refused, Err(CodeError::Reference(2))),
+        "{refused:?}"
+    );
+    encoder.reset();
+    assert!(
+        PredictiveDecoder::default()
+            .decode(&encoder_frame(&mut encoder, 7), &limits())
+            .is_ok()
+    );
+}
+
+fn encoder_frame(encoder: &mut Predictive, frame: usize) -> Vec<u8> {
+    encoder
+        .encode(frame as u64, &[scene(frame, 0.0)], 5)
+        .unwrap()
+}
+
+#[test]
+fn frames_may_be_decoded_in_any_order() {
+    let mut encoder = Predictive::default();
+    let mut decoder = PredictiveDecoder::default();
+    decoder
+        .decode(&encoder_frame(&mut encoder, 0), &limits())
+        .unwrap();
+    encoder.acknowledge(0);
+    let frames: Vec<_> = (1..5).map(|f| encoder_frame(&mut encoder, f)).collect();
+    for bytes in frames.iter().rev() {
+        decoder.decode(bytes, &limits()).unwrap();
+    }
+}
+
+#[test]
+fn a_change_of_shape_or_of_scale_is_followed() {
+    let mut encoder = Predictive::default();
+    let mut decoder = PredictiveDecoder::default();
+    let times = |factor: f32| {
+        let values = scene(3, 0.0)
+            .to_f32_vec()
+            .iter()
+            .map(|v| v * factor)
+            .collect();
+        Tensor::new(vec![1, 6, 22, 30], values).unwrap()
+    };
+    let other = Tensor::new(vec![2, 3, 5], (0..30).map(|i| i as f32).collect()).unwrap();
+    let sent = [
+        times(1.0),
+        times(3.0),
+        times(0.1),
+        times(0.0),
+        times(1.0),
+        other,
+        times(1.0),
+    ];
+    for (frame, tensor) in sent.into_iter().enumerate() {
+        let bytes = encoder
+            .encode(frame as u64, std::slice::from_ref(&tensor), 6)
+            .unwrap();
+        let received = decoder.decode(&bytes, &limits()).unwrap();
+        assert_eq!(received[0].shape(), tensor.shape());
+        assert!(furthest(&tensor, &received[0]) <= max_errors(&bytes, &limits()).unwrap()[0]);
+        encoder.acknowledge(frame as u64);
+    }
+}
+
+#[test]
+fn what_was_lost_is_as_it_was_and_the_rest_as_it_is() {
+    let mut encoder = Predictive::default();
+    let mut decoder = PredictiveDecoder::default();
+    decoder
+        .decode(&encoder.encode(0, &[scene(0, 0.3)], 8).unwrap(), &limits())
+        .unwrap();
+    encoder.acknowledge(0);
+    let sent = scene(4, 0.3);
+    let bytes = encoder.encode(1, std::slice::from_ref(&sent), 8).unwrap();
+    let whole = decoder.decode_partial(&bytes, &[], &limits()).unwrap();
+    assert!(furthest(&sent, &whole[0]) < 0.1);
+    // The last bytes are those of the lowest band.
+    let lost = bytes.len() - 40..bytes.len() - 10;
+    let partial = decoder.decode_partial(&bytes, &[lost], &limits()).unwrap();
+    let rows = |t: &Tensor, rows: std::ops::Range<usize>| {
+        t.to_f32_vec()[rows.start * 30..rows.end * 30].to_vec()
+    };
+    assert_eq!(rows(&partial[0], 0..4), rows(&whole[0], 0..4));
+    assert_ne!(rows(&partial[0], 18..22), rows(&whole[0], 18..22));
+    assert!(furthest(&sent, &partial[0]) < 6.0);
+    // Without its head a frame is nothing.
+    assert!(decoder.decode_partial(&bytes, &[3..4], &limits()).is_err());
+    // And it was not kept.
+    let next = {
+        encoder.acknowledge(1);
+        encoder.encode(2, &[sent], 8).unwrap()
+    };
+    assert!(matches!(
+        decoder.decode(&next, &limits()),
+        Err(CodeError::Reference(1))
+    ));
+}
+
+/// Values as activations have them, now and then with what cannot be quantised.
+fn tensor() -> impl Strategy<Value = Tensor> {
+    let shape = prop_oneof![
+        proptest::collection::vec(0usize..7, 0..4),
+        (1usize..3, 1usize..6, 1usize..12, 1usize..12).prop_map(|(n, c, h, w)| vec![n, c, h, w]),
+    ];
+    (shape, 0..5u8, -6i32..7, any::<u64>()).prop_map(|(shape, kind, exponent, seed)| {
+        let n: usize = shape.iter().product();
+        let scale = 10f32.powi(exponent);
+        let mut state = seed | 1;
+        let values = (0..n).map(|i| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let noise = (state >> 40) as f32 / (1 << 24) as f32 - 0.3;
+            match seed >> 61 {
+                0 => f32::NAN,
+                1 if i == 5 => 1e6 * scale,
+                2 => 0.0,
+                3..6 => noise.max(0.0) * scale,
+                _ => (noise + i as f32 / 9.0) * scale,
+            }
+        });
+        let data = match kind {
+            0 => Data::F16(values.map(f16::from_f32).collect()),
+            1 => Data::F64(values.map(f64::from).collect()),
+            2 => Data::I32(values.map(|v| v as i32).collect()),
+            _ => Data::F32(values.collect()),
+        };
+        Tensor::from_data(shape, data).unwrap()
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_tensor_comes_back_within_the_stated_error(
+        frames in proptest::collection::vec(proptest::collection::vec(tensor(), 0..3), 1..4),
+        bits in prop_oneof![Just(AUTO), 2u8..=8, Just(16), Just(32)],
+        acknowledged: bool,
+    ) {
+        let (mut encoder, mut decoder) = (Predictive::default(), crate::decoder());
+        let limits = Limits { max_bytes: 1 << 20, ..Limits::default() };
+        for (frame, sent) in frames.iter().enumerate() {
+            let bytes = encoder.encode(frame as u64, sent, bits).unwrap();
+            let bounds = max_errors(&bytes, &limits).unwrap();
+            let received = decoder.decode(&bytes, &limits).unwrap();
+            prop_assert_eq!(received.len(), sent.len());
+            for ((s, r), bound) in sent.iter().zip(&received).zip(bounds) {
+                prop_assert_eq!((s.dtype(), s.shape()), (r.dtype(), r.shape()));
+                if bound == 0.0 || !s.dtype().is_float() {
+                    prop_assert_eq!(s.to_le_bytes(), r.to_le_bytes());
+                }
+                for (a, b) in s.to_f32_vec().into_iter().zip(r.to_f32_vec()) {
+                    prop_assert!((a - b).abs() <= bound || a == b || (a.is_nan() && b.is_nan()), "{} {} {}", a, b, bound);
+                }
+            }
+            if acknowledged {
+                encoder.acknowledge(frame as u64);
+            }
+        }
+    }
+
+    #[test]
+    fn damage_gives_an_error_or_tensors_within_the_limits(
+        damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..8),
+        cut in proptest::option::of(any::<proptest::sample::Index>()),
+    ) {
+        let (mut encoder, mut decoder) = (Predictive::default(), PredictiveDecoder::default());
+        decoder.decode(&encoder_frame(&mut encoder, 0), &limits()).unwrap();
+        encoder.acknowledge(0);
+        let mut bytes = encoder_frame(&mut encoder, 1);
+        for (at, flip) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] ^= flip;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        if let Ok(tensors) = decoder.decode(&bytes, &limits()) {
+            prop_assert!(tensors.iter().map(Tensor::byte_len).sum::<usize>() <= limits().max_bytes);
+        }
+    }
+
+    #[test]
+    fn noise_after_a_good_start_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let stream = [b"SITC\x01\x02\x01\x00\x05\x00\x01\x01\x04\x01\x02\x09\x05\x00\x00\x80\x3f\x00\x00\x00\x00\x03", &[bytes.len() as u8 & 0x7f][..], &bytes].concat();
+        let _ = PredictiveDecoder::default().decode(&stream, &limits());
+    }
+}
