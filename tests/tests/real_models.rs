@@ -13,7 +13,7 @@ use gst::prelude::*;
 use splitinfer_meta::{Completed, FrameResult};
 use splitinfer_runtime::SessionOptions;
 use splitinfer_tensor::Tensor;
-use splitinfer_tensorcode::{AUTO, Decode, Encode, Limits, decoder, encoder};
+use splitinfer_tensorcode::{AUTO, Limits, decoder, encoder};
 use splitinfer_tests::model::{LocalModel, largest_difference};
 use splitinfer_tests::process::Server;
 use splitinfer_tests::{data, measure};

@@ -23,6 +23,8 @@ use super::streaming::{JPEG_QUALITY, bits};
 
 /// How often the plan is made anew while nothing happens.
 const REPLAN: Duration = Duration::from_millis(250);
+/// Of so many frames about, the mean of the bytes sent is taken for the next.
+const SIZE_MEMORY: u64 = 8;
 
 /// A change of the split, as the message `splitinfer-plan` tells it.
 pub(super) struct PlanChange {
@@ -49,8 +51,11 @@ impl PlanChange {
 /// The planner of one started element; on the streaming thread.
 pub(super) struct Planner {
     current: Option<Choice>,
-    /// What each choice costs on this machine; measured on the first picture that has a choice.
+    /// What each choice costs on this machine; measured on the first two pictures that have a choice, for the second
+    /// tells what is left to send once the server has the first.
     profile: Option<Profile>,
+    /// Of each candidate, between the two.
+    encoders: Vec<Predictive>,
     bandwidth: Bandwidth,
     /// On the server: decoding and inference, of the picture and of each candidate's tail.
     picture_there: Smoothed,
@@ -72,6 +77,7 @@ impl Planner {
         Self {
             current: None,
             profile: None,
+            encoders: Vec::new(),
             bandwidth: Bandwidth::default(),
             picture_there: Smoothed::default(),
             tails_there: vec![Smoothed::default(); engine.candidates().len()],
@@ -141,8 +147,8 @@ impl Planner {
         {
             return Ok(None);
         }
-        if path.is_some() && self.profile.is_none() {
-            self.profile = Some(measure(&started.engine, settings, picture)?);
+        if path.is_some() {
+            self.measure(&started.engine, settings, picture)?;
         }
         let alone = Profile::default();
         let decision = decide(&Situation {
@@ -185,15 +191,48 @@ impl Planner {
         self.bandwidth.add(now, round.bytes, transfer);
         self.queue_there.add(round.server.queue);
         let work = round.server.decode + round.server.compute;
-        match round.choice {
-            Choice::Picture => self.picture_there.add(work),
+        let profile = self.profile.as_mut();
+        let sent = match round.choice {
+            Choice::Picture => {
+                self.picture_there.add(work);
+                profile.and_then(|p| p.picture.as_mut())
+            }
             Choice::Candidate(i) => {
                 if let Some(tail) = self.tails_there.get_mut(i) {
                     tail.add(work);
                 }
+                profile.and_then(|p| p.candidates.get_mut(i))
             }
-            Choice::Here => {}
+            Choice::Here => None,
+        };
+        if let Some(offload) = sent {
+            offload.bytes = (offload.bytes * (SIZE_MEMORY - 1) + round.bytes) / SIZE_MEMORY;
         }
+    }
+
+    /// Measures what there is to choose among, unless that is done.
+    fn measure(
+        &mut self,
+        engine: &Engine,
+        settings: &Settings,
+        picture: &Picture,
+    ) -> Result<(), gst::ErrorMessage> {
+        let first = self.profile.is_none();
+        if !first && self.encoders.is_empty() {
+            return Ok(());
+        }
+        let count = engine.candidates().len();
+        self.encoders.resize_with(count, Predictive::default);
+        let number = u64::from(!first);
+        let profile = measure(engine, settings, picture, &mut self.encoders, number)?;
+        self.profile = Some(profile);
+        for encoder in &mut self.encoders {
+            encoder.acknowledge(number);
+        }
+        if !first {
+            self.encoders.clear();
+        }
+        Ok(())
     }
 }
 
@@ -211,14 +250,17 @@ fn measure(
     engine: &Engine,
     settings: &Settings,
     picture: &Picture,
+    encoders: &mut [Predictive],
+    number: u64,
 ) -> Result<Profile, gst::ErrorMessage> {
     let encoding = |e: &dyn std::fmt::Display| gst::error_msg!(gst::StreamError::Encode, ("{e}"));
     let timed = engine.profile()?;
     let mut candidates = Vec::new();
-    for (i, (tensors, head)) in engine.heads(picture)?.into_iter().enumerate() {
+    let heads = engine.heads(picture)?.into_iter().zip(encoders).enumerate();
+    for (i, ((tensors, head), encoder)) in heads {
         let begun = Instant::now();
-        let bytes = Predictive::default()
-            .encode(0, &tensors, bits(settings))
+        let bytes = encoder
+            .encode(number, &tensors, bits(settings))
             .map_err(|e| encoding(&e))?;
         let encode = begun.elapsed();
         candidates.push(Offload {
