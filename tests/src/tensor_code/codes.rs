@@ -13,8 +13,10 @@ use splitinfer_vision::Picture;
 
 use super::loss::AllOrNothing;
 use super::minmax::{Half, MinMax, Packer};
+use super::mosaic_video::MosaicVideo;
+use super::picture_video::PictureVideo;
 use super::still::{MosaicStill, PictureJpeg, Still};
-use super::video::{Chroma, Control, MosaicVideo, PictureVideo, Settings, Standard};
+use super::video::{Chroma, Control, Settings, Standard};
 use super::{Code, Role, StreamCode, Tensors};
 
 /// What the others are compared with at the same cut.
@@ -217,7 +219,7 @@ fn picture_video(name: &'static str, standard: Standard, chroma: Chroma) -> Code
         name,
         role: Role::Baseline,
         knob: "crf",
-        qualities: vec![36.0, 30.0, 26.0, 22.0, 18.0, 14.0, 10.0, 6.0, 2.0],
+        qualities: vec![36.0, 30.0, 26.0, 22.0, 18.0, 14.0, 10.0, 5.0, 0.0],
         make: Box::new(move |crf| {
             Ok(Box::new(PictureVideo::new(Settings {
                 standard,

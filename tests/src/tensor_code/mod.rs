@@ -16,6 +16,8 @@ pub mod knee;
 pub mod loss;
 pub mod minmax;
 pub mod mosaic;
+pub mod mosaic_video;
+pub mod picture_video;
 pub mod run;
 pub mod still;
 pub mod subject;

@@ -6,18 +6,12 @@
 
 //! Video codecs through GStreamer, without delay: a frame in, its bytes out, its reconstruction out.
 //!
-//! Times include the change of threads between the pipeline and its caller, some 50 µs, and for pictures the conversion
-//! from and to RGB, as those of JPEG do.
+//! Times include the change of threads between the pipeline and its caller, some 50 µs.
 
 use anyhow::{Context, Result, bail, ensure};
 use gst::prelude::*;
 use gst_video::prelude::*;
 use gst_video::{VideoFormat, VideoFrameRef, VideoInfo};
-use splitinfer_vision::Picture;
-
-use super::framing::{Specs, put, take_f32, take_part, tensor};
-use super::mosaic::Mosaic;
-use super::{StreamCode, Tensors};
 
 /// Which codec, how it is driven, and how fine the chroma of a picture is.
 #[derive(Clone, Copy, Debug)]
@@ -179,10 +173,13 @@ impl Drop for Pipe {
     }
 }
 
+/// Full range, BT.709.
+const COLORIMETRY: &str = "1:3:5:1";
+
 const FRAME_TIME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
 /// Both ends of one stream of frames of one size, given and returned without padding.
-struct VideoCodec {
+pub struct VideoCodec {
     raw: VideoInfo,
     encoder: Pipe,
     /// Made when the first bytes say what it has to decode.
@@ -192,46 +189,45 @@ struct VideoCodec {
 }
 
 impl VideoCodec {
-    /// `raw` is what goes in and comes out; `coded` the raw format that the codec works on.
-    fn new(
-        settings: Settings,
-        raw: VideoFormat,
-        coded: &str,
-        width: usize,
-        height: usize,
-    ) -> Result<Self> {
+    /// Luma and chroma of full range.
+    ///
+    /// # Errors
+    /// When the elements are missing or do not take such a size.
+    pub fn new(settings: Settings, width: usize, height: usize) -> Result<Self> {
         settings.standard.available().map_err(anyhow::Error::msg)?;
-        let info = VideoInfo::builder(raw, u32::try_from(width)?, u32::try_from(height)?)
+        let format = match settings.chroma {
+            Chroma::Half => VideoFormat::I420,
+            Chroma::Full => VideoFormat::Y444,
+        };
+        let raw = VideoInfo::builder(format, u32::try_from(width)?, u32::try_from(height)?)
             .fps(gst::Fraction::new(25, 1))
+            .colorimetry(&COLORIMETRY.parse()?)
             .build()?;
-        let convert = match raw {
-            VideoFormat::Rgb => format!("videoconvert ! video/x-raw,{coded} ! "),
-            _ => String::new(),
-        };
-        let back = match raw {
-            VideoFormat::Rgb => " ! videoconvert ! video/x-raw,format=RGB",
-            _ => "",
-        };
         Ok(Self {
-            encoder: Pipe::new(
-                &format!("{convert}{}", settings.encoder()),
-                &info.to_caps()?,
-            )?,
+            encoder: Pipe::new(&settings.encoder(), &raw.to_caps()?)?,
             decoder: None,
-            decoder_text: format!("{} max-threads=1{back}", settings.standard.decoder()),
+            decoder_text: format!("{} max-threads=1", settings.standard.decoder()),
             coded_caps: None,
-            raw: info,
+            raw,
         })
     }
 
-    fn encode(&mut self, planes: &[u8]) -> Result<Vec<u8>> {
+    /// The planes one after the other, without padding.
+    ///
+    /// # Errors
+    /// When the frame has another size, or the pipeline fails.
+    pub fn encode(&mut self, planes: &[u8]) -> Result<Vec<u8>> {
         let sample = self.encoder.pass(padded(&self.raw, planes)?)?;
         self.coded_caps = sample.caps_owned();
         let buffer = sample.buffer().context("a sample without a buffer")?;
         Ok(buffer.map_readable()?.to_vec())
     }
 
-    fn decode(&mut self, bytes: &[u8]) -> Result<Vec<u8>> {
+    /// The planes one after the other, without padding.
+    ///
+    /// # Errors
+    /// When nothing was encoded yet, or the pipeline fails.
+    pub fn decode(&mut self, bytes: &[u8]) -> Result<Vec<u8>> {
         let pipe = match &mut self.decoder {
             Some(pipe) => pipe,
             none => {
@@ -291,196 +287,4 @@ fn tight(sample: &gst::Sample) -> Result<Vec<u8>> {
         }
     }
     Ok(out)
-}
-
-/// Each tensor's mosaic as luma of a video of its own, with chroma that says nothing. The range stands before each
-/// frame's bytes.
-pub struct MosaicVideo {
-    settings: Settings,
-    specs: Specs,
-    streams: Vec<(Mosaic, VideoCodec)>,
-}
-
-impl MosaicVideo {
-    pub fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            specs: Specs::default(),
-            streams: Vec::new(),
-        }
-    }
-
-    fn start(&mut self, frame: &Tensors) -> Result<()> {
-        self.specs = Specs::of(frame);
-        for tensor in frame {
-            // Sides of whole macroblocks: nothing is left for the codec to pad.
-            let mosaic = Mosaic::new(tensor.shape(), 16, 255.0);
-            let (width, height) = (mosaic.grid.width, mosaic.grid.height);
-            let codec = VideoCodec::new(self.settings, VideoFormat::I420, "", width, height)?;
-            self.streams.push((mosaic, codec));
-        }
-        Ok(())
-    }
-}
-
-impl StreamCode<Tensors> for MosaicVideo {
-    fn encode(&mut self, frame: &Tensors) -> Result<Vec<u8>> {
-        if self.streams.is_empty() {
-            self.start(frame)?;
-        }
-        let mut out = Vec::new();
-        for (tensor, (mosaic, codec)) in frame.iter().zip(&mut self.streams) {
-            let (mut planes, [low, high]) = mosaic.picture(tensor);
-            planes.resize(planes.len() * 3 / 2, 128);
-            out.extend(low.to_le_bytes());
-            out.extend(high.to_le_bytes());
-            put(&mut out, &codec.encode(&planes)?);
-        }
-        Ok(out)
-    }
-
-    fn decode(&mut self, mut bytes: &[u8]) -> Result<Tensors> {
-        let mut tensors = Vec::new();
-        for ((dtype, shape), (mosaic, codec)) in self.specs.iter().zip(&mut self.streams) {
-            let range = [take_f32(&mut bytes)?, take_f32(&mut bytes)?];
-            let planes = codec.decode(take_part(&mut bytes)?)?;
-            let luma = planes.get(..mosaic.grid.width * mosaic.grid.height);
-            let values = mosaic.values(luma.context("a short frame")?, range)?;
-            tensors.push(tensor(dtype, shape, values)?);
-        }
-        Ok(tensors)
-    }
-}
-
-/// The model's input picture as video.
-pub struct PictureVideo {
-    settings: Settings,
-    codec: Option<(VideoCodec, u32, u32)>,
-}
-
-impl PictureVideo {
-    pub fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            codec: None,
-        }
-    }
-}
-
-impl StreamCode<Picture> for PictureVideo {
-    fn encode(&mut self, frame: &Picture) -> Result<Vec<u8>> {
-        let (codec, ..) = match &mut self.codec {
-            Some(codec) => codec,
-            none => {
-                let (width, height) = (frame.width as usize, frame.height as usize);
-                let coded = match self.settings.chroma {
-                    Chroma::Half => "format=I420,colorimetry=bt709",
-                    Chroma::Full => "format=Y444,colorimetry=bt709",
-                };
-                let raw = VideoFormat::Rgb;
-                let codec = VideoCodec::new(self.settings, raw, coded, width, height)?;
-                none.insert((codec, frame.width, frame.height))
-            }
-        };
-        codec.encode(&frame.rgb)
-    }
-
-    fn decode(&mut self, bytes: &[u8]) -> Result<Picture> {
-        let (codec, width, height) = self.codec.as_mut().context("nothing was encoded")?;
-        Ok(Picture::new(*width, *height, codec.decode(bytes)?)?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use splitinfer_tensor::Tensor;
-
-    /// Two tensors of a scene that moves.
-    fn moving(shift: usize) -> Tensors {
-        let value = |i: usize| (((i + shift) % 97) as f32 / 15.0).sin() + 1.0;
-        [[1, 8, 20, 24], [1, 3, 5, 7]]
-            .into_iter()
-            .map(|shape| {
-                let values = (0..shape.iter().product()).map(value).collect();
-                Tensor::new(shape.to_vec(), values).unwrap()
-            })
-            .collect()
-    }
-
-    fn settings(standard: Standard, qp: u32) -> Settings {
-        Settings {
-            standard,
-            control: Control::Qp(qp),
-            plain: true,
-            chroma: Chroma::Half,
-        }
-    }
-
-    #[test]
-    fn every_frame_comes_back_at_once_and_close() {
-        gst::init().unwrap();
-        for standard in [Standard::H264, Standard::H265] {
-            if let Err(missing) = standard.available() {
-                println!("skipped: {missing}");
-                continue;
-            }
-            let mut code = MosaicVideo::new(settings(standard, 4));
-            for shift in 0..4 {
-                let sent = moving(shift);
-                let bytes = code.encode(&sent).unwrap();
-                let back = code.decode(&bytes).unwrap();
-                for (a, b) in sent.iter().zip(&back) {
-                    assert_eq!(a.shape(), b.shape());
-                    let pairs = a.to_f32_vec().into_iter().zip(b.to_f32_vec());
-                    let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                    assert!(worst < 0.15, "{standard:?}, frame {shift}: {worst}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_coarser_quantiser_gives_fewer_bytes() {
-        gst::init().unwrap();
-        for standard in [Standard::H264, Standard::H265] {
-            if standard.available().is_err() {
-                continue;
-            }
-            let bytes = |qp| {
-                let mut code = MosaicVideo::new(settings(standard, qp));
-                code.encode(&moving(0)).unwrap().len()
-            };
-            assert!(
-                bytes(40) < bytes(20) && bytes(20) < bytes(4),
-                "{standard:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn colours_survive_with_chroma_at_full_resolution() {
-        gst::init().unwrap();
-        if Standard::H264.available().is_err() {
-            return;
-        }
-        let rgb: Vec<u8> = (0..50 * 34)
-            .flat_map(|i| [(i % 50) * 5, 60, 200])
-            .map(|v| v as u8)
-            .collect();
-        let sent = Picture::new(50, 34, rgb).unwrap();
-        let mut code = PictureVideo::new(Settings {
-            chroma: Chroma::Full,
-            ..settings(Standard::H264, 4)
-        });
-        let bytes = code.encode(&sent).unwrap();
-        let back = code.decode(&bytes).unwrap();
-        let worst = sent
-            .rgb
-            .iter()
-            .zip(&back.rgb)
-            .map(|(a, b)| a.abs_diff(*b))
-            .max();
-        assert!(worst < Some(9), "{worst:?}");
-    }
 }
