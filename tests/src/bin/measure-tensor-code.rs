@@ -5,25 +5,134 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! What the tensor code costs and what it does to the answers, against everything else that could be sent:
-//! `tests/measure.sh tensor-code [--quick] [--json FILE]`.
+//! `tests/measure.sh tensor-code [--quick] [--json FILE] [--plots FOLDER]`.
 
-use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
 use splitinfer_tests::measure;
 use splitinfer_tests::tensor_code::codes::Codes;
-use splitinfer_tests::tensor_code::run::sweep;
-use splitinfer_tests::tensor_code::subject::{Subject, clips};
+use splitinfer_tests::tensor_code::report::{COARSE, NEAR, Report};
+use splitinfer_tests::tensor_code::subject::{Clip, Subject, clips};
+use splitinfer_tests::tensor_code::{loss_run, plot, run, summary};
 
-fn main() -> Result<()> {
-    splitinfer_tests::init();
-    let codes = Codes::new(true);
-    for clip in clips().iter().take(1) {
-        let mut subject = Subject::load(clip, 20)?;
-        let cuts: Vec<usize> = (0..subject.model.split.candidates().len()).collect();
-        let bar = measure::progress(codes.steps(cuts.len()) as usize);
-        let points = sweep(&mut subject, &cuts, &codes, &bar)?;
-        for p in points {
-            println!("{}", serde_json::to_string(&p)?);
+struct Arguments {
+    quick: bool,
+    /// All points, for further use.
+    json: Option<PathBuf>,
+    plots: Option<PathBuf>,
+}
+
+fn arguments() -> Result<Arguments> {
+    let mut found = Arguments {
+        quick: false,
+        json: None,
+        plots: None,
+    };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut path = || {
+            words
+                .next()
+                .map(PathBuf::from)
+                .context(format!("{word} what?"))
+        };
+        match word.as_str() {
+            "--quick" => found.quick = true,
+            "--json" => found.json = Some(path()?),
+            "--plots" => found.plots = Some(path()?),
+            _ => bail!("`{word}`? There are --quick, --json FILE and --plots FOLDER"),
         }
     }
+    Ok(found)
+}
+
+fn main() -> Result<()> {
+    let arguments = arguments()?;
+    splitinfer_tests::init();
+    let codes = Codes::new(arguments.quick);
+    introduce(&codes);
+    let mut reports = Vec::new();
+    for clip in chosen(arguments.quick) {
+        let report = measure_clip(&clip, &codes, arguments.quick)?;
+        report.print();
+        if let Some(folder) = &arguments.plots {
+            let file = folder.join(format!("tensor-code-{}.svg", plain_name(&report.clip)));
+            plot::draw(&report, &file)?;
+        }
+        reports.push(report);
+    }
+    summary::print(&reports, &codes.absent);
+    if let Some(file) = &arguments.json {
+        write_json(file, &reports)?;
+    }
+    println!("\n{}", summary::figures(&reports));
     Ok(())
+}
+
+/// All clips; with `quick` a student and a real detector.
+fn chosen(quick: bool) -> Vec<Clip> {
+    let of_quick = |c: &Clip| c.name == "walker-student" || c.name == "FastestDet, from frame 180";
+    clips()
+        .into_iter()
+        .filter(|c| !quick || of_quick(c))
+        .collect()
+}
+
+fn measure_clip(clip: &Clip, codes: &Codes, quick: bool) -> Result<Report> {
+    let mut subject = Subject::load(clip, if quick { 12 } else { 60 })?;
+    let count = subject.model.split.candidates().len();
+    let cuts: Vec<usize> = match quick {
+        true => (0..count).step_by(2).collect(),
+        false => (0..count).collect(),
+    };
+    let bar = measure::progress(codes.steps(cuts.len()));
+    let points = run::sweep(&mut subject, &cuts, codes, &bar)?;
+    bar.finish_and_clear();
+    let mut report = Report::new(&subject, &cuts, points);
+    report.loss = loss_run::loss(&mut subject, codes, &report)?;
+    Ok(report)
+}
+
+fn introduce(codes: &Codes) {
+    println!("# Tensor code\n\n{}\n", measure::machine());
+    println!(
+        "Consecutive frames, each through every code at every setting, in order, so that codes may predict. One thread. \
+         *key kB*: the first frame; *kB/frame* and *bits/value*: mean of the others. *ms*: encode / decode, median, for \
+         131,072 values or for a frame. *Error*: ‖y − ŷ‖ / ‖y‖ over the model's raw outputs, against the whole model on \
+         the untouched frame. *F1*: objects against the whole model's own (same class, IoU ≥ 0.5; keypoints within 5 % of \
+         the person's size). *Loss*: of AP50 (whatever the class) or PCK@.05 against the truth, relative to the whole \
+         model's. *Knee*: mean change of the knees' flexion. The setting shown is the coarsest that, as all finer ones, \
+         keeps F1 ≥ {:.3}, loss ≤ {NEAR} % and knee ≤ {NEAR}°, as far as measured; † where there is none: the finest. \
+         *BD*: mean difference in bytes in % at equal output error (Bjøntegaard, PCHIP over log error; by F1 in the last \
+         column) to the named code; ~: over less than half of the shorter curve; *above* and *below*: better or worse throughout than \
+         the other's whole range. *At ≤ \
+         {COARSE} %*: the coarsest setting with F1 and loss within that.\n",
+        1.0 - NEAR / 100.0
+    );
+    println!(
+        "Codes at a cut: {}. Of the picture: {}. Mosaics: all channels in one grey picture with one range for the tensor, \
+         a picture or video a tensor. Video: zero latency, one thread, veryfast, one key frame; of mosaics by constant \
+         quantiser without psychovisual tuning. Loss behind a network: {} % of packets of 1200 bytes in bursts of {} \
+         (Gilbert–Elliott), {} runs.",
+        summary::settings(&codes.tensor),
+        summary::settings(&codes.picture),
+        loss_run::MEAN_LOSS * 100.0,
+        loss_run::MEAN_BURST,
+        loss_run::SEEDS
+    );
+}
+
+fn write_json(file: &Path, reports: &[Report]) -> Result<()> {
+    let text = serde_json::to_string(reports)?;
+    std::fs::write(file, text).with_context(|| file.display().to_string())
+}
+
+/// A name as part of a file's name.
+fn plain_name(name: &str) -> String {
+    let words: Vec<&str> = name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|w| !w.is_empty())
+        .collect();
+    words.join("-").to_lowercase()
 }

@@ -15,8 +15,9 @@ pub type RatePoint = (f64, f64);
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BdRate {
-    /// Percent of the anchor's bytes: −30 is 30 % fewer.
-    Percent(f64),
+    /// Percent of the anchor's bytes: −30 is 30 % fewer; and the share of the shorter curve's qualities that both reach,
+    /// over which that is the mean.
+    Percent { bytes: f64, shared: f64 },
     /// Every quality of the tested code is above the anchor's best.
     Above,
     /// Every quality of the tested code is below the anchor's worst.
@@ -39,7 +40,11 @@ pub fn bd_rate(anchor: &[RatePoint], tested: &[RatePoint]) -> BdRate {
         };
     }
     let mean = (t.integral(low, high) - a.integral(low, high)) / (high - low);
-    BdRate::Percent((mean.exp() - 1.0) * 100.0)
+    let shorter = (a.last() - a.first()).min(t.last() - t.first());
+    BdRate::Percent {
+        bytes: (mean.exp() - 1.0) * 100.0,
+        shared: (high - low) / shorter,
+    }
 }
 
 /// The points that no other beats in both, from low to high quality, as quality and logarithm of the rate.
@@ -155,7 +160,7 @@ mod tests {
 
     fn percent(anchor: &[RatePoint], tested: &[RatePoint]) -> f64 {
         match bd_rate(anchor, tested) {
-            BdRate::Percent(p) => p,
+            BdRate::Percent { bytes, .. } => bytes,
             other => panic!("{other:?}"),
         }
     }
@@ -175,6 +180,12 @@ mod tests {
         let tested = [(200.0, 33.0), (200.1, 36.0)];
         let expected = (0.5f64.sqrt() - 1.0) * 100.0;
         assert!((percent(&ANCHOR, &tested) - expected).abs() < 0.1);
+        let shares = |tested: &[RatePoint]| match bd_rate(&ANCHOR, tested) {
+            BdRate::Percent { shared, .. } => shared,
+            other => panic!("{other:?}"),
+        };
+        assert!((shares(&tested) - 1.0).abs() < 1e-9);
+        assert!((shares(&[(200.0, 37.5), (300.0, 43.5)]) - 0.25).abs() < 1e-9);
     }
 
     #[test]

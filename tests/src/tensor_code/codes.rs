@@ -76,10 +76,10 @@ impl Codes {
     }
 
     /// How many points that makes with so many cuts.
-    pub fn steps(&self, cuts: usize) -> u64 {
+    pub fn steps(&self, cuts: usize) -> usize {
         let tensor: usize = self.tensor.iter().map(|c| c.qualities.len()).sum();
         let picture: usize = self.picture.iter().map(|c| c.qualities.len()).sum();
-        (tensor * cuts + picture) as u64
+        tensor * cuts + picture
     }
 }
 

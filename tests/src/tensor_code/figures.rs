@@ -159,6 +159,16 @@ impl Tally {
         }
     }
 
+    /// Relative output errors, frame by frame.
+    pub fn errors(&self) -> &[f64] {
+        &self.errors
+    }
+
+    /// Against the truth, where there is one.
+    pub fn accuracy(&self, has_keypoints: bool) -> Option<f64> {
+        self.accuracy.value(has_keypoints)
+    }
+
     pub fn f1(&self) -> f64 {
         match self.found + self.expected {
             0 => 1.0,

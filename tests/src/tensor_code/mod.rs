@@ -10,17 +10,22 @@
 pub mod accuracy;
 pub mod bdrate;
 pub mod codes;
+pub mod curve;
 pub mod figures;
 pub mod framing;
 pub mod knee;
 pub mod loss;
+pub mod loss_run;
 pub mod minmax;
 pub mod mosaic;
 pub mod mosaic_video;
 pub mod picture_video;
+pub mod plot;
+pub mod report;
 pub mod run;
 pub mod still;
 pub mod subject;
+pub mod summary;
 pub mod truth;
 pub mod video;
 

@@ -37,10 +37,6 @@ pub fn sweep(
         let input = model.tensor(seen)?;
         Ok(model.split.whole(&input)?)
     };
-    for code in &codes.picture {
-        let values = pictures.first().map_or(0, |p| p.rgb.len());
-        points.extend(curve(subject, code, None, values, &pictures, &look, bar)?);
-    }
     for cut in cuts {
         let frames = subject.crossing(*cut)?;
         let values = frames.first().map_or(0, values);
@@ -57,6 +53,10 @@ pub fn sweep(
                 bar,
             )?);
         }
+    }
+    for code in &codes.picture {
+        let values = pictures.first().map_or(0, |p| p.rgb.len());
+        points.extend(curve(subject, code, None, values, &pictures, &look, bar)?);
     }
     Ok(points)
 }
