@@ -90,7 +90,7 @@ fn measure_clip(clip: &Clip, codes: &Codes, quick: bool) -> Result<Report> {
     let points = run::sweep(&mut subject, &cuts, codes, &bar)?;
     bar.finish_and_clear();
     let mut report = Report::new(&subject, &cuts, points);
-    report.loss = loss_run::loss(&mut subject, codes, &report)?;
+    report.loss = loss_run::loss(&subject, codes, &report)?;
     Ok(report)
 }
 

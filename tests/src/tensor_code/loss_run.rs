@@ -48,7 +48,7 @@ pub struct LossPoint {
 ///
 /// # Errors
 /// When a code or the model fails.
-pub fn loss(subject: &mut Subject, codes: &Codes, report: &Report) -> Result<Vec<LossPoint>> {
+pub fn loss(subject: &Subject, codes: &Codes, report: &Report) -> Result<Vec<LossPoint>> {
     let Some(cut) = report.best_cut() else {
         return Ok(Vec::new());
     };
@@ -75,7 +75,7 @@ struct Seen {
 }
 
 fn behind_loss(
-    subject: &mut Subject,
+    subject: &Subject,
     code: &Code<Tensors>,
     quality: f64,
     cut: usize,
@@ -89,17 +89,17 @@ fn behind_loss(
         for seed in 0..seeds {
             let mut stream = make(quality)?;
             let mut channel = GilbertElliott::new(mean_loss, MEAN_BURST, seed);
-            for (frame, sent) in subject.frames.iter().zip(frames) {
-                let received = with_loss(stream.as_mut(), sent, &mut channel)?;
+            with_loss(stream.as_mut(), frames, &mut channel, |i, received| {
                 let outputs = subject.model.split.tail(cut, &received.tensors)?;
                 let objects = subject.model.read(&outputs)?;
                 seen.tally
-                    .answered(frame, &outputs, &objects, &subject.legs);
-                seen.pieces += received.pieces;
-                seen.lost += received.lost;
+                    .answered(&subject.frames[i], &outputs, &objects, &subject.legs);
+                seen.pieces += received.arrived.len();
+                seen.lost += received.arrived.iter().filter(|a| !**a).count();
                 seen.frames += 1;
                 seen.decode.push(ms(received.decode));
-            }
+                Ok(())
+            })?;
         }
         Ok(seen)
     };

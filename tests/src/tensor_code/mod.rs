@@ -58,6 +58,10 @@ pub trait PieceCode {
     /// # Errors
     /// When the pieces are not what [`encode_pieces`](Self::encode_pieces) gave.
     fn decode_partial(&mut self, pieces: &[Option<&[u8]>]) -> Result<Tensors>;
+
+    /// What the sender hears, some frames later, of which pieces of a frame (counted from 0) arrived: for codes that must
+    /// not predict from what the receiver lacks.
+    fn feedback(&mut self, _frame: usize, _arrived: &[bool]) {}
 }
 
 /// What a code stands for in the summary.

@@ -19,26 +19,31 @@ use super::figures::Point;
 use super::report::Report;
 
 const SIZE: (u32, u32) = (960, 600);
-/// Okabe and Ito's colours, which everybody can tell apart, and some greys between.
-const COLOURS: [RGBColor; 9] = [
+/// Okabe and Ito's colours, which everybody can tell apart, and darker and lighter ones of theirs.
+const COLOURS: [RGBColor; 12] = [
     RGBColor(86, 180, 233),
     RGBColor(230, 159, 0),
     RGBColor(0, 158, 115),
     RGBColor(204, 121, 167),
     RGBColor(0, 114, 178),
     RGBColor(110, 110, 110),
-    RGBColor(240, 200, 40),
+    RGBColor(235, 205, 40),
     RGBColor(140, 86, 75),
-    RGBColor(170, 170, 170),
+    RGBColor(60, 60, 60),
+    RGBColor(150, 205, 110),
+    RGBColor(130, 80, 170),
+    RGBColor(80, 200, 190),
 ];
 /// The project's own codes, the better one last.
 const OWN: [RGBColor; 2] = [RGBColor(213, 94, 0), RGBColor(150, 0, 0)];
 
+/// Right to the last digits is of no interest.
+const LEAST_ERROR: f64 = 5e-4;
+
 /// Bytes and error of the points that no other beats, from few bytes to many.
 fn envelope(points: &[Point], code: &str) -> Vec<(f64, f64)> {
-    let own = points
-        .iter()
-        .filter(|p| p.code == code && p.output_error > 0.0);
+    let shown = |p: &&Point| p.code == code && p.output_error >= LEAST_ERROR;
+    let own = points.iter().filter(shown);
     let mut sorted: Vec<(f64, f64)> = own.map(|p| (p.mean_bytes, p.output_error)).collect();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let mut out: Vec<(f64, f64)> = Vec::new();
@@ -70,8 +75,8 @@ pub fn draw(report: &Report, file: &Path) -> Result<()> {
         .collect();
     let all = || curves.iter().flat_map(|(_, c)| c.iter());
     let bytes = span(all().map(|p| p.0 / 1e3));
-    // What is wrong altogether or right to the last digits is of no interest.
-    let errors = span(all().map(|p| p.1.clamp(1e-3, 0.5)));
+    // Nor is what is wrong altogether.
+    let errors = span(all().map(|p| p.1.min(0.5)));
     let failed = |e: &dyn std::fmt::Display| anyhow!("{}: {e}", file.display());
 
     let root = SVGBackend::new(file, SIZE).into_drawing_area();

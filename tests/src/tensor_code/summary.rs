@@ -122,7 +122,7 @@ fn has_role(reports: &[Report], role: Role) -> bool {
 }
 
 /// Every (clip, cut) of a code with this role: its operating point, or none.
-fn operating<'a>(reports: &'a [Report], role: Role) -> Vec<Option<&'a Point>> {
+fn operating(reports: &[Report], role: Role) -> Vec<Option<&Point>> {
     let mut out = Vec::new();
     for report in reports {
         for (code, _) in report
