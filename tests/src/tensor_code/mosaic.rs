@@ -7,9 +7,11 @@
 //! The channels of a tensor side by side as one grey picture, as in the literature on coding features with picture
 //! codecs.
 //!
-//! One range serves the whole tensor. With a range for each channel, as for [`super::minmax`], the lossy codecs' error
-//! would be large just where values are; with one, it is the same everywhere. The range is kept from frame to frame as
-//! long as it fits, so that what stands still also does so for a codec that predicts.
+//! One range serves the whole tensor, and channels lie edge to edge: a range for each channel cost most codecs 3–130 %
+//! more bytes at equal output error, even with the ranges themselves not counted (walker-student and FastestDet, three
+//! cuts each; a few cuts of FastestDet gained 4–10 %, PNG and JPEG mostly), and tiles widened to whole blocks of 8 or 16
+//! pixels up to 50 % more. The range is kept from frame to frame as long as it fits, so that what stands still also does
+//! so for a codec that predicts.
 
 use anyhow::{Result, ensure};
 use splitinfer_tensor::Tensor;
