@@ -5,7 +5,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! What the tensor code costs and what it does to the answers, against everything else that could be sent:
-//! `tests/measure.sh tensor-code [--quick] [--json FILE] [--plots FOLDER]`.
+//! `tests/measure.sh tensor-code [--quick] [--json FILE] [--plots FOLDER] [--clip WORD] [--own]`.
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,10 @@ struct Arguments {
     /// All points, for further use.
     json: Option<PathBuf>,
     plots: Option<PathBuf>,
+    /// Only clips whose names contain it.
+    clip: Option<String>,
+    /// Only the project's codes and those that they are compared with in every row.
+    own: bool,
 }
 
 fn arguments() -> Result<Arguments> {
@@ -28,20 +32,21 @@ fn arguments() -> Result<Arguments> {
         quick: false,
         json: None,
         plots: None,
+        clip: None,
+        own: false,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
-        let mut path = || {
-            words
-                .next()
-                .map(PathBuf::from)
-                .context(format!("{word} what?"))
-        };
+        let mut what = || words.next().context(format!("{word} what?"));
         match word.as_str() {
             "--quick" => found.quick = true,
-            "--json" => found.json = Some(path()?),
-            "--plots" => found.plots = Some(path()?),
-            _ => bail!("`{word}`? There are --quick, --json FILE and --plots FOLDER"),
+            "--own" => found.own = true,
+            "--json" => found.json = Some(what()?.into()),
+            "--plots" => found.plots = Some(what()?.into()),
+            "--clip" => found.clip = Some(what()?),
+            _ => bail!(
+                "`{word}`? There are --quick, --json FILE, --plots FOLDER, --clip WORD and --own"
+            ),
         }
     }
     Ok(found)
@@ -50,10 +55,13 @@ fn arguments() -> Result<Arguments> {
 fn main() -> Result<()> {
     let arguments = arguments()?;
     splitinfer_tests::init();
-    let codes = Codes::new(arguments.quick);
+    let mut codes = Codes::new(arguments.quick);
+    if arguments.own {
+        codes.keep_own();
+    }
     introduce(&codes);
     let mut reports = Vec::new();
-    for clip in chosen(arguments.quick) {
+    for clip in chosen(&arguments) {
         let report = measure_clip(&clip, &codes, arguments.quick)?;
         report.print();
         if let Some(folder) = &arguments.plots {
@@ -70,14 +78,17 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// All clips; with `quick` a student and a real detector.
-fn chosen(quick: bool) -> Vec<Clip> {
-    let of_quick = |c: &Clip| c.name == "walker-student" || c.name == "FastestDet, from frame 180";
-    clips()
-        .into_iter()
-        .filter(|c| !quick || of_quick(c))
-        .collect()
+/// All clips; with `quick` a student and a real detector; with `clip` those that are asked for.
+fn chosen(arguments: &Arguments) -> Vec<Clip> {
+    let wanted = |c: &Clip| match &arguments.clip {
+        Some(word) => c.name.contains(word),
+        None if arguments.quick => QUICK.contains(&c.name.as_str()),
+        None => true,
+    };
+    clips().into_iter().filter(wanted).collect()
 }
+
+const QUICK: [&str; 2] = ["walker-student", "FastestDet, from frame 180"];
 
 fn measure_clip(clip: &Clip, codes: &Codes, quick: bool) -> Result<Report> {
     let mut subject = Subject::load(clip, if quick { 12 } else { 60 })?;

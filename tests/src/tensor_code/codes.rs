@@ -75,6 +75,13 @@ impl Codes {
         codes
     }
 
+    /// Leaves out what only stands in the tables of all codes.
+    pub fn keep_own(&mut self) {
+        self.tensor
+            .retain(|c| c.role != Role::Baseline || c.name == ANCHOR);
+        self.picture.retain(|c| [JPEG, H264].contains(&c.name));
+    }
+
     /// How many points that makes with so many cuts.
     pub fn steps(&self, cuts: usize) -> usize {
         let tensor: usize = self.tensor.iter().map(|c| c.qualities.len()).sum();
