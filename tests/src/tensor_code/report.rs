@@ -26,6 +26,9 @@ pub const COARSE: f64 = 5.0;
 /// The share of the shorter curve that two curves have to have in common for their comparison to say much.
 pub const COMPARABLE: f64 = 0.5;
 
+/// Objects that a clip needs for its agreement and accuracy to mean something.
+pub const ENOUGH: usize = 10;
+
 /// One clip with all its points.
 #[derive(Serialize)]
 pub struct Report {
@@ -84,6 +87,11 @@ impl Report {
             points,
             loss: Vec::new(),
         }
+    }
+
+    /// Whether there are objects enough for the figures of the goals: with hardly any, the coarsest setting agrees.
+    pub fn counts(&self) -> bool {
+        self.objects >= ENOUGH
     }
 
     pub fn curve(&self, code: &str, cut: Option<usize>) -> Curve<'_> {

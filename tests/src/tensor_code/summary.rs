@@ -50,7 +50,8 @@ pub fn print(reports: &[Report], absent: &[(&'static str, String)]) {
 }
 
 fn table(reports: &[&Report], limit: Limit, absent: &[(&'static str, String)]) {
-    let clips: Vec<&str> = reports.iter().map(|r| r.clip.as_str()).collect();
+    let clip = |r: &&Report| format!("{} ({} objects)", r.clip, r.objects);
+    let clips: Vec<String> = reports.iter().map(clip).collect();
     println!("| code | {} |", clips.join(" | "));
     println!("|---|{}", "---|".repeat(clips.len()));
     let codes = reports.first().map_or(Vec::new(), |r| names(&r.points));
@@ -88,8 +89,10 @@ fn measured_cheapest<'a>(report: &'a Report, code: &str, limit: Limit) -> Option
     limit.met_by(point).is_some().then_some(point)
 }
 
-/// The figures of the goals; null where there was nothing to measure.
+/// The figures of the goals, of clips with objects enough; null where there was nothing to measure.
 pub fn figures(reports: &[Report]) -> Value {
+    let reports: Vec<&Report> = reports.iter().filter(|r| r.counts()).collect();
+    let reports = reports.as_slice();
     let best = match has_role(reports, Role::Predicted) {
         true => Role::Predicted,
         false => Role::Intra,
@@ -115,14 +118,14 @@ pub fn figures(reports: &[Report]) -> Value {
     })
 }
 
-fn has_role(reports: &[Report], role: Role) -> bool {
+fn has_role(reports: &[&Report], role: Role) -> bool {
     reports
         .iter()
         .any(|r| r.own_codes().iter().any(|(_, own)| *own == role))
 }
 
 /// Every (clip, cut) of a code with this role: its operating point, or none.
-fn operating(reports: &[Report], role: Role) -> Vec<Option<&Point>> {
+fn operating<'a>(reports: &[&'a Report], role: Role) -> Vec<Option<&'a Point>> {
     let mut out = Vec::new();
     for report in reports {
         for (code, _) in report
@@ -140,12 +143,12 @@ fn operating(reports: &[Report], role: Role) -> Vec<Option<&Point>> {
     out
 }
 
-fn operating_points(reports: &[Report], role: Role) -> Vec<&Point> {
+fn operating_points<'a>(reports: &[&'a Report], role: Role) -> Vec<&'a Point> {
     operating(reports, role).into_iter().flatten().collect()
 }
 
 /// The median over all cuts of all clips; one that no setting serves counts as infinitely many.
-fn bits_per_value(reports: &[Report], role: Role) -> Value {
+fn bits_per_value(reports: &[&Report], role: Role) -> Value {
     let bits = operating(reports, role)
         .into_iter()
         .map(|p| p.map_or(f64::INFINITY, |p| p.bits_per_value));
@@ -153,7 +156,7 @@ fn bits_per_value(reports: &[Report], role: Role) -> Value {
 }
 
 /// The best over all cuts of all clips, at equal output error.
-fn gain_over_jpeg(reports: &[Report], role: Role) -> Value {
+fn gain_over_jpeg(reports: &[&Report], role: Role) -> Value {
     let mut best = f64::NEG_INFINITY;
     for report in reports {
         let jpeg = report.curve(JPEG, None);
@@ -218,7 +221,7 @@ mod tests {
             frames: 3,
             size: [1, 1],
             input: [1, 1],
-            objects: 1,
+            objects: 20,
             metric: None,
             whole_accuracy: None,
             cuts: vec![CutInfo {
