@@ -91,7 +91,7 @@ fn chosen(arguments: &Arguments) -> Vec<Clip> {
 const QUICK: [&str; 2] = ["walker-student", "FastestDet, from frame 180"];
 
 fn measure_clip(clip: &Clip, codes: &Codes, quick: bool) -> Result<Report> {
-    let mut subject = Subject::load(clip, if quick { 24 } else { 60 })?;
+    let mut subject = Subject::load(clip, if quick { 20 } else { 60 })?;
     let count = subject.model.split.candidates().len();
     let cuts: Vec<usize> = match quick {
         true => (0..count).step_by(2).collect(),

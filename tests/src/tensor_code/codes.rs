@@ -90,10 +90,10 @@ impl Codes {
     }
 }
 
-/// Every other quality, the finest among them, where there are more than four.
+/// Every other quality, the finest among them, where there are more than five.
 fn thin(qualities: &mut Vec<f64>) {
     let n = qualities.len();
-    if n > 4 {
+    if n > 5 {
         let kept = qualities
             .iter()
             .enumerate()
@@ -151,7 +151,7 @@ fn plain() -> Vec<Code<Tensors>> {
         role: Role::Baseline,
         knob: "bits",
         qualities: qualities.to_vec(),
-        make: Box::new(move |bits| Ok(Box::new(MinMax::new(packer, bits)))),
+        make: Box::new(move |bits| Ok(Box::new(MinMax::new(packer, bits)?))),
         pieces: None,
     };
     vec![
@@ -162,7 +162,7 @@ fn plain() -> Vec<Code<Tensors>> {
             role: Role::Baseline,
             knob: "bits",
             qualities: vec![16.0],
-            make: Box::new(|_| Ok(Box::new(Half::default()))),
+            make: Box::new(|_| Ok(Box::new(Half::new()?))),
             pieces: None,
         },
     ]
@@ -182,7 +182,7 @@ fn stills() -> Vec<Code<Tensors>> {
             name: "mosaic, JPEG",
             role: Role::Baseline,
             knob: "q",
-            qualities: vec![30.0, 50.0, 70.0, 85.0, 93.0, 97.0, 99.0],
+            qualities: vec![40.0, 70.0, 85.0, 95.0, 99.0],
             make: Box::new(|q| {
                 let quality = q as u8;
                 Ok(Box::new(MosaicStill::new(Still::Jpeg { quality })))
@@ -197,7 +197,7 @@ fn mosaic_video(name: &'static str, standard: Standard) -> Code<Tensors> {
         name,
         role: Role::Baseline,
         knob: "qp",
-        qualities: vec![40.0, 34.0, 28.0, 22.0, 16.0, 10.0, 4.0],
+        qualities: vec![36.0, 28.0, 20.0, 12.0, 4.0],
         make: Box::new(move |qp| {
             Ok(Box::new(MosaicVideo::new(Settings {
                 standard,
@@ -215,7 +215,7 @@ fn picture_jpeg() -> Code<Picture> {
         name: JPEG,
         role: Role::Baseline,
         knob: "q",
-        qualities: vec![40.0, 60.0, 75.0, 85.0, 90.0, 95.0, 97.0, 99.0, 100.0],
+        qualities: vec![40.0, 60.0, 75.0, 85.0, 90.0, 95.0, 98.0, 100.0],
         make: Box::new(|q| Ok(Box::new(PictureJpeg { quality: q as u8 }))),
         pieces: None,
     }
@@ -226,7 +226,7 @@ fn picture_video(name: &'static str, standard: Standard, chroma: Chroma) -> Code
         name,
         role: Role::Baseline,
         knob: "crf",
-        qualities: vec![36.0, 30.0, 26.0, 22.0, 18.0, 14.0, 10.0, 5.0, 0.0],
+        qualities: vec![36.0, 30.0, 24.0, 18.0, 12.0, 6.0, 0.0],
         make: Box::new(move |crf| {
             Ok(Box::new(PictureVideo::new(Settings {
                 standard,

@@ -81,11 +81,24 @@ pub fn take_f32(bytes: &mut &[u8]) -> Result<f32> {
 
 /// Smallest and largest of the values; 0 and 0 where there are none.
 pub fn range(values: &[f32]) -> [f32; 2] {
-    if values.is_empty() {
+    // Independent lanes, so that the loop becomes SIMD code.
+    const LANES: usize = 16;
+    let Some(first) = values.first() else {
         return [0.0; 2];
+    };
+    let (mut low, mut high) = ([*first; LANES], [*first; LANES]);
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (i, v) in chunk.iter().enumerate() {
+            low[i] = if *v < low[i] { *v } else { low[i] };
+            high[i] = if *v > high[i] { *v } else { high[i] };
+        }
     }
-    let grow = |[low, high]: [f32; 2], v: &f32| [low.min(*v), high.max(*v)];
-    values.iter().fold([f32::INFINITY, f32::NEG_INFINITY], grow)
+    let all = |lanes: [f32; LANES]| lanes.into_iter().chain(rest.iter().copied());
+    [
+        all(low).fold(*first, f32::min),
+        all(high).fold(*first, f32::max),
+    ]
 }
 
 /// A linear scale of `last + 1` levels over a range.
@@ -109,9 +122,10 @@ impl Scale {
     }
 
     pub fn level(self, value: f32) -> u8 {
-        ((value - self.low) * self.inverse + 0.5)
-            .max(0.0)
-            .min(self.last) as i32 as u8
+        // Adding 2^23 rounds to a whole number and leaves it in the low bits: unlike a cast, that becomes SIMD code.
+        const WHOLE: f32 = 8_388_608.0;
+        let level = ((value - self.low) * self.inverse).max(0.0).min(self.last);
+        (level + WHOLE).to_bits() as u8
     }
 
     pub fn value(self, level: u8) -> f32 {
@@ -133,6 +147,8 @@ mod tests {
         assert_eq!(scale.value(3), 2.0);
         assert_eq!(Scale::new([0.0, 0.0], 255.0).value(0), 0.0);
         assert_eq!(range(&[3.0, -1.0, 2.0]), [-1.0, 3.0]);
+        let many: Vec<f32> = (0..50).map(|v| (v as f32 - 20.0).abs()).collect();
+        assert_eq!((range(&many), range(&[])), ([0.0, 29.0], [0.0, 0.0]));
     }
 
     #[test]

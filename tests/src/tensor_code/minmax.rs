@@ -9,6 +9,7 @@
 use anyhow::Result;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::framing::{Scale, Specs, channels, put, range, take_f32, take_part, tensor};
 use super::{StreamCode, Tensors};
@@ -21,17 +22,33 @@ pub enum Packer {
     Lz4,
 }
 
-impl Packer {
-    fn pack(self, bytes: &[u8]) -> Result<Vec<u8>> {
+/// One with what it keeps from frame to frame.
+enum Packing {
+    Zstd(Box<(Compressor<'static>, Decompressor<'static>)>),
+    Lz4,
+}
+
+impl Packing {
+    fn new(packer: Packer) -> Result<Self> {
+        Ok(match packer {
+            Packer::Zstd => {
+                let compressor = Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL)?;
+                Self::Zstd(Box::new((compressor, Decompressor::new()?)))
+            }
+            Packer::Lz4 => Self::Lz4,
+        })
+    }
+
+    fn pack(&mut self, bytes: &[u8]) -> Result<Vec<u8>> {
         Ok(match self {
-            Self::Zstd => zstd::bulk::compress(bytes, zstd::DEFAULT_COMPRESSION_LEVEL)?,
+            Self::Zstd(zstd) => zstd.0.compress(bytes)?,
             Self::Lz4 => lz4_flex::compress(bytes),
         })
     }
 
-    fn unpack(self, bytes: &[u8], length: usize) -> Result<Vec<u8>> {
+    fn unpack(&mut self, bytes: &[u8], length: usize) -> Result<Vec<u8>> {
         Ok(match self {
-            Self::Zstd => zstd::bulk::decompress(bytes, length)?,
+            Self::Zstd(zstd) => zstd.1.decompress(bytes, length)?,
             Self::Lz4 => lz4_flex::decompress(bytes, length)?,
         })
     }
@@ -39,19 +56,21 @@ impl Packer {
 
 /// Smallest and largest value of each channel as `float32`, then a byte a level.
 pub struct MinMax {
-    packer: Packer,
+    packing: Packing,
     /// The last level: 255 at 8 bits.
     last: f32,
     specs: Specs,
 }
 
 impl MinMax {
-    pub fn new(packer: Packer, bits: f64) -> Self {
-        Self {
-            packer,
+    /// # Errors
+    /// When the compressor cannot be made.
+    pub fn new(packer: Packer, bits: f64) -> Result<Self> {
+        Ok(Self {
+            packing: Packing::new(packer)?,
             last: bits.exp2() as f32 - 1.0,
             specs: Specs::default(),
-        }
+        })
     }
 }
 
@@ -70,7 +89,7 @@ impl StreamCode<Tensors> for MinMax {
                 let scale = Scale::new([low, high], self.last);
                 body.extend(channel.iter().map(|v| scale.level(*v)));
             }
-            put(&mut out, &self.packer.pack(&body)?);
+            put(&mut out, &self.packing.pack(&body)?);
         }
         Ok(out)
     }
@@ -80,7 +99,7 @@ impl StreamCode<Tensors> for MinMax {
         for (dtype, shape) in self.specs.iter() {
             let [c, h, w] = channels(shape);
             let body = self
-                .packer
+                .packing
                 .unpack(take_part(&mut bytes)?, c * (h * w + 8))?;
             let mut values = Vec::with_capacity(c * h * w);
             for channel in body.chunks(h * w + 8) {
@@ -96,9 +115,20 @@ impl StreamCode<Tensors> for MinMax {
 }
 
 /// Half precision and Zstandard.
-#[derive(Default)]
 pub struct Half {
+    packing: Packing,
     specs: Specs,
+}
+
+impl Half {
+    /// # Errors
+    /// When the compressor cannot be made.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            packing: Packing::new(Packer::Zstd)?,
+            specs: Specs::default(),
+        })
+    }
 }
 
 impl StreamCode<Tensors> for Half {
@@ -110,7 +140,7 @@ impl StreamCode<Tensors> for Half {
             let mut halves = vec![f16::ZERO; values.len()];
             halves.convert_from_f32_slice(&values);
             let body: Vec<u8> = halves.iter().flat_map(|h| h.to_le_bytes()).collect();
-            put(&mut out, &Packer::Zstd.pack(&body)?);
+            put(&mut out, &self.packing.pack(&body)?);
         }
         Ok(out)
     }
@@ -119,7 +149,7 @@ impl StreamCode<Tensors> for Half {
         let mut tensors = Vec::new();
         for (dtype, shape) in self.specs.iter() {
             let n: usize = shape.iter().product();
-            let body = Packer::Zstd.unpack(take_part(&mut bytes)?, 2 * n)?;
+            let body = self.packing.unpack(take_part(&mut bytes)?, 2 * n)?;
             let halves: Vec<f16> = body
                 .as_chunks()
                 .0
@@ -164,13 +194,13 @@ mod tests {
     #[test]
     fn no_value_is_off_by_more_than_half_a_step() {
         for packer in [Packer::Zstd, Packer::Lz4] {
-            assert!(worst(&mut MinMax::new(packer, 8.0)) <= 4.0 / 255.0 + 1e-6);
-            assert!(worst(&mut MinMax::new(packer, 2.0)) <= 4.0 / 3.0 + 1e-6);
+            assert!(worst(&mut MinMax::new(packer, 8.0).unwrap()) <= 4.0 / 255.0 + 1e-6);
+            assert!(worst(&mut MinMax::new(packer, 2.0).unwrap()) <= 4.0 / 3.0 + 1e-6);
         }
     }
 
     #[test]
     fn half_precision_is_off_by_at_most_a_unit_in_the_eleventh_binary_digit() {
-        assert!(worst(&mut Half::default()) <= 4.0 / 2048.0);
+        assert!(worst(&mut Half::new().unwrap()) <= 4.0 / 2048.0);
     }
 }
