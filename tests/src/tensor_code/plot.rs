@@ -37,12 +37,12 @@ const COLOURS: [RGBColor; 12] = [
 /// The project's own codes, the better one last.
 const OWN: [RGBColor; 2] = [RGBColor(213, 94, 0), RGBColor(150, 0, 0)];
 
-/// Right to the last digits is of no interest.
-const LEAST_ERROR: f64 = 5e-4;
+/// What is right to the last digits is of no interest, nor what is wrong altogether.
+const ERRORS: std::ops::RangeInclusive<f64> = 5e-4..=0.7;
 
 /// Bytes and error of the points that no other beats, from few bytes to many.
 fn envelope(points: &[Point], code: &str) -> Vec<(f64, f64)> {
-    let shown = |p: &&Point| p.code == code && p.output_error >= LEAST_ERROR;
+    let shown = |p: &&Point| p.code == code && ERRORS.contains(&p.output_error);
     let own = points.iter().filter(shown);
     let mut sorted: Vec<(f64, f64)> = own.map(|p| (p.mean_bytes, p.output_error)).collect();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
@@ -75,8 +75,7 @@ pub fn draw(report: &Report, file: &Path) -> Result<()> {
         .collect();
     let all = || curves.iter().flat_map(|(_, c)| c.iter());
     let bytes = span(all().map(|p| p.0 / 1e3));
-    // Nor is what is wrong altogether.
-    let errors = span(all().map(|p| p.1.min(0.5)));
+    let errors = span(all().map(|p| p.1));
     let failed = |e: &dyn std::fmt::Display| anyhow!("{}: {e}", file.display());
 
     let root = SVGBackend::new(file, SIZE).into_drawing_area();
