@@ -13,6 +13,7 @@ pub mod model;
 pub mod numbered;
 pub mod pipeline;
 pub mod process;
+pub mod tensor_code;
 
 use std::path::PathBuf;
 use std::sync::Once;

@@ -14,8 +14,8 @@ use splitinfer_graph::{Dim, Model, ValueInfo};
 use splitinfer_runtime::{DEFAULT_CANDIDATES, SessionOptions, SplitModel, load_library, probe};
 use splitinfer_tensor::Tensor;
 use splitinfer_vision::{
-    ColorMatrix, ColorRange, Frame, Head, ModelInfo, Object, Picture, PixelFormat, Plane,
-    Preprocessor, TensorInfo,
+    ColorMatrix, ColorRange, Frame, Head, ModelInfo, Object, Picture, PixelFormat, Placement,
+    Plane, Preprocessor, TensorInfo,
 };
 
 /// A model with everything from frame to objects, cut at the candidates that the elements use.
@@ -56,6 +56,18 @@ impl LocalModel {
         buffer: &gst::Buffer,
         video: &gst_video::VideoInfo,
     ) -> Result<Picture> {
+        Ok(self.placed_picture(buffer, video)?.0)
+    }
+
+    /// The same, and where the frame lies on it.
+    ///
+    /// # Errors
+    /// When the buffer does not hold what `video` says.
+    pub fn placed_picture(
+        &mut self,
+        buffer: &gst::Buffer,
+        video: &gst_video::VideoInfo,
+    ) -> Result<(Picture, Placement)> {
         let mapped = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, video)?;
         let planes = (0..mapped.n_planes())
             .map(|i| {
@@ -75,7 +87,7 @@ impl LocalModel {
         };
         let (width, height) = (video.width(), video.height());
         let frame = Frame::new(PixelFormat::I420, width, height, planes, matrix, range)?;
-        Ok(self.preprocessor.picture(&frame)?.0)
+        Ok(self.preprocessor.picture(&frame)?)
     }
 
     /// # Errors
@@ -149,11 +161,14 @@ fn keypoint_distance(a: &Object, b: &Object) -> f32 {
 }
 
 fn iou(a: &Object, b: &Object) -> f32 {
-    let [ax0, ay0, ax1, ay1] = a.corners();
-    let [bx0, by0, bx1, by1] = b.corners();
-    let width = (ax1.min(bx1) - ax0.max(bx0)).max(0.0);
-    let height = (ay1.min(by1) - ay0.max(by0)).max(0.0);
-    let shared = width * height;
-    let both = a.box_[2] * a.box_[3] + b.box_[2] * b.box_[3] - shared;
+    overlap(a.box_, b.box_)
+}
+
+/// Intersection over union of two boxes (x, y, width, height).
+pub fn overlap(a: [f32; 4], b: [f32; 4]) -> f32 {
+    let width = (a[0] + a[2]).min(b[0] + b[2]) - a[0].max(b[0]);
+    let height = (a[1] + a[3]).min(b[1] + b[3]) - a[1].max(b[1]);
+    let shared = width.max(0.0) * height.max(0.0);
+    let both = a[2] * a[3] + b[2] * b[3] - shared;
     if both > 0.0 { shared / both } else { 0.0 }
 }
