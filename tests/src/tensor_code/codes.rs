@@ -15,6 +15,7 @@ use super::loss::AllOrNothing;
 use super::minmax::{Half, MinMax, Packer};
 use super::mosaic_video::MosaicVideo;
 use super::picture_video::PictureVideo;
+use super::predictive;
 use super::still::{MosaicStill, PictureJpeg, Still};
 use super::video::{Chroma, Control, Settings, Standard};
 use super::{Code, Role, StreamCode, Tensors};
@@ -37,10 +38,11 @@ impl Codes {
     /// With `quick` fewer qualities of each.
     pub fn new(quick: bool) -> Self {
         let mut codes = Self {
-            tensor: ours(),
+            tensor: predictive::codes(),
             picture: vec![picture_jpeg()],
             absent: Vec::new(),
         };
+        codes.tensor.push(affine());
         codes.tensor.extend(plain());
         codes.tensor.extend(stills());
         for standard in [Standard::H264, Standard::H265] {
@@ -102,11 +104,11 @@ fn thin(qualities: &mut Vec<f64>) {
     }
 }
 
-/// The project's own codes.
-fn ours() -> Vec<Code<Tensors>> {
-    vec![Code {
-        name: "affine",
-        role: Role::Intra,
+/// The project's first code.
+fn affine() -> Code<Tensors> {
+    Code {
+        name: "affine + zstd",
+        role: Role::Baseline,
         knob: "bits",
         qualities: vec![2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0],
         make: Box::new(|bits| Ok(Box::new(AffineStream::new(bits)))),
@@ -115,7 +117,7 @@ fn ours() -> Vec<Code<Tensors>> {
                 bits,
             )))))
         })),
-    }]
+    }
 }
 
 /// Version 1 of the tensor code.
@@ -137,7 +139,7 @@ impl AffineStream {
 
 impl StreamCode<Tensors> for AffineStream {
     fn encode(&mut self, frame: &Tensors) -> Result<Vec<u8>> {
-        Ok(self.encoder.encode(frame, self.bits)?)
+        Ok(self.encoder.encode(0, frame, self.bits)?)
     }
 
     fn decode(&mut self, bytes: &[u8]) -> Result<Tensors> {

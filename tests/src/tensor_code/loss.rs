@@ -138,7 +138,7 @@ impl PieceCode for AllOrNothing {
     }
 }
 
-fn zeros(tensor: &Tensor) -> Result<Tensor> {
+pub fn zeros(tensor: &Tensor) -> Result<Tensor> {
     match tensor.data() {
         Data::F32(v) => Ok(Tensor::new(tensor.shape().to_vec(), vec![0f32; v.len()])?),
         _ => {

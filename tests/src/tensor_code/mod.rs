@@ -21,6 +21,7 @@ pub mod mosaic;
 pub mod mosaic_video;
 pub mod picture_video;
 pub mod plot;
+pub mod predictive;
 pub mod report;
 pub mod run;
 pub mod still;
