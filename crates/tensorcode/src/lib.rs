@@ -23,6 +23,7 @@
 //! ```
 
 mod affine;
+mod control;
 mod error;
 pub mod picture;
 mod predictive;
@@ -31,6 +32,7 @@ mod stream;
 use std::ops::Range;
 
 pub use affine::{Affine, AffineDecoder, Coding, TensorHeader, describe};
+pub use control::StepControl;
 pub use error::CodeError;
 pub use predictive::{Predictive, PredictiveDecoder};
 use splitinfer_tensor::Tensor;

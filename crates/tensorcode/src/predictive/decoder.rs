@@ -11,8 +11,8 @@ use super::band::Band;
 use super::frame::{Head, Levels, Part};
 use super::plane::Mode;
 use super::range::Reader;
-use super::reference::{Coded, History};
-use crate::affine::{AffineDecoder, from_f32};
+use super::reference::{Coded, Frame, History};
+use crate::affine::AffineDecoder;
 use crate::{CodeError, Decode, Limits};
 
 /// Frames that are held to predict later ones from: those before the newest reference in use are dropped anyway.
@@ -56,7 +56,7 @@ impl PredictiveDecoder {
         bytes: &[u8],
         missing: &[Range<usize>],
         limits: &Limits,
-    ) -> Result<(Head, Vec<Tensor>, Vec<Coded>), CodeError> {
+    ) -> Result<(Head, Vec<Tensor>, Frame), CodeError> {
         let (head, mut at) = Head::read(bytes, limits)?;
         let lost = |bytes: &Range<usize>| {
             missing
@@ -97,7 +97,7 @@ impl PredictiveDecoder {
                     decoded += only.byte_len();
                     within_limit(decoded, limits)?;
                     tensors.push(only);
-                    coded.push(Coded::default());
+                    coded.push(None);
                 }
                 Part::Levels(levels) => {
                     decoded += levels.plane().len() * levels.dtype.size();
@@ -107,14 +107,14 @@ impl PredictiveDecoder {
                         bytes,
                         payload,
                         &lost,
-                        earlier.and_then(|e| e.get(tensor)),
+                        earlier.and_then(|e| e.get(tensor)?.as_ref()),
                     );
-                    tensors.push(tensor_of(levels, &now).map_err(|source| CodeError::Tensor {
+                    tensors.push(now.tensor().map_err(|source| CodeError::Tensor {
                         tensor,
                         dtype: levels.dtype,
                         source,
                     })?);
-                    coded.push(now);
+                    coded.push(Some(now));
                 }
             }
         }
@@ -135,7 +135,7 @@ fn read_levels(
     earlier: Option<&Coded>,
 ) -> Coded {
     let plane = head.plane();
-    let earlier = earlier.filter(|e| e.shape == head.shape && !e.levels.is_empty());
+    let earlier = earlier.filter(|e| e.shape == head.shape);
     let reference = earlier.map(|e| e.in_steps_of(head.step));
     let mut levels = vec![0i16; plane.len()];
     let mut modes = vec![Mode::Fresh; plane.blocks()];
@@ -166,17 +166,9 @@ fn read_levels(
         at += len;
     }
     Coded {
+        dtype: head.dtype,
         step: head.step,
         shape: head.shape.clone(),
         levels,
     }
-}
-
-fn tensor_of(head: &Levels, coded: &Coded) -> Result<Tensor, splitinfer_tensor::TensorError> {
-    let values = coded
-        .levels
-        .iter()
-        .map(|l| f32::from(*l) * coded.step)
-        .collect();
-    Tensor::from_data(head.shape.clone(), from_f32(head.dtype, values))
 }

@@ -51,6 +51,13 @@ impl Predictive {
         self.step = Some(relative.clamp(1e-4, 4.0));
     }
 
+    /// The tensors of a frame as its receiver has them, while it may still be acknowledged. `None` for a frame that was
+    /// not coded as levels.
+    pub fn decoded(&self, frame: u64) -> Option<Vec<Tensor>> {
+        let coded = self.sent.get(frame)?.iter();
+        coded.map(|c| c.as_ref()?.tensor().ok()).collect()
+    }
+
     fn relative_step(&self, bits: u8) -> f32 {
         match (bits, self.step) {
             (AUTO, Some(step)) => step,
@@ -82,12 +89,12 @@ impl Encode for Predictive {
         let mut payload = Vec::new();
         let mut coded = Vec::with_capacity(tensors.len());
         for (i, (tensor, stream)) in tensors.iter().zip(&mut self.streams).enumerate() {
-            let earlier = earlier.and_then(|e| e.get(i));
+            let earlier = earlier.and_then(|e| e.get(i)?.as_ref());
             match stream.encode(tensor, relative, earlier, payload) {
                 (written, Some((levels, now))) => {
                     payload = written;
                     head.tensors.push(Part::Levels(levels));
-                    coded.push(now);
+                    coded.push(Some(now));
                 }
                 (written, None) => {
                     payload = written;
@@ -96,7 +103,7 @@ impl Encode for Predictive {
                         .encode(frame, std::slice::from_ref(tensor), 32)?;
                     payload.extend_from_slice(&bytes);
                     head.tensors.push(Part::Embedded(bytes.len()));
-                    coded.push(Coded::default());
+                    coded.push(None);
                 }
             }
         }
@@ -140,7 +147,7 @@ impl Stream {
             return (payload, None);
         };
         let plane = Plane::of(tensor.shape());
-        let earlier = earlier.filter(|e| e.shape == tensor.shape() && !e.levels.is_empty());
+        let earlier = earlier.filter(|e| e.shape == tensor.shape());
         let reference = earlier.map(|e| e.in_steps_of(step));
         let inverse = 1.0 / step;
         let wanted: Vec<f32> = values.iter().map(|v| v * inverse).collect();
@@ -161,6 +168,7 @@ impl Stream {
             Some((
                 head,
                 Coded {
+                    dtype: tensor.dtype(),
                     step,
                     shape,
                     levels,

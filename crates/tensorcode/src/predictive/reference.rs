@@ -8,15 +8,27 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-/// One tensor of a frame as both sides have it; `levels` is empty where it was not coded as levels.
-#[derive(Clone, Debug, Default, PartialEq)]
+use splitinfer_tensor::{DType, Tensor, TensorError};
+
+use crate::affine::from_f32;
+
+/// One tensor of a frame as both sides have it.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Coded {
+    pub dtype: DType,
     pub step: f32,
     pub shape: Vec<usize>,
     pub levels: Vec<i16>,
 }
 
 impl Coded {
+    /// The tensor that a receiver makes of it.
+    pub(super) fn tensor(&self) -> Result<Tensor, TensorError> {
+        let values = self.levels.iter().map(|l| f32::from(*l) * self.step);
+        let data = from_f32(self.dtype, values.collect());
+        Tensor::from_data(self.shape.clone(), data)
+    }
+
     /// The levels in steps of another size. Both sides do the same arithmetic, so both get the same.
     pub(super) fn in_steps_of(&self, step: f32) -> Cow<'_, [i16]> {
         if step == self.step {
@@ -29,19 +41,22 @@ impl Coded {
     }
 }
 
+/// The tensors of a frame; `None` for one that was not coded as levels.
+pub(super) type Frame = Vec<Option<Coded>>;
+
 /// Frames by number, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    frames: VecDeque<(u64, Vec<Coded>)>,
+    frames: VecDeque<(u64, Frame)>,
 }
 
 impl History {
-    pub(super) fn get(&self, frame: u64) -> Option<&[Coded]> {
-        self.frames.iter().find(|f| f.0 == frame).map(|f| &*f.1)
+    pub(super) fn get(&self, frame: u64) -> Option<&Frame> {
+        self.frames.iter().find(|f| f.0 == frame).map(|f| &f.1)
     }
 
     /// Keeps no more than `most` frames that take no more than `bytes`; the newest always.
-    pub(super) fn add(&mut self, frame: u64, coded: Vec<Coded>, most: usize, bytes: usize) {
+    pub(super) fn add(&mut self, frame: u64, coded: Frame, most: usize, bytes: usize) {
         self.frames.retain(|f| f.0 != frame);
         let at = self.frames.partition_point(|f| f.0 < frame);
         self.frames.insert(at, (frame, coded));
@@ -59,7 +74,7 @@ impl History {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let coded = self.frames.iter().flat_map(|f| &f.1);
+        let coded = self.frames.iter().flat_map(|f| &f.1).flatten();
         coded.map(|c| c.levels.len() * size_of::<i16>()).sum()
     }
 }
@@ -68,12 +83,13 @@ impl History {
 mod tests {
     use super::*;
 
-    fn coded(levels: &[i16]) -> Vec<Coded> {
-        vec![Coded {
+    fn coded(levels: &[i16]) -> Frame {
+        vec![Some(Coded {
+            dtype: DType::F32,
             step: 1.0,
             shape: vec![levels.len()],
             levels: levels.to_vec(),
-        }]
+        })]
     }
 
     #[test]
@@ -99,7 +115,7 @@ mod tests {
 
     #[test]
     fn levels_are_rescaled_and_never_overflow() {
-        let coded = &coded(&[3, -5, i16::MAX])[0];
+        let coded = coded(&[3, -5, i16::MAX]).remove(0).unwrap();
         assert_eq!(*coded.in_steps_of(1.0), [3, -5, i16::MAX]);
         assert_eq!(*coded.in_steps_of(2.0), [2, -3, 16384]);
         assert_eq!(*coded.in_steps_of(0.5), [6, -10, i16::MAX]);

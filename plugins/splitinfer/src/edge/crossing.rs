@@ -7,7 +7,9 @@
 //! none.
 
 use splitinfer_tensor::Tensor;
-use splitinfer_tensorcode::{CodeError, Encode, Predictive};
+use splitinfer_tensorcode::{AUTO, CodeError, Encode, Predictive, StepControl};
+
+use super::check::{Checker, Finding, Sample};
 
 /// What the network's thread has learned of the server's side of the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,15 +33,46 @@ impl Feedback {
     }
 }
 
+/// How the tensors of a frame were coded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Coding {
+    /// As a share of the tensors' root mean square; `None` for a depth that the user fixed.
+    pub(super) step: Option<f32>,
+    /// Change of the model's outputs on the last frame of this cut that was checked, relative to their size.
+    pub(super) error: Option<f32>,
+}
+
+/// What crosses, and what is wanted of it.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) number: u64,
+    pub(super) candidate: usize,
+    pub(super) bits: u8,
+    /// Accepted change of the outputs, relative to their size, where the depth is left to the code.
+    pub(super) output_error: f32,
+}
+
 /// The encoder of one started element.
-#[derive(Default)]
 pub(super) struct Crossing {
     encoder: Predictive,
     /// Where the frame before was cut.
     candidate: Option<usize>,
+    /// Of each candidate.
+    controls: Vec<StepControl>,
+    checker: Option<Checker>,
 }
 
 impl Crossing {
+    /// Without a `checker` the depth is what the code takes where nothing is known.
+    pub(super) fn new(candidates: usize, checker: Option<Checker>) -> Self {
+        Self {
+            encoder: Predictive::default(),
+            candidate: None,
+            controls: vec![StepControl::default(); candidates],
+            checker,
+        }
+    }
+
     /// To be called before each frame.
     pub(super) fn heed(&mut self, feedback: Feedback) {
         if feedback.lost {
@@ -54,15 +87,57 @@ impl Crossing {
     /// When there are more or larger tensors than the code can hold.
     pub(super) fn encode(
         &mut self,
-        number: u64,
-        candidate: usize,
         tensors: &[Tensor],
-        bits: u8,
-    ) -> Result<Vec<u8>, CodeError> {
-        if self.candidate.replace(candidate) != Some(candidate) {
+        wanted: Wanted,
+    ) -> Result<(Vec<u8>, Coding), CodeError> {
+        if self.candidate.replace(wanted.candidate) != Some(wanted.candidate) {
             self.encoder.reset();
         }
-        self.encoder.encode(number, tensors, bits)
+        self.learn(wanted.output_error);
+        let control = self.controls.get_mut(wanted.candidate);
+        let Some(control) = control.filter(|_| wanted.bits == AUTO) else {
+            let bytes = self.encoder.encode(wanted.number, tensors, wanted.bits)?;
+            return Ok((
+                bytes,
+                Coding {
+                    step: None,
+                    error: None,
+                },
+            ));
+        };
+        let step = control.step();
+        self.encoder.set_step(step);
+        let bytes = self.encoder.encode(wanted.number, tensors, AUTO)?;
+        let coding = Coding {
+            step: Some(step),
+            error: control.error(),
+        };
+        if let Some(checker) = &self.checker
+            && control.is_due()
+            && let Some(decoded) = self.encoder.decoded(wanted.number)
+        {
+            checker.offer(Sample {
+                candidate: wanted.candidate,
+                step,
+                exact: tensors.to_vec(),
+                decoded,
+            });
+        }
+        Ok((bytes, coding))
+    }
+
+    fn learn(&mut self, target: f32) {
+        let findings = self.checker.as_ref().map(Checker::take);
+        for Finding {
+            candidate,
+            step,
+            error,
+        } in findings.unwrap_or_default()
+        {
+            if let Some(control) = self.controls.get_mut(candidate) {
+                control.measured(step, error, target);
+            }
+        }
     }
 }
 
@@ -76,14 +151,24 @@ mod tests {
         [Tensor::new(vec![1, 3, 16, 16], values).unwrap()]
     }
 
+    fn encode(crossing: &mut Crossing, number: u64, candidate: usize) -> Vec<u8> {
+        let wanted = Wanted {
+            number,
+            candidate,
+            bits: 6,
+            output_error: 0.02,
+        };
+        crossing.encode(&tensor(number), wanted).unwrap().0
+    }
+
     /// Whether a server that has just started can read it.
     fn stands_alone(bytes: &[u8]) -> bool {
         Decoder::default().decode(bytes, &Limits::default()).is_ok()
     }
 
     fn acknowledged() -> Crossing {
-        let mut crossing = Crossing::default();
-        crossing.encode(0, 1, &tensor(0), 6).unwrap();
+        let mut crossing = Crossing::new(3, None);
+        encode(&mut crossing, 0, 1);
         let mut feedback = Feedback::default();
         feedback.decoded(0);
         crossing.heed(feedback);
@@ -92,13 +177,13 @@ mod tests {
 
     #[test]
     fn frames_are_predicted_once_the_server_has_one() {
-        let bytes = acknowledged().encode(1, 1, &tensor(1), 6).unwrap();
+        let bytes = encode(&mut acknowledged(), 1, 1);
         assert!(!stands_alone(&bytes));
     }
 
     #[test]
     fn another_cut_starts_afresh() {
-        let bytes = acknowledged().encode(1, 2, &tensor(1), 6).unwrap();
+        let bytes = encode(&mut acknowledged(), 1, 2);
         assert!(stands_alone(&bytes));
     }
 
@@ -109,7 +194,7 @@ mod tests {
         feedback.decoded(0);
         feedback.lost();
         crossing.heed(feedback);
-        assert!(stands_alone(&crossing.encode(1, 1, &tensor(1), 6).unwrap()));
+        assert!(stands_alone(&encode(&mut crossing, 1, 1)));
     }
 
     #[test]

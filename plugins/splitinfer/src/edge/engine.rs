@@ -168,6 +168,14 @@ impl Engine {
         self.split.head(candidate, input).map_err(failed)
     }
 
+    pub(super) fn tail(
+        &self,
+        candidate: usize,
+        tensors: &[Tensor],
+    ) -> Result<Vec<(String, Tensor)>, gst::ErrorMessage> {
+        self.split.tail(candidate, tensors).map_err(failed)
+    }
+
     /// The model's outputs as objects in pixels of the frame; as they are, if its head is unknown.
     pub(super) fn read(
         &self,
@@ -203,9 +211,7 @@ impl Engine {
     ) -> Result<Outcome, gst::ErrorMessage> {
         let outputs = match rest {
             Rest::Picture(picture) => self.whole(&self.tensor(picture)?)?,
-            Rest::Tail { candidate, tensors } => {
-                self.split.tail(*candidate, tensors).map_err(failed)?
-            }
+            Rest::Tail { candidate, tensors } => self.tail(*candidate, tensors)?,
         };
         self.read(outputs, placement)
     }

@@ -216,7 +216,8 @@ impl SplitInferEdge {
             .split
             .resolve(engine.candidates())
             .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("{e}")))?;
-        *self.streaming.lock().unwrap() = Streaming::new(&engine);
+        let streaming = Streaming::new(&engine, settings.server.is_some())?;
+        *self.streaming.lock().unwrap() = streaming;
         *self.stats.lock().unwrap() = Stats::default();
         self.qos.lock().unwrap().reset();
         self.flow.start();

@@ -9,6 +9,7 @@
 use gst::glib;
 use gst::prelude::*;
 
+mod check;
 mod completion;
 mod crossing;
 mod engine;

@@ -17,6 +17,8 @@ use crate::provider::ExecutionProvider;
 
 const DEFAULT_LATENCY_BUDGET_MS: u32 = 200;
 const DEFAULT_MAX_IN_FLIGHT: u32 = 4;
+/// Of the models measured, none lost objects at this (docs/measurements/tensor-code.md).
+const DEFAULT_OUTPUT_ERROR_PCT: f32 = 2.0;
 
 /// What the user set.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub(super) struct Settings {
     pub(super) objective: Objective,
     pub(super) on_deadline: OnDeadline,
     pub(super) tensor_bits: u32,
+    /// A share of the outputs' size; the property has it in percent.
+    pub(super) output_error: f32,
     pub(super) max_in_flight: usize,
     pub(super) inference_interval: u64,
     pub(super) threads: usize,
@@ -53,6 +57,7 @@ impl Default for Settings {
             objective: Objective::default(),
             on_deadline: OnDeadline::default(),
             tensor_bits: 0,
+            output_error: DEFAULT_OUTPUT_ERROR_PCT / 100.0,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT as usize,
             inference_interval: 1,
             threads: 0,
@@ -91,6 +96,10 @@ impl Settings {
             "objective" => self.objective = value.get().unwrap_or_default(),
             "on-deadline" => self.on_deadline = value.get().unwrap_or_default(),
             "tensor-bits" => self.tensor_bits = uint(value),
+            "output-error" => {
+                let percent = value.get().unwrap_or(DEFAULT_OUTPUT_ERROR_PCT);
+                self.output_error = percent / 100.0;
+            }
             "max-in-flight" => self.max_in_flight = uint(value) as usize,
             "inference-interval" => self.inference_interval = uint(value).into(),
             "threads" => self.threads = uint(value) as usize,
@@ -117,6 +126,7 @@ impl Settings {
             "objective" => self.objective.to_value(),
             "on-deadline" => self.on_deadline.to_value(),
             "tensor-bits" => self.tensor_bits.to_value(),
+            "output-error" => (self.output_error * 100.0).to_value(),
             "max-in-flight" => (self.max_in_flight as u32).to_value(),
             "inference-interval" => (self.inference_interval as u32).to_value(),
             "threads" => (self.threads as u32).to_value(),
@@ -209,9 +219,24 @@ fn network() -> Vec<glib::ParamSpec> {
         ),
         glib::ParamSpecUInt::builder("tensor-bits")
             .nick("Tensor bits")
-            .blurb("Bits per value of what crosses the network: 2 to 8, 16, or 32 for exact values. 0: chosen by the element")
+            .blurb(
+                "How finely the tensors that cross the network are quantised: 2 to 8 (as many levels within eight times \
+                 the root mean square), 16, or 32 for exact values. 0: as output-error asks",
+            )
             .maximum(32)
             .default_value(0)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecFloat::builder("output-error")
+            .nick("Output error")
+            .blurb(
+                "With tensor-bits=0: how much coding the tensors that cross the network may change the model's outputs, \
+                 in percent of their size (Euclidean norms). Measured now and then in the background; less is finer and \
+                 takes more bytes",
+            )
+            .minimum(0.01)
+            .maximum(100.0)
+            .default_value(DEFAULT_OUTPUT_ERROR_PCT)
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("max-in-flight")

@@ -13,6 +13,7 @@ use splitinfer_meta::Completed;
 use splitinfer_plan::LatencyWindow;
 
 use super::completion::Finished;
+use super::crossing::Coding;
 use super::engine::Engine;
 use super::link::Link;
 use super::split;
@@ -36,6 +37,7 @@ pub(super) struct Stats {
     sent_frames: u64,
     sent_bytes: u64,
     last_bytes: u64,
+    coding: Option<Coding>,
     latency: LatencyWindow,
     times: Times,
     server_queue: Duration,
@@ -62,6 +64,7 @@ impl Default for Stats {
             sent_frames: 0,
             sent_bytes: 0,
             last_bytes: 0,
+            coding: None,
             latency: LatencyWindow::default(),
             times: Times::default(),
             server_queue: Duration::ZERO,
@@ -78,6 +81,7 @@ impl Stats {
     pub(super) fn begun(&mut self, begun: &Begun) {
         self.first.get_or_insert(begun.frame.arrived);
         self.times += begun.times;
+        self.coding = begun.coding.or(self.coding);
         // The first plan of all is no switch.
         if begun.plan.as_ref().is_some_and(|p| p.old != "none") {
             self.switches += 1;
@@ -174,6 +178,12 @@ impl Stats {
                 self.sent_bytes.checked_div(self.sent_frames).unwrap_or(0),
             )
             .build();
+        if let Some(step) = self.coding.and_then(|c| c.step) {
+            stats.set("tensor-step", f64::from(step));
+        }
+        if let Some(error) = self.coding.and_then(|c| c.error) {
+            stats.set("output-error", f64::from(error) * 100.0);
+        }
         if let Some(engine) = engine {
             stats.set("model-version", engine.version());
             stats.set("candidates", candidates(engine));

@@ -6,6 +6,7 @@
 
 //! The part of a frame's work that is done on the streaming thread: prepare the picture, run the head, encode the cut.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gst_video::{VideoFrameRef, VideoInfo};
@@ -13,7 +14,8 @@ use splitinfer_plan::Choice;
 use splitinfer_tensorcode::AUTO;
 use splitinfer_vision::{Picture, Placement, Preprocessor};
 
-use super::crossing::Crossing;
+use super::check::Checker;
+use super::crossing::{Coding, Crossing, Wanted};
 use super::engine::Engine;
 use super::frame::{Frame, Remote, Rest, Work};
 use super::health::Advice;
@@ -43,6 +45,8 @@ pub(super) struct Begun {
     pub(super) request: Option<Request>,
     pub(super) plan: Option<PlanChange>,
     pub(super) times: Times,
+    /// Where tensors cross.
+    pub(super) coding: Option<Coding>,
 }
 
 /// Where the time on the streaming thread went.
@@ -71,15 +75,23 @@ struct Tools {
 }
 
 impl Streaming {
-    pub(super) fn new(engine: &Engine) -> Self {
-        Self {
+    /// # Errors
+    /// When the system has no more threads.
+    pub(super) fn new(engine: &Arc<Engine>, checks: bool) -> Result<Self, gst::ErrorMessage> {
+        let checker = match checks {
+            true => Some(Checker::start(Arc::clone(engine)).map_err(|e| {
+                gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("no thread: {e}"))
+            })?),
+            false => None,
+        };
+        Ok(Self {
             tools: Some(Tools {
                 preprocessor: engine.preprocessor(),
-                crossing: Crossing::default(),
+                crossing: Crossing::new(engine.candidates().len(), checker),
                 planner: Planner::new(engine),
             }),
             ..Self::default()
-        }
+        })
     }
 
     pub(super) fn set_caps(&mut self, caps: &gst::CapsRef) -> Result<(), gst::glib::BoolError> {
@@ -142,6 +154,7 @@ impl Streaming {
         }
 
         let mut times = Times::default();
+        let mut coding = None;
         let (picture, placement) = tools.prepare(&buffer, video)?;
         times.prepare = arrived.elapsed();
 
@@ -166,6 +179,7 @@ impl Streaming {
             pts: buffer.pts(),
             deadline: arrived + settings.latency_budget,
             times: &mut times,
+            coding: &mut coding,
         };
         let (choice, work, request) = job.begin(picture, wanted, advice)?;
         let split = split::name(choice, started.engine.candidates());
@@ -180,6 +194,7 @@ impl Streaming {
             request,
             plan,
             times,
+            coding,
         })
     }
 }
@@ -197,6 +212,7 @@ impl Begun {
             request: None,
             plan: None,
             times: Times::default(),
+            coding: None,
         }
     }
 }
@@ -240,6 +256,7 @@ struct Job<'a> {
     pts: Option<gst::ClockTime>,
     deadline: Instant,
     times: &'a mut Times,
+    coding: &'a mut Option<Coding>,
 }
 
 impl Job<'_> {
@@ -305,16 +322,20 @@ impl Job<'_> {
         let tensors = self.engine.head(candidate, &tensor)?;
         self.times.infer += begun.elapsed();
         let begun = Instant::now();
-        let payload = self
-            .crossing
-            .encode(self.number, candidate, &tensors, bits(self.settings))
-            .map_err(|e| {
-                gst::error_msg!(
-                    gst::StreamError::Encode,
-                    ("cannot encode the tensors of this split: {e}")
-                )
-            })?;
+        let wanted = Wanted {
+            number: self.number,
+            candidate,
+            bits: bits(self.settings),
+            output_error: self.settings.output_error,
+        };
+        let (payload, coding) = self.crossing.encode(&tensors, wanted).map_err(|e| {
+            gst::error_msg!(
+                gst::StreamError::Encode,
+                ("cannot encode the tensors of this split: {e}")
+            )
+        })?;
         self.times.encode = begun.elapsed();
+        *self.coding = Some(coding);
         Ok((Rest::Tail { candidate, tensors }, payload))
     }
 

@@ -1,0 +1,139 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+//! How coarse a stream may be coded so that the model's outputs change by no more than a user accepts.
+//!
+//! How much an error at a cut disturbs what comes after it differs by orders of magnitude from model to model and from cut
+//! to cut (docs/measurements/tensor-code.md), so it is measured on the stream itself: now and then somebody runs the tail on
+//! the tensors as they are and as the receiver has them, and tells [`StepControl`].
+
+/// Steps stay within this range of shares of the root mean square.
+const FINEST: f32 = 0.004;
+const COARSEST: f32 = 1.0;
+/// The finest depth that always did, where nothing is known yet.
+const FIRST: f32 = 0.0625;
+/// While the error is within this factor of the target, the step stays: each change makes every reference a little wrong.
+const CLOSE: f32 = 1.25;
+/// One measurement is one frame, and moves the step no further than by this factor.
+const STRIDE: f32 = 2.0;
+/// Frames between two measurements: at first, and when all has long been well.
+const SOON: u32 = 4;
+const SELDOM: u32 = 256;
+
+/// Finds the step for one cut of one model.
+#[derive(Clone, Debug)]
+pub struct StepControl {
+    step: f32,
+    /// Of the last frame measured.
+    error: Option<f32>,
+    interval: u32,
+    waiting: u32,
+}
+
+impl Default for StepControl {
+    fn default() -> Self {
+        Self {
+            step: FIRST,
+            error: None,
+            interval: SOON,
+            waiting: 0,
+        }
+    }
+}
+
+impl StepControl {
+    /// For [`Predictive::set_step`](crate::Predictive::set_step).
+    pub fn step(&self) -> f32 {
+        self.step
+    }
+
+    /// Change of the outputs, relative to their size, on the last frame measured.
+    pub fn error(&self) -> Option<f32> {
+        self.error
+    }
+
+    /// To be asked once a frame: whether this one should be measured.
+    pub fn is_due(&mut self) -> bool {
+        if self.waiting > 0 {
+            self.waiting -= 1;
+            return false;
+        }
+        self.waiting = self.interval;
+        true
+    }
+
+    /// A frame coded in this `step` changed the outputs by `error`, relative to their size; `target` is accepted.
+    pub fn measured(&mut self, step: f32, error: f32, target: f32) {
+        if !(error.is_finite() && target > 0.0 && step > 0.0) {
+            return;
+        }
+        self.error = Some(error);
+        // Near the target, errors grow with the step; a root keeps a frame out of the ordinary from deciding alone.
+        let off = target / error.max(target * 1e-3);
+        if (1.0 / CLOSE..=CLOSE).contains(&off) {
+            self.interval = (self.interval * 2).min(SELDOM);
+            return;
+        }
+        let factor = off.sqrt().clamp(1.0 / STRIDE, STRIDE);
+        let wanted = (step * factor).clamp(FINEST, COARSEST);
+        // At the end of the range there is nothing more to find.
+        self.interval = if wanted == self.step {
+            (self.interval * 2).min(SELDOM)
+        } else {
+            SOON
+        };
+        self.waiting = self.waiting.min(self.interval);
+        self.step = wanted;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a stream whose error is `gain` times the step, with scatter; the steps at the measured frames.
+    fn run(gain: f32, target: f32, frames: u32) -> Vec<f32> {
+        let mut control = StepControl::default();
+        let mut steps = Vec::new();
+        for frame in 0..frames {
+            if control.is_due() {
+                let scatter = 1.0 + 0.1 * ((frame * 7919 % 13) as f32 / 6.0 - 1.0);
+                let step = control.step();
+                control.measured(step, gain * step * scatter, target);
+                steps.push(step);
+            }
+        }
+        steps
+    }
+
+    #[test]
+    fn the_step_is_found_from_either_side_and_then_seldom_looked_at() {
+        for gain in [0.05, 0.3, 2.0] {
+            let steps = run(gain, 0.02, 1000);
+            let last = steps[steps.len() - 1];
+            assert!(
+                (0.75..1.34).contains(&(gain * last / 0.02)),
+                "{gain}: {steps:?}"
+            );
+            assert!(steps.len() < 40, "{gain}: {} measurements", steps.len());
+        }
+    }
+
+    #[test]
+    fn the_step_stays_within_its_range() {
+        assert_eq!(run(0.0, 0.02, 500).last(), Some(&COARSEST));
+        assert_eq!(run(1e3, 0.02, 500).last(), Some(&FINEST));
+        // At the end of the range, too, looking becomes seldom.
+        assert!(run(0.0, 0.02, 2000).len() < 40);
+    }
+
+    #[test]
+    fn what_cannot_be_measured_changes_nothing() {
+        let mut control = StepControl::default();
+        control.measured(0.1, f32::NAN, 0.02);
+        control.measured(0.1, 0.5, 0.0);
+        assert_eq!((control.step(), control.error()), (FIRST, None));
+    }
+}
