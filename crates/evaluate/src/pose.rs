@@ -63,16 +63,9 @@ pub fn knee_angle(hip: [f64; 2], knee: [f64; 2], ankle: [f64; 2]) -> Option<f64>
     let (ux, uy) = (knee[0] - hip[0], knee[1] - hip[1]);
     let (vx, vy) = (ankle[0] - knee[0], ankle[1] - knee[1]);
     let lengths = ux.hypot(uy) * vx.hypot(vy);
-    if !(lengths > 0.0) {
-        return None;
-    }
     // The angle between thigh and shank, both pointing down.
-    Some(
-        (ux * vy - uy * vx)
-            .abs()
-            .atan2(ux * vx + uy * vy)
-            .to_degrees(),
-    )
+    let angle = (ux * vy - uy * vx).abs().atan2(ux * vx + uy * vy);
+    (lengths > 0.0).then(|| angle.to_degrees())
 }
 
 #[derive(Default)]
