@@ -13,7 +13,7 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 struct Line {
     frame: u64,
-    #[serde(default)]
+    /// Results of inference have none: so neither is taken for the other.
     domain: String,
     objects: Vec<Object>,
 }
