@@ -51,6 +51,10 @@ impl Default for Object {
 }
 
 fn figures(pictures: Vec<Picture>) -> Figures {
+    evaluate(&frames(pictures), &Rules::default())
+}
+
+fn frames(pictures: Vec<Picture>) -> Vec<Frame> {
     let actual = |o: Object| Actual {
         label: o.label,
         bbox: o.bbox,
@@ -69,7 +73,7 @@ fn figures(pictures: Vec<Picture>) -> Figures {
         track: o.track,
         ..Found::default()
     };
-    let frames: Vec<Frame> = pictures
+    pictures
         .into_iter()
         .enumerate()
         .map(|(i, p)| Frame {
@@ -77,8 +81,7 @@ fn figures(pictures: Vec<Picture>) -> Figures {
             actual: p.actual.into_iter().map(actual).collect(),
             found: p.found.into_iter().map(found).collect(),
         })
-        .collect();
-    evaluate(&frames, &Rules::default())
+        .collect()
 }
 
 #[track_caller]
@@ -98,17 +101,40 @@ struct Ap {
     ap75: f64,
 }
 
+#[derive(Deserialize)]
+struct Boxes {
+    frames: Vec<Picture>,
+    #[serde(flatten)]
+    over: Ap,
+    classes: BTreeMap<String, Ap>,
+    precision50: Vec<f64>,
+    medium: f64,
+    any: Ap,
+}
+
+#[test]
+fn boxes_of_a_range_of_sizes_as_pycocotools() {
+    let reference: Boxes = fixture("boxes");
+    let mut frames = frames(reference.frames);
+    let outside = |b: &[f64; 4]| !(1024.0..=9216.0).contains(&(b[2] * b[3]));
+    for frame in &mut frames {
+        frame
+            .actual
+            .iter_mut()
+            .for_each(|a| a.ignore |= outside(&a.bbox));
+        frame
+            .found
+            .iter_mut()
+            .for_each(|f| f.small = outside(&f.bbox));
+    }
+    same(
+        evaluate(&frames, &Rules::default()).detection.ap,
+        reference.medium,
+    );
+}
+
 #[test]
 fn boxes_as_pycocotools() {
-    #[derive(Deserialize)]
-    struct Boxes {
-        frames: Vec<Picture>,
-        #[serde(flatten)]
-        over: Ap,
-        classes: BTreeMap<String, Ap>,
-        precision50: Vec<f64>,
-        any: Ap,
-    }
     let reference: Boxes = fixture("boxes");
     let ours = figures(reference.frames).detection;
     same(ours.ap, reference.over.ap);
