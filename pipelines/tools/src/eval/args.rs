@@ -9,7 +9,7 @@
 use super::labels::Labels;
 use super::report::Table;
 use super::values::{Rate, SceneKind, Size, pixels, positive, property, share, share32};
-use super::{Input, NamedModel, Request, ResultFile, Scenes, Source};
+use super::{Input, Models, NamedModel, Request, ResultFile, Scenes, Source};
 use anyhow::{Result, bail};
 use clap::Parser;
 use splitinfer_evaluate::{Ignore, Rules};
@@ -220,7 +220,7 @@ impl Args {
             Input::Video { .. } => self.frames,
         };
         let names = names(&self.name, &self.model)?;
-        Ok(Source::Models {
+        Ok(Source::Models(Models {
             models: self
                 .model
                 .iter()
@@ -234,7 +234,7 @@ impl Args {
             frames,
             least_score: self.least_score,
             properties: self.properties.clone(),
-        })
+        }))
     }
 
     fn scenes(&self, kind: SceneKind) -> Scenes {
@@ -351,7 +351,7 @@ mod tests {
                     .iter()
                     .map(|f| f.truth.display().to_string())
                     .collect(),
-                Source::Models { .. } => Vec::new(),
+                Source::Models(_) => Vec::new(),
             }
         };
         assert_eq!(truths(&["a", "b", "--truth", "t"]), ["t", "t"]);

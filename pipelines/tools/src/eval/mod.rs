@@ -50,16 +50,20 @@ pub struct Request {
 #[derive(Clone, Debug)]
 pub enum Source {
     Files(Vec<ResultFile>),
-    Models {
-        models: Vec<NamedModel>,
-        input: Input,
-        /// Frames of a video or of each scene; `None`: all of a video.
-        frames: Option<u64>,
-        /// Lowest score that is asked of the model, so that AP sees more than the operating point.
-        least_score: f32,
-        /// Properties of `splitinfer-edge`, name and value.
-        properties: Vec<(String, String)>,
-    },
+    Models(Models),
+}
+
+/// Models that are run here.
+#[derive(Clone, Debug)]
+pub struct Models {
+    pub models: Vec<NamedModel>,
+    pub input: Input,
+    /// Frames of a video or of each scene; `None`: all of a video.
+    pub frames: Option<u64>,
+    /// Lowest score that is asked of a model, so that AP sees more than the operating point.
+    pub least_score: f32,
+    /// Properties of `splitinfer-edge`, name and value.
+    pub properties: Vec<(String, String)>,
 }
 
 /// Lines of `inferjson`, and what is true about them.

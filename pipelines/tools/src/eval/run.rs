@@ -11,13 +11,12 @@ use super::model::Lowered;
 use super::pipeline::Inference;
 use super::report::{Report, Row, Table};
 use super::{
-    Input, NamedModel, Request, ResultFile, Scenes, Source, results, scenes, truth, video,
+    Input, Models, NamedModel, Request, ResultFile, Source, results, scenes, truth, video,
 };
 use crate::progress::Progress;
 use anyhow::{Context, Result, bail};
-use splitinfer_evaluate::{Found, Frame, Rules};
+use splitinfer_evaluate::{Frame, Rules};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 /// Reads or makes the results, and compares them with the truth.
 ///
@@ -31,16 +30,17 @@ pub fn evaluate(request: &Request) -> Result<Report> {
             progress.expect(files.len());
             for file in files {
                 progress.say(&file.name);
-                let run = from_file(file, &request.labels)?;
-                add(&mut report, request, run)?;
+                for run in from_file(file, &request.labels)? {
+                    add(&mut report, request, run)?;
+                }
                 progress.step();
             }
         }
-        Source::Models { models, .. } => {
+        Source::Models(models) => {
             let progress = Progress::new();
-            progress.expect(expected_frames(&request.source));
-            for model in models {
-                let runs = from_model(model, request, &progress);
+            progress.expect(expected_frames(models));
+            for model in &models.models {
+                let runs = from_model(model, models, &request.labels, &progress);
                 for run in runs.with_context(|| model.name.clone())? {
                     add(&mut report, request, run)?;
                 }
@@ -121,113 +121,81 @@ fn same_keypoints(frames: &[Frame]) -> Result<()> {
     Ok(())
 }
 
-fn from_file(file: &ResultFile, labels: &Labels) -> Result<Run> {
+/// One run, or, where the truth knows domains, one for each.
+fn from_file(file: &ResultFile, labels: &Labels) -> Result<Vec<Run>> {
     let results = results::read(&file.results)?;
-    let run = beside_truth(results, &file.truth, labels);
-    let (frames, notes) =
-        run.with_context(|| format!("{} and {}", file.results.display(), file.truth.display()))?;
-    let mut found = frames.iter().flat_map(|f| &f.found);
-    let poses = found.any(|o| !o.keypoints.is_empty());
-    Ok(Run {
+    let truth = truth::load(&file.truth)?;
+    let (frames, notes) = truth::join(results, &truth, labels)
+        .with_context(|| format!("{} and {}", file.results.display(), file.truth.display()))?;
+    let found = || frames.iter().flat_map(|f| &f.found);
+    let known: BTreeSet<String> = found().map(|o| o.label.clone()).collect();
+    let poses = found().any(|o| !o.keypoints.is_empty());
+    let mut domains: BTreeMap<Option<String>, Vec<Frame>> = BTreeMap::new();
+    for frame in frames {
+        let domain = truth.domains.get(&frame.number).cloned();
+        domains.entry(domain).or_default().push(frame);
+    }
+    let run = |(i, (domain, frames))| Run {
         name: file.name.clone(),
-        domain: None,
+        domain,
         frames,
         threshold: 0.0,
-        labels: None,
+        labels: Some(known.clone()),
         poses,
-        notes,
-    })
-}
-
-fn beside_truth(
-    results: BTreeMap<u64, Vec<Found>>,
-    truth: &Path,
-    labels: &Labels,
-) -> Result<(Vec<Frame>, Vec<String>)> {
-    truth::join(results, &truth::load(truth)?, labels)
-}
-
-fn expected_frames(source: &Source) -> usize {
-    let Source::Models {
-        models,
-        input,
-        frames,
-        ..
-    } = source
-    else {
-        return 0;
+        // What is odd about the whole file is said once.
+        notes: if i == 0 { notes.clone() } else { Vec::new() },
     };
-    let each = match input {
+    Ok(domains.into_iter().enumerate().map(run).collect())
+}
+
+fn expected_frames(models: &Models) -> usize {
+    let each = match &models.input {
         Input::Scenes(scenes) => scenes.domains.len() as u64 * scenes.count,
         Input::Video { .. } => 1,
     };
-    models.len() * usize::try_from(each * frames.unwrap_or(0)).unwrap_or(0)
+    models.models.len() * usize::try_from(each * models.frames.unwrap_or(0)).unwrap_or(0)
 }
 
-fn from_model(model: &NamedModel, request: &Request, progress: &Progress) -> Result<Vec<Run>> {
-    let Source::Models {
-        input,
-        frames,
-        least_score,
-        properties,
-        ..
-    } = &request.source
-    else {
-        return Ok(Vec::new());
-    };
+/// A run, or one for each domain.
+fn from_model(
+    model: &NamedModel,
+    models: &Models,
+    labels: &Labels,
+    progress: &Progress,
+) -> Result<Vec<Run>> {
     progress.say(&model.name);
-    let lowered = Lowered::new(&model.path, *least_score)?;
-    let inference = || Inference::new(&lowered.path(), properties);
+    let lowered = Lowered::new(&model.path, models.least_score)?;
+    let inference = || Inference::new(&lowered.path(), &models.properties);
     let run = |domain: Option<String>, frames: Vec<Frame>, notes: Vec<String>| Run {
         name: model.name.clone(),
         domain,
         frames,
         threshold: lowered.threshold,
-        labels: known_labels(&lowered, &request.labels),
+        labels: known_labels(&lowered, labels),
         poses: lowered.keypoints > 0,
         notes,
     };
-    match input {
+    match &models.input {
         Input::Video { video: file, truth } => {
-            let results = video::run(inference()?, file, *frames, progress)
+            let results = video::run(inference()?, file, models.frames, progress)
                 .with_context(|| format!("video {}", file.display()))?;
-            let (frames, notes) = beside_truth(results, truth, &request.labels)?;
+            let (frames, notes) = truth::join(results, &truth::load(truth)?, labels)?;
             Ok(vec![run(None, frames, notes)])
         }
         Input::Scenes(scenes) => {
             let mut runs = Vec::new();
             for domain in &scenes.domains {
                 progress.say(&format!("{}, {domain}", model.name));
-                let seen = on_scenes(
-                    inference()?,
-                    scenes,
-                    domain,
-                    *frames,
-                    &request.labels,
-                    progress,
-                )?;
-                for (domain, frames) in by_domain(domain, seen) {
-                    runs.push(run(Some(domain), frames, Vec::new()));
-                }
+                let frames = models.frames.unwrap_or(1);
+                let step = || progress.step();
+                let seen = scenes::run(inference()?, scenes, domain, frames, labels, step)
+                    .with_context(|| format!("scene {}, domain {domain}", scenes.kind))?;
+                let by = by_domain(domain, seen).into_iter();
+                runs.extend(by.map(|(domain, frames)| run(Some(domain), frames, Vec::new())));
             }
             Ok(runs)
         }
     }
-}
-
-fn on_scenes(
-    inference: Inference,
-    scenes: &Scenes,
-    domain: &str,
-    frames: Option<u64>,
-    labels: &Labels,
-    progress: &Progress,
-) -> Result<scenes::Seen> {
-    let frames = frames.unwrap_or(1);
-    scenes::run(inference, scenes, domain, frames, labels, || {
-        progress.step()
-    })
-    .with_context(|| format!("scene {}, domain {domain}", scenes.kind))
 }
 
 /// One run under the name that the user gave, or, where a schedule changes the domain, one for each.

@@ -14,7 +14,7 @@ fn every_form_of_truth_gives_the_same_figures() {
     let results = folder.results();
     for truth in [folder.scene(), folder.mot(), folder.coco()] {
         let (table, json) = report(&[&results, "--truth", &truth], folder.0.path());
-        assert!(table.contains("| results | 3 | 3 |"), "{table}");
+        assert!(table.contains(" results | 3 | 3 |"), "{table}");
         let run = &json["runs"][0];
         // Two of three found, at precision 1: 67 of the 101 recalls.
         assert!((number(run, "/detection/ap50") - 67.0 / 101.0).abs() < 1e-12);
@@ -30,6 +30,22 @@ fn every_form_of_truth_gives_the_same_figures() {
         assert_eq!(number(run, "/moments/2/box_mae"), 100.0);
         assert!(run["pose"].is_null());
     }
+}
+
+#[test]
+fn domains_that_the_truth_knows_get_a_row_each() {
+    let folder = Folder::new();
+    let results = folder.results();
+    let truth = std::fs::read_to_string(folder.scene()).unwrap();
+    let truth = folder.file("two.jsonl", &truth.replacen("\"day\"", "\"night\"", 1));
+    let (table, json) = report(&[&results, "--truth", &truth], folder.0.path());
+    let rows: Vec<(&str, f64)> = json["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| (run["domain"].as_str().unwrap(), number(run, "/frames")))
+        .collect();
+    assert_eq!(rows, [("day", 2.0), ("night", 1.0)], "{table}");
 }
 
 #[test]
