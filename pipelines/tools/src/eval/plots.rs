@@ -57,7 +57,9 @@ pub(super) fn draw(report: &Report, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let fonts = Fonts::find();
     if !fonts.any() {
-        eprintln!("splitinfer-eval: this system has no font, so the PNG files have no text");
+        eprintln!(
+            "splitinfer-eval: this system has no font, so the PNG files have no text (Debian: fonts-dejavu-core)"
+        );
     }
     for (name, chart) in charts(report) {
         let svg = chart.svg().with_context(|| format!("drawing {name}"))?;

@@ -104,7 +104,7 @@ fn several_files_stand_in_one_table_and_in_one_picture() {
         let svg = std::fs::read_to_string(plots.join(format!("{name}.svg"))).unwrap();
         assert!(svg.contains("left") && svg.contains("right"), "{name}");
         let png = std::fs::read(plots.join(format!("{name}.png"))).unwrap();
-        assert!(png.starts_with(b"\x89PNG") && png.len() > 5_000, "{name}");
+        assert!(png.starts_with(b"\x89PNG") && png.len() > 2_000, "{name}");
     }
     assert!(!plots.join("pck.svg").exists(), "there is no pose here");
 }
