@@ -7,3 +7,6 @@
 //! What the command-line tools are made of, so that tests and measurements can call it too.
 
 pub mod cuts;
+pub mod eval;
+mod playing;
+mod progress;

@@ -8,10 +8,10 @@
 
 use super::Request;
 use super::load::{Loaded, load};
-use super::progress::Progress;
 use super::report::{Picture, Report, Row, TensorColumn};
 use super::samples::{Samples, median};
 use super::verify::{Truth, decodes};
+use crate::progress::Progress;
 use anyhow::{Context, Result, bail};
 use splitinfer_graph::{Cut, Dim, TensorSpec, ValueInfo};
 use splitinfer_runtime::{Profile, SplitModel};

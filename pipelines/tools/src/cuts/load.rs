@@ -71,7 +71,7 @@ fn shapes(model: &Model, given: &[InputShape]) -> Result<Vec<(String, Vec<usize>
         .collect()
 }
 
-fn tensor_info(value: ValueInfo) -> TensorInfo {
+pub(crate) fn tensor_info(value: ValueInfo) -> TensorInfo {
     let size = |dim| match dim {
         Dim::Fixed(n) => Some(n),
         Dim::Symbol(_) => None,

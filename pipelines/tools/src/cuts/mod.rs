@@ -9,8 +9,7 @@
 
 mod args;
 mod examine;
-mod load;
-mod progress;
+pub(crate) mod load;
 mod report;
 mod samples;
 mod text;

@@ -6,6 +6,7 @@
 
 //! Frames of a video file, decoded by GStreamer.
 
+use crate::playing::Playing;
 use anyhow::{Context, Result, anyhow, bail};
 use gst::prelude::*;
 use gst_video::prelude::*;
@@ -36,7 +37,7 @@ pub(super) fn frames(
     let mut stride = None;
     let mut taken = 0;
     for number in 0u64.. {
-        let Some(sample) = reader.next().with_context(subject)? else {
+        let Some(sample) = reader.0.next(PATIENCE).with_context(subject)? else {
             break;
         };
         let stride = *stride.get_or_insert_with(|| {
@@ -58,10 +59,7 @@ pub(super) fn frames(
     Ok(taken)
 }
 
-struct Reader {
-    pipeline: gst::Element,
-    sink: gst_app::AppSink,
-}
+struct Reader(Playing);
 
 impl Reader {
     fn open(path: &Path) -> Result<Self> {
@@ -69,10 +67,10 @@ impl Reader {
             "filesrc name=file ! decodebin ! videoconvert ! appsink name=frames sync=false max-buffers=4",
         )
         .context("GStreamer lacks an element (install its base and good plugins)")?;
-        let bin: &gst::Bin = pipeline.downcast_ref().context("not a pipeline")?;
-        let file = bin.by_name("file").context("no source")?;
+        let pipeline: gst::Pipeline = pipeline.downcast().map_err(|_| anyhow!("not a pipeline"))?;
+        let file = pipeline.by_name("file").context("no source")?;
         file.set_property("location", path);
-        let sink = bin
+        let sink = pipeline
             .by_name("frames")
             .and_then(|s| s.downcast::<gst_app::AppSink>().ok())
             .context("no sink")?;
@@ -83,47 +81,12 @@ impl Reader {
                 .format_list(formats)
                 .build(),
         ));
-        let reader = Self { pipeline, sink };
-        if reader.pipeline.set_state(gst::State::Playing).is_err() {
-            return Err(reader
-                .error()
-                .unwrap_or_else(|| anyhow!("it cannot be played")));
-        }
-        Ok(reader)
-    }
-
-    /// `None` at the end.
-    fn next(&self) -> Result<Option<gst::Sample>> {
-        // In small steps, because an error leaves the sink waiting for what will never come.
-        const STEP: gst::ClockTime = gst::ClockTime::from_mseconds(100);
-        for _ in 0..PATIENCE.mseconds() / STEP.mseconds() {
-            if let Some(sample) = self.sink.try_pull_sample(STEP) {
-                return Ok(Some(sample));
-            }
-            if let Some(error) = self.error() {
-                return Err(error);
-            }
-            if self.sink.is_eos() {
-                return Ok(None);
-            }
-        }
-        bail!("its decoder gave nothing for {PATIENCE:.0}");
-    }
-
-    fn error(&self) -> Option<anyhow::Error> {
-        let message = self
-            .pipeline
-            .bus()?
-            .pop_filtered(&[gst::MessageType::Error])?;
-        match message.view() {
-            gst::MessageView::Error(e) => Some(anyhow!("{}", e.error().message())),
-            _ => None,
-        }
+        Ok(Self(Playing::start(pipeline, sink)?))
     }
 
     /// Frames in the file, as far as that can be told.
     fn length(&self, sample: &gst::Sample) -> Option<u64> {
-        let duration = self.pipeline.query_duration::<gst::ClockTime>()?;
+        let duration = self.0.pipeline().query_duration::<gst::ClockTime>()?;
         let info = VideoInfo::from_caps(sample.caps()?).ok()?;
         let fps = info.fps();
         let (n, d) = (
@@ -134,13 +97,6 @@ impl Reader {
             .nseconds()
             .checked_mul(n)?
             .checked_div(d.checked_mul(1_000_000_000)?)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        // It can only fail to stop what does not run.
-        let _ = self.pipeline.set_state(gst::State::Null);
     }
 }
 

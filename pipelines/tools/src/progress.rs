@@ -8,7 +8,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-pub(super) struct Progress(ProgressBar);
+pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
     pub fn new() -> Self {
