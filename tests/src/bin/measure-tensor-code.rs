@@ -114,12 +114,13 @@ fn introduce(codes: &Codes) {
          the untouched frame. *F1*: objects against the whole model's own (same class, IoU ≥ 0.5; keypoints within 5 % of \
          the person's size). *Loss*: of AP50 (whatever the class) or PCK@.05 against the truth, relative to the whole \
          model's. *Knee*: mean change of the knees' flexion. The setting shown is the coarsest that, as all finer ones, \
-         keeps F1 ≥ {:.3}, loss ≤ {NEAR} % and knee ≤ {NEAR}°, as far as measured; † where there is none: the finest. \
+         keeps F1 ≥ {:.3}, loss ≤ {NEAR} % and knee ≤ {NEAR}°, as far as measured (with fewer than {ENOUGH} objects: error ≤ {:.2}); † where there is none: the finest. \
          *BD*: mean difference in bytes in % at equal output error (Bjøntegaard, PCHIP over log error; by F1 in the last \
          column) to the named code; ~: over less than half of the shorter curve; *above* and *below*: better or worse throughout than \
          the other's whole range. *At ≤ \
          {COARSE} %*: the coarsest setting with F1 and loss within that.\n",
-        1.0 - NEAR / 100.0
+        1.0 - NEAR / 100.0,
+        COARSE / 100.0
     );
     println!(
         "Codes at a cut: {}. Of the picture: {}. Mosaics: all channels in one grey picture with one range for the tensor, \

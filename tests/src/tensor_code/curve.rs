@@ -18,6 +18,8 @@ pub enum Limit {
     Accuracy(f64),
     /// Degrees of knee flexion, mean.
     Knee(f64),
+    /// Percent of relative output error.
+    Output(f64),
 }
 
 impl Limit {
@@ -28,6 +30,7 @@ impl Limit {
         match self {
             Self::Agreement(most) => Some(point.disagreement_pct() <= most + SLACK),
             Self::Accuracy(most) => point.accuracy_loss_pct.map(|l| l <= most + SLACK),
+            Self::Output(most) => Some(point.output_error * 100.0 <= most + SLACK),
             Self::Knee(most) => point.knee_error_deg.map(|d| d <= most + SLACK),
         }
     }

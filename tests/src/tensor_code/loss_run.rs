@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::codes::Codes;
 use super::figures::{Tally, mean};
 use super::loss::{GilbertElliott, with_loss};
-use super::report::{Report, chosen};
+use super::report::Report;
 use super::subject::Subject;
 use super::{Code, Role, Tensors};
 use crate::measure::ms;
@@ -56,7 +56,7 @@ pub fn loss(subject: &Subject, codes: &Codes, report: &Report) -> Result<Vec<Los
     let mut out = Vec::new();
     for code in &codes.tensor {
         let curve = report.curve(code.name, Some(cut));
-        let Some((point, _)) = chosen(&curve) else {
+        let Some((point, _)) = report.chosen(&curve) else {
             continue;
         };
         out.extend(behind_loss(subject, code, point.quality, cut, &frames)?);

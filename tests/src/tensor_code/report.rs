@@ -94,6 +94,20 @@ impl Report {
         self.objects >= ENOUGH
     }
 
+    /// What the operating point of a code keeps to.
+    pub fn limits(&self) -> &'static [Limit] {
+        match self.counts() {
+            true => &OPERATING,
+            false => &WITHOUT_OBJECTS,
+        }
+    }
+
+    /// The operating point; where there is none, the finest setting with a mark.
+    pub fn chosen<'a>(&self, curve: &Curve<'a>) -> Option<(&'a Point, &'static str)> {
+        let within = curve.within(self.limits()).map(|p| (p, ""));
+        within.or_else(|| curve.finest().map(|p| (p, " †")))
+    }
+
     pub fn curve(&self, code: &str, cut: Option<usize>) -> Curve<'_> {
         Curve::of(&self.points, code, cut)
     }
@@ -112,7 +126,7 @@ impl Report {
     /// The cut at which the best of the project's codes needs the fewest bytes.
     pub fn best_cut(&self) -> Option<usize> {
         let (code, _) = *self.own_codes().last()?;
-        self.cheapest(code, &OPERATING)
+        self.cheapest(code, self.limits())
             .or_else(|| self.cheapest(code, &[]))
             .and_then(|p| p.cut)
     }
@@ -156,7 +170,7 @@ impl Report {
         for cut in &self.cuts {
             for (code, _) in self.own_codes() {
                 let curve = self.curve(code, Some(cut.number));
-                let Some((point, mark)) = chosen(&curve) else {
+                let Some((point, mark)) = self.chosen(&curve) else {
                     continue;
                 };
                 println!(
@@ -194,7 +208,7 @@ impl Report {
             } else {
                 self.curve(code, Some(cut))
             };
-            let Some((point, mark)) = chosen(&curve) else {
+            let Some((point, mark)) = self.chosen(&curve) else {
                 continue;
             };
             let coarse = curve.within(&[Limit::Agreement(COARSE), Limit::Accuracy(COARSE)]);
@@ -254,18 +268,15 @@ impl Report {
     }
 }
 
-/// What the operating point of a code keeps to.
-pub const OPERATING: [Limit; 3] = [
+/// What the operating point of a code keeps to where there are objects enough.
+const OPERATING: [Limit; 3] = [
     Limit::Agreement(NEAR),
     Limit::Accuracy(NEAR),
     Limit::Knee(NEAR),
 ];
 
-/// The operating point; where there is none, the finest setting with a mark.
-pub fn chosen<'a>(curve: &Curve<'a>) -> Option<(&'a Point, &'static str)> {
-    let within = curve.within(&OPERATING).map(|p| (p, ""));
-    within.or_else(|| curve.finest().map(|p| (p, " †")))
-}
+/// And where there are not.
+const WITHOUT_OBJECTS: [Limit; 1] = [Limit::Output(COARSE)];
 
 pub fn setting(point: &Point) -> String {
     format!("{} {}", point.knob, point.quality)

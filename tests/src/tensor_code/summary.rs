@@ -12,7 +12,7 @@ use super::bdrate::BdRate;
 use super::codes::JPEG;
 use super::curve::{Limit, names};
 use super::figures::Point;
-use super::report::{COARSE, COMPARABLE, NEAR, OPERATING, Report, kb};
+use super::report::{COARSE, COMPARABLE, NEAR, Report, kb};
 use super::{Code, Role};
 use crate::measure::median;
 
@@ -38,9 +38,13 @@ pub fn print(reports: &[Report], absent: &[(&'static str, String)]) {
             Limit::Accuracy(COARSE),
         ),
         ("knee error ≤ 0.5°", Limit::Knee(NEAR)),
+        ("output error ≤ 0.05", Limit::Output(COARSE)),
     ];
     for (title, limit) in limits {
-        let measured = |r: &&Report| r.points.iter().any(|p| limit.met_by(p).is_some());
+        let measured = |r: &&Report| {
+            let of_objects = !matches!(limit, Limit::Output(_));
+            r.points.iter().any(|p| limit.met_by(p).is_some()) && (r.counts() || !of_objects)
+        };
         let reports: Vec<&Report> = reports.iter().filter(measured).collect();
         if !reports.is_empty() {
             println!("\n{title}:\n");
@@ -137,7 +141,7 @@ fn operating<'a>(reports: &[&'a Report], role: Role) -> Vec<Option<&'a Point>> {
                 .cuts
                 .iter()
                 .map(|c| report.curve(code, Some(c.number)));
-            out.extend(curves.map(|c| c.within(&OPERATING)));
+            out.extend(curves.map(|c| c.within(report.limits())));
         }
     }
     out
