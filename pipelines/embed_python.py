@@ -3,7 +3,7 @@
 """The pipeline inside a Python application: results from an appsink, messages from the bus, and a property changed
 while it plays.
 
-    GST_PLUGIN_PATH=target/release pipelines/embed_python.py --model models/traffic-student.onnx
+    GST_PLUGIN_PATH=target/gstreamer-1.0 pipelines/embed_python.py --model models/traffic-student.onnx
 """
 
 import argparse

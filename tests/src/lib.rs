@@ -12,6 +12,7 @@ pub mod measure;
 pub mod model;
 pub mod numbered;
 pub mod pipeline;
+pub mod plugins;
 pub mod process;
 pub mod tensor_code;
 

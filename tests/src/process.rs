@@ -89,7 +89,7 @@ pub fn free_port() -> u16 {
 /// `gst-launch-1.0` with the plugins of this build.
 pub fn gst_launch() -> Command {
     let mut command = Command::new("gst-launch-1.0");
-    command.env("GST_PLUGIN_PATH", crate::build_folder());
+    crate::plugins::provide(&mut command);
     command
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use splitinfer_tests::process::Server;
-use splitinfer_tests::{build_folder, repository};
+use splitinfer_tests::{build_folder, plugins, repository};
 
 /// Runs an application on the synthetic street through a server, and checks that it printed objects, changed the split
 /// while it played, and saw every frame.
@@ -18,8 +18,7 @@ fn runs(mut application: Command) {
     splitinfer_tests::init();
     let model = repository().join("models/traffic-student.onnx");
     let server = Server::start(&[&format!("model={}", model.display())]);
-    let output = application
-        .env("GST_PLUGIN_PATH", build_folder())
+    let output = plugins::provide(&mut application)
         .arg("--model")
         .arg(&model)
         .args([

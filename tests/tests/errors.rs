@@ -26,7 +26,9 @@ fn fails(elements: &str) -> String {
     while child.try_wait().unwrap().is_none() {
         if begun.elapsed() > Duration::from_secs(30) {
             let _ = child.kill();
-            panic!("`{elements}` went on as if nothing were wrong");
+            let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            panic!("`{elements}` went on as if nothing were wrong; it said: {said}");
         }
         std::thread::sleep(Duration::from_millis(20));
     }

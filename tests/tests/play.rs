@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use splitinfer_meta::Completed;
 use splitinfer_tests::process::Server;
-use splitinfer_tests::{build_folder, numbered, process, repository};
+use splitinfer_tests::{numbered, plugins, process, repository};
 
 const FRAMES: usize = 90;
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -51,13 +51,12 @@ impl Stage {
 
     fn play(&self, arguments: &[&str]) -> Child {
         let python = std::env::var("PYTHON").unwrap_or_else(|_| "/usr/bin/python3".into());
-        Command::new(python)
+        plugins::provide(&mut Command::new(python))
             .arg(repository().join("pipelines/play.py"))
             .args(["--video".as_ref(), self.video.as_os_str()])
             .args(["--model", &self.model])
             .args(["--out".as_ref(), self.out().as_os_str()])
             .args(arguments)
-            .env("GST_PLUGIN_PATH", build_folder())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -8,7 +8,7 @@
 //! it plays.
 //!
 //! ```text
-//! GST_PLUGIN_PATH=target/release splitinfer-embed-rust --model models/traffic-student.onnx
+//! GST_PLUGIN_PATH=target/gstreamer-1.0 splitinfer-embed-rust --model models/traffic-student.onnx
 //! ```
 
 use std::sync::atomic::{AtomicU64, Ordering};
