@@ -209,6 +209,11 @@ impl<C: Coder> Walk<'_, C> {
         rect: Rect,
     ) -> Option<Values<i32>> {
         let wanted = self.wanted?;
+        if let Some(from) = from
+            && self.is_near(wanted.values, from, base, rect)
+        {
+            return None;
+        }
         let mut residuals = [0; BLOCK * BLOCK];
         let (mut gain, mut bits) = (0.0, 1.0);
         for j in 0..rect.height {
@@ -230,6 +235,19 @@ impl<C: Coder> Walk<'_, C> {
             }
         }
         (gain > wanted.lambda * bits).then_some(residuals)
+    }
+
+    /// Whether no value is far enough from its prediction to be worth a residual.
+    fn is_near(&self, values: &[f32], from: &Values<i16>, base: usize, rect: Rect) -> bool {
+        let width = self.band.plane.width;
+        let mut furthest = 0f32;
+        for (j, from) in from.chunks_exact(BLOCK).take(rect.height).enumerate() {
+            let start = base + (rect.y + j) * width + rect.x;
+            for (v, f) in values[start..start + rect.width].iter().zip(from) {
+                furthest = furthest.max((v - f32::from(*f)).abs());
+            }
+        }
+        furthest <= 0.5 + DEAD
     }
 
     /// Writes or reads residuals; the sum of their magnitudes.

@@ -7,8 +7,8 @@
 //! Wiegand, IEEE Signal Processing Magazine 15.6, 1998). Bits are estimated, not counted.
 
 use super::band::{DEAD, bits_of, round};
-use super::plane::{BLOCK, Mode, Motion, Plane};
-use super::predict::moved;
+use super::plane::{BLOCK, Mode, Motion, Plane, Rect};
+use super::predict::{Values, moved};
 
 /// Fresh values are never as near to the wanted ones as they would be by chance, because each leans on those before it.
 const FRESH_ERROR: f32 = 0.15;
@@ -41,40 +41,37 @@ pub(super) fn choose(
     for row in 0..plane.block_rows() {
         for column in 0..columns {
             let at = row * columns + column;
-            let sum = |pixels: &[f32]| block_sum(plane, pixels, row, column);
+            let rect = plane.block(row, column);
+            let sum = |pixels: &[f32]| block_sum(plane, pixels, rect);
             let (skip, difference, fresh) =
                 (sum(&costs.skip), sum(&costs.difference), sum(&costs.fresh));
             if skip <= difference && skip <= fresh {
                 modes[at] = Mode::Skip;
                 continue;
             }
-            let west = if column > 0 {
-                modes[at - 1].motion()
-            } else {
-                Motion::NONE
+            let known = |exists: bool, back: usize| match exists {
+                true => modes[at - back].motion(),
+                false => Motion::NONE,
             };
-            let north = if row > 0 {
-                modes[at - columns].motion()
-            } else {
-                Motion::NONE
+            let starts = [
+                modes[at].motion(),
+                known(column > 0, 1),
+                known(row > 0, columns),
+            ];
+            // Not even the best of predictions saves more than what is above the cost of saying nothing.
+            let silence =
+                lambda * bits_of(0.0) * (rect.width * rect.height * plane.channels) as f32;
+            let moving = match difference - silence > 2.0 * lambda * MOTION_BITS {
+                true => Search::new(plane, values, reference, lambda, rect).best(starts),
+                false => None,
             };
-            let search = Search {
-                plane,
-                values,
-                reference,
-                lambda,
-                place: (row, column),
+            let (motion, least) = match moving {
+                Some((motion, cost)) if cost < difference => (motion, cost),
+                _ => (Motion::NONE, difference),
             };
-            let (motion, moving) = search.best([modes[at].motion(), west, north]);
-            let (motion, least) = if moving < difference {
-                (motion, moving)
-            } else {
-                (Motion::NONE, difference)
-            };
-            modes[at] = if least <= fresh {
-                Mode::Difference(motion)
-            } else {
-                Mode::Fresh
+            modes[at] = match least <= fresh {
+                true => Mode::Difference(motion),
+                false => Mode::Fresh,
             };
         }
     }
@@ -149,8 +146,7 @@ fn residual_cost(off: f32, lambda: f32) -> f32 {
     rest * rest + lambda * bits_of(magnitude)
 }
 
-fn block_sum(plane: &Plane, pixels: &[f32], row: usize, column: usize) -> f32 {
-    let rect = plane.block(row, column);
+fn block_sum(plane: &Plane, pixels: &[f32], rect: Rect) -> f32 {
     let lines = (rect.y..rect.y + rect.height).map(|y| y * plane.width + rect.x);
     lines
         .map(|start| pixels[start..start + rect.width].iter().sum::<f32>())
@@ -160,16 +156,41 @@ fn block_sum(plane: &Plane, pixels: &[f32], row: usize, column: usize) -> f32 {
 /// Looks for the motion of one block.
 struct Search<'a> {
     plane: &'a Plane,
-    values: &'a [f32],
     reference: &'a [i16],
     lambda: f32,
-    place: (usize, usize),
+    rect: Rect,
+    /// The block's values, a channel after the other; beyond the edge of the picture 0, as in a moved block.
+    values: Vec<Values<f32>>,
 }
 
-impl Search<'_> {
-    /// Down the slope from the best of the starts; the motion, and its cost over all channels.
-    fn best(&self, starts: [Motion; 3]) -> (Motion, f32) {
-        let mut best = (Motion::NONE, self.cost(Motion::NONE, SAMPLE));
+impl<'a> Search<'a> {
+    fn new(
+        plane: &'a Plane,
+        values: &[f32],
+        reference: &'a [i16],
+        lambda: f32,
+        rect: Rect,
+    ) -> Self {
+        let gather = |channel: &[f32]| {
+            let mut block = [0.0; BLOCK * BLOCK];
+            for (j, row) in block.chunks_exact_mut(BLOCK).take(rect.height).enumerate() {
+                let start = (rect.y + j) * plane.width + rect.x;
+                row[..rect.width].copy_from_slice(&channel[start..start + rect.width]);
+            }
+            block
+        };
+        Self {
+            plane,
+            reference,
+            lambda,
+            rect,
+            values: values.chunks_exact(plane.area()).map(gather).collect(),
+        }
+    }
+
+    /// Down the slope from the best of the starts; the motion, if there is any, and its cost over all channels.
+    fn best(&self, starts: [Motion; 3]) -> Option<(Motion, f32)> {
+        let mut best = (Motion::NONE, self.cost(Motion::NONE, SAMPLE, f32::INFINITY));
         for start in starts {
             self.improve(&mut best, start);
         }
@@ -188,44 +209,47 @@ impl Search<'_> {
                 break;
             }
         }
-        match best.0 {
-            Motion::NONE => (Motion::NONE, f32::INFINITY),
-            motion => (motion, self.cost(motion, 1)),
-        }
+        (best.0 != Motion::NONE).then(|| (best.0, self.cost(best.0, 1, f32::INFINITY)))
     }
 
     fn improve(&self, best: &mut (Motion, f32), motion: Motion) {
         if motion != best.0 && motion != Motion::NONE {
-            let cost = self.cost(motion, SAMPLE);
+            let cost = self.cost(motion, SAMPLE, best.1);
             if cost < best.1 {
                 *best = (motion, cost);
             }
         }
     }
 
-    /// One channel in `sample` is looked at and stands for all.
-    fn cost(&self, motion: Motion, sample: usize) -> f32 {
-        let rect = self.plane.block(self.place.0, self.place.1);
+    /// One channel in `sample` is looked at and stands for all. What exceeds `enough` need not be exact.
+    fn cost(&self, motion: Motion, sample: usize, enough: f32) -> f32 {
         let area = self.plane.area();
-        let mut sum = 0.0;
-        let mut channels = 0;
-        for channel in (0..self.plane.channels).step_by(sample) {
-            let base = channel * area;
-            let from = moved(self.reference, self.plane, base, rect, motion);
-            for (j, from) in from.chunks_exact(BLOCK).take(rect.height).enumerate() {
-                let start = base + (rect.y + j) * self.plane.width + rect.x;
-                for (v, r) in self.values[start..start + rect.width].iter().zip(from) {
-                    sum += residual_cost((v - f32::from(*r)).abs(), self.lambda);
-                }
-            }
-            channels += 1;
-        }
-        let bits = if motion == Motion::NONE {
-            0.0
-        } else {
-            MOTION_BITS
+        let scale = self.values.len() as f32 / self.values.len().div_ceil(sample) as f32;
+        // Places beyond the edge of the picture cost what a zero costs.
+        let outside = BLOCK * BLOCK - self.rect.width * self.rect.height;
+        let outside = outside as f32 * residual_cost(0.0, self.lambda);
+        let mut cost = match motion {
+            Motion::NONE => 0.0,
+            _ => self.lambda * MOTION_BITS,
         };
-        sum * self.plane.channels as f32 / channels.max(1) as f32 + self.lambda * bits
+        for (channel, values) in self.values.iter().enumerate().step_by(sample) {
+            let from = moved(
+                self.reference,
+                self.plane,
+                channel * area,
+                self.rect,
+                motion,
+            );
+            let pairs = values.iter().zip(&from);
+            let sum: f32 = pairs
+                .map(|(v, r)| residual_cost((v - f32::from(*r)).abs(), self.lambda))
+                .sum();
+            cost += (sum - outside) * scale;
+            if cost > enough {
+                break;
+            }
+        }
+        cost
     }
 }
 

@@ -7,6 +7,7 @@
 //! GObject and GstElement: pads, events, queries, states and properties. What happens to a frame is in `streaming.rs`
 //! (the part done here) and `completion.rs` (the rest).
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,8 @@ pub struct SplitInferEdge {
     streaming: Mutex<Streaming>,
     qos: Mutex<Qos>,
     stats: Arc<Mutex<Stats>>,
+    /// The server refused this edge for good.
+    refused: AtomicBool,
 }
 
 /// What exists while the element is started.
@@ -106,6 +109,7 @@ impl ObjectSubclass for SplitInferEdge {
             streaming: Mutex::default(),
             qos: Mutex::default(),
             stats: Arc::default(),
+            refused: AtomicBool::new(false),
         }
     }
 }
@@ -220,6 +224,7 @@ impl SplitInferEdge {
         *self.streaming.lock().unwrap() = streaming;
         *self.stats.lock().unwrap() = Stats::default();
         self.qos.lock().unwrap().reset();
+        self.refused.store(false, Ordering::Relaxed);
         self.flow.start();
         let link = self.open_link(&settings, &engine)?;
         *self.started.lock().unwrap() = Some(Arc::new(Started { engine, link }));
@@ -253,6 +258,9 @@ impl SplitInferEdge {
             }
             Notice::Refused(what) => {
                 gst::element_imp_error!(self, gst::ResourceError::NotAuthorized, ("{what}"));
+                // An application may miss a message that comes while the pipeline is still being started; it does not
+                // miss the end of the stream.
+                self.refused.store(true, Ordering::Relaxed);
             }
         }
     }
@@ -292,6 +300,9 @@ impl SplitInferEdge {
     fn chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let settings = self.settings.lock().unwrap().clone();
         self.flow.wait_for_room(settings.max_in_flight)?;
+        if self.refused.load(Ordering::Relaxed) {
+            return Err(gst::FlowError::Error);
+        }
         let arrived = Instant::now();
         let Some(started) = self.started() else {
             return Err(gst::FlowError::Flushing);
