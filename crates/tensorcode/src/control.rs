@@ -9,23 +9,31 @@
 //! to cut (docs/measurements/tensor-code.md), so it is measured on the stream itself: now and then somebody runs the tail on
 //! the tensors as they are and as the receiver has them, and tells [`StepControl`].
 
+use std::collections::VecDeque;
+
 /// Steps stay within this range of shares of the root mean square.
 const FINEST: f32 = 0.004;
 const COARSEST: f32 = 1.0;
-/// The finest depth that always did, where nothing is known yet.
+/// Fine enough for every model measured, where nothing is known yet.
 const FIRST: f32 = 0.0625;
-/// While the error is within this factor of the target, the step stays: each change makes every reference a little wrong.
-const CLOSE: f32 = 1.25;
-/// One measurement is one frame, and moves the step no further than by this factor.
-const STRIDE: f32 = 2.0;
+/// Measurements remembered. The worst of them counts: what is harmless on one frame need not be on the next.
+const REMEMBERED: usize = 8;
+/// So many are needed before the step may grow, and then by no more than this at once.
+const ASSURED: usize = 4;
+const GROWTH: f32 = 1.5;
+/// For less than this the step does not grow: each change makes every reference a little wrong.
+const WORTHWHILE: f32 = 1.25;
 /// Frames between two measurements: at first, and when all has long been well.
 const SOON: u32 = 4;
 const SELDOM: u32 = 256;
 
-/// Finds the step for one cut of one model.
+/// Finds the step for one cut of one model: finer at once where a frame asks for it, coarser only after several have
+/// allowed it.
 #[derive(Clone, Debug)]
 pub struct StepControl {
     step: f32,
+    /// Error over step of the last measurements.
+    gains: VecDeque<f32>,
     /// Of the last frame measured.
     error: Option<f32>,
     interval: u32,
@@ -36,6 +44,7 @@ impl Default for StepControl {
     fn default() -> Self {
         Self {
             step: FIRST,
+            gains: VecDeque::with_capacity(REMEMBERED),
             error: None,
             interval: SOON,
             waiting: 0,
@@ -70,19 +79,22 @@ impl StepControl {
             return;
         }
         self.error = Some(error);
-        // Near the target, errors grow with the step; a root keeps a frame out of the ordinary from deciding alone.
-        let off = target / error.max(target * 1e-3);
-        if (1.0 / CLOSE..=CLOSE).contains(&off) {
-            self.interval = (self.interval * 2).min(SELDOM);
-            return;
+        if self.gains.len() == REMEMBERED {
+            self.gains.pop_front();
         }
-        let factor = off.sqrt().clamp(1.0 / STRIDE, STRIDE);
-        let wanted = (step * factor).clamp(FINEST, COARSEST);
-        // At the end of the range there is nothing more to find.
-        self.interval = if wanted == self.step {
-            (self.interval * 2).min(SELDOM)
-        } else {
-            SOON
+        self.gains.push_back(error / step);
+        let worst = self.gains.iter().copied().fold(0.0, f32::max);
+        let allowed = (target / worst).clamp(FINEST, COARSEST);
+        let assured = self.gains.len() >= ASSURED;
+        let wanted = match () {
+            () if allowed < self.step => allowed,
+            () if assured && allowed > self.step * WORTHWHILE => allowed.min(self.step * GROWTH),
+            () => self.step,
+        };
+        // Until it is assured that nothing needs to change, looking stays frequent.
+        self.interval = match wanted == self.step && assured {
+            true => (self.interval * 2).min(SELDOM),
+            false => SOON,
         };
         self.waiting = self.waiting.min(self.interval);
         self.step = wanted;
@@ -114,11 +126,23 @@ mod tests {
             let steps = run(gain, 0.02, 1000);
             let last = steps[steps.len() - 1];
             assert!(
-                (0.75..1.34).contains(&(gain * last / 0.02)),
+                (0.7..=1.0).contains(&(gain * last / 0.02)),
                 "{gain}: {steps:?}"
             );
             assert!(steps.len() < 40, "{gain}: {} measurements", steps.len());
         }
+    }
+
+    #[test]
+    fn one_frame_in_some_that_needs_it_keeps_the_step_fine() {
+        let mut control = StepControl::default();
+        for frame in 0..4000 {
+            if control.is_due() {
+                let gain = if frame % 12 == 0 { 1.0 } else { 0.01 };
+                control.measured(control.step(), gain * control.step(), 0.02);
+            }
+        }
+        assert!(control.step() <= 0.02, "{}", control.step());
     }
 
     #[test]

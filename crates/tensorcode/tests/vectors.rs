@@ -7,7 +7,7 @@
 //! The test vectors of `docs/tensor-code.md`.
 
 use splitinfer_tensor::Tensor;
-use splitinfer_tensorcode::{Affine, Encode as _, Limits, decoder, max_errors};
+use splitinfer_tensorcode::{Affine, Encode as _, Limits, Predictive, decoder, max_errors};
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
@@ -60,4 +60,40 @@ fn a_quantised_tensor_with_a_constant_channel() {
         .map(|i| ((i % 8) as f32 - 1.0) * step)
         .chain([0.5; 32]);
     assert_eq!(decoded[0].to_f32_vec(), expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn two_frames_of_the_predictive_code() {
+    let frame = |peak: f32| {
+        let value = |i: usize| match i {
+            0..20 => (i % 4) as f32 * 2.0 + (i / 4) as f32,
+            26 => peak,
+            _ => 0.0,
+        };
+        let values = (0..40).map(value).collect();
+        [
+            Tensor::new(vec![1, 2, 5, 4], values).unwrap(),
+            Tensor::new(vec![2], vec![1u8, 2]).unwrap(),
+        ]
+    };
+    let embedded = "53495443 01 01 0100 02 00 20 ff 00 01 00000000 02000000 02000000 02000000 0102";
+    let streams = [
+        "53495443 01 02 0200 07 00  01 01 04 01 02 05 04 98e50040 0c00803f 02 06  00 20  3fea30f4b68a",
+        "53495443 01 02 0200 09 02  01 01 04 01 02 05 04 98e50040 0c00803f 02 03  00 20  c8550a",
+    ];
+    let (mut encoder, mut decoder) = (Predictive::default(), decoder());
+    for ((number, peak), stream) in [(7, 3.0), (9, 9.0)].into_iter().zip(streams) {
+        let stream = hex(&format!("{stream}{embedded}"));
+        assert_eq!(encoder.encode(number, &frame(peak), 4).unwrap(), stream);
+        encoder.acknowledge(number);
+        let decoded = decoder.decode(&stream, &Limits::default()).unwrap();
+        let step = 2.014_013_3_f32;
+        let level = |i: usize| (decoded[0].to_f32_vec()[i] / step).round();
+        assert_eq!(
+            [0, 3, 16, 19, 20, 39].map(level),
+            [0.0, 3.0, 2.0, 5.0, 0.0, 0.0]
+        );
+        assert_eq!(level(26), if number == 7 { 1.0 } else { 4.0 });
+        assert_eq!(decoded[1], frame(peak)[1]);
+    }
 }
