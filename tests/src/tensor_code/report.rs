@@ -67,10 +67,6 @@ impl Report {
             ),
         };
         let whole_accuracy = whole_accuracy(subject);
-        let metric = match subject.model.info.keypoints.is_empty() {
-            true => "AP50",
-            false => "PCK@.05",
-        };
         Self {
             clip: subject.name.clone(),
             first_frame: subject.first,
@@ -81,7 +77,7 @@ impl Report {
                 subject.model.info.input.height,
             ],
             objects: subject.objects(),
-            metric: whole_accuracy.map(|_| metric),
+            metric: whole_accuracy.map(|_| subject.metric().name()),
             whole_accuracy,
             cuts: cuts.iter().map(|c| info(*c)).collect(),
             points,
