@@ -15,7 +15,7 @@ use splitinfer_tests::tensor_code::accuracy::{LEAST_VISIBLE, SMALLEST};
 use splitinfer_tests::tensor_code::codes::Codes;
 use splitinfer_tests::tensor_code::report::{COARSE, ENOUGH, NEAR, Report};
 use splitinfer_tests::tensor_code::subject::{Clip, Subject, clips};
-use splitinfer_tests::tensor_code::{loss_run, plot, run, summary};
+use splitinfer_tests::tensor_code::{at_error, loss_run, plot, run, summary};
 
 struct Arguments {
     quick: bool,
@@ -72,6 +72,7 @@ fn main() -> Result<()> {
         reports.push(report);
     }
     summary::print(&reports, &codes.absent);
+    at_error::print(&reports);
     if let Some(file) = &arguments.json {
         write_json(file, &reports)?;
     }

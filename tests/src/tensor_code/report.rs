@@ -100,8 +100,7 @@ impl Report {
 
     /// The operating point; where there is none, the finest setting with a mark.
     pub fn chosen<'a>(&self, curve: &Curve<'a>) -> Option<(&'a Point, &'static str)> {
-        let within = curve.within(self.limits()).map(|p| (p, ""));
-        within.or_else(|| curve.finest().map(|p| (p, " †")))
+        curve.within_or_finest(self.limits())
     }
 
     pub fn curve(&self, code: &str, cut: Option<usize>) -> Curve<'_> {
@@ -299,7 +298,7 @@ pub fn bd(rate: BdRate) -> String {
 }
 
 /// Error, F1, loss, knee.
-fn quality(point: &Point) -> String {
+pub fn quality(point: &Point) -> String {
     let optional = |v: Option<f64>| v.map_or("–".to_owned(), |v| format!("{v:.2}"));
     format!(
         "{:.4} | {:.3} | {} | {}",
