@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-/// The path of a file, or `None` with a line that says the test is skipped.
+/// The path of a file, or `None` with a line on stderr that says what is skipped: stdout is for measurements' tables.
 pub fn find(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("SPLITINFER_DATA")
         .map_or_else(|| crate::repository().join("../shared/data"), PathBuf::from);
@@ -16,6 +16,6 @@ pub fn find(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: there is no {name} (set SPLITINFER_DATA to the folder that holds it)");
+    eprintln!("skipped: there is no {name} (set SPLITINFER_DATA to the folder that holds it)");
     None
 }

@@ -161,11 +161,7 @@ fn keypoint_distance(a: &Object, b: &Object) -> f32 {
 }
 
 fn iou(a: &Object, b: &Object) -> f32 {
-    overlap(a.box_, b.box_)
-}
-
-/// Intersection over union of two boxes (x, y, width, height).
-pub fn overlap(a: [f32; 4], b: [f32; 4]) -> f32 {
+    let (a, b) = (a.box_, b.box_);
     let width = (a[0] + a[2]).min(b[0] + b[2]) - a[0].max(b[0]);
     let height = (a[1] + a[3]).min(b[1] + b[3]) - a[1].max(b[1]);
     let shared = width.max(0.0) * height.max(0.0);

@@ -8,7 +8,7 @@
 
 use crate::{Completed, FrameResult, Object, RawTensor};
 use gst::glib;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use splitinfer_tensor::{DType, Data, Tensor, TensorError};
 
 /// Why a line is not a result.
@@ -53,7 +53,7 @@ pub fn without_result(frame: u64, pts: Option<gst::ClockTime>) -> String {
 /// Reads what [`to_json`] wrote: the result, and the time stamp of its frame.
 ///
 /// What the line does not hold stays empty: the number of the class, the mirror agreement and the
-/// skeleton.
+/// skeleton. `null` in place of a number becomes NaN.
 ///
 /// # Errors
 /// When the line is not a result.
@@ -102,15 +102,47 @@ struct Line {
 #[derive(Serialize, Deserialize)]
 struct JsonObject {
     label: String,
+    #[serde(deserialize_with = "number")]
     score: f32,
-    #[serde(rename = "box")]
+    #[serde(rename = "box", deserialize_with = "numbers")]
     box_: [f32; 4],
     #[serde(skip_serializing_if = "Option::is_none")]
     track: Option<u64>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "keypoints"
+    )]
     keypoints: Vec<[f32; 3]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "optional_number"
+    )]
     quality: Option<f32>,
+}
+
+/// What a number is read as that may have been written as `null`.
+fn or_nan(number: Option<f32>) -> f32 {
+    number.unwrap_or(f32::NAN)
+}
+
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::Error> {
+    Option::deserialize(from).map(or_nan)
+}
+
+/// Of a field that is there: one that is not has its default.
+fn optional_number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D::Error> {
+    number(from).map(Some)
+}
+
+fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<[f32; 4], D::Error> {
+    Ok(<[_; 4]>::deserialize(from)?.map(or_nan))
+}
+
+fn keypoints<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<[f32; 3]>, D::Error> {
+    let keypoints = Vec::<[_; 3]>::deserialize(from)?;
+    Ok(keypoints.into_iter().map(|k| k.map(or_nan)).collect())
 }
 
 impl From<&Object> for JsonObject {
@@ -267,6 +299,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_finite_number_is_null_and_null_is_read_as_nan() {
+        let result = FrameResult {
+            objects: vec![Object {
+                score: f32::NAN,
+                box_: [1.0, f32::INFINITY, f32::NEG_INFINITY, 4.0],
+                keypoints: vec![[f32::NAN, 2.0, 0.5]],
+                quality: Some(f32::NAN),
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let line = to_json(&result, None);
+        let objects = r#"[{"label":"","score":null,"box":[1.0,null,null,4.0],"keypoints":[[null,2.0,0.5]],"quality":null}]"#;
+        assert!(line.contains(objects), "{line}");
+        let (back, _) = from_json(&line).unwrap();
+        let object = &back.objects[0];
+        assert!(object.score.is_nan() && object.quality.unwrap().is_nan());
+        assert_eq!((object.box_[0], object.box_[3]), (1.0, 4.0));
+        assert!(object.box_[1].is_nan() && object.box_[2].is_nan());
+        assert!(object.keypoints[0][0].is_nan());
+        assert_eq!(object.keypoints[0][1..], [2.0, 0.5]);
+        assert_eq!(to_json(&back, None), line);
+    }
+
+    #[test]
     fn a_frame_without_a_result_still_has_a_line() {
         let line = without_result(4, None);
         assert_eq!(
@@ -307,6 +364,10 @@ mod tests {
             (
                 r#"{"frame":0,"pts":0,"completed":"edge","objects":[],"tensors":[{"name":"t","type":"float32","dims":[3],"data":[1]}]}"#,
                 "12 bytes",
+            ),
+            (
+                r#"{"frame":0,"pts":0,"completed":"edge","objects":[{"label":"car","box":[1,2,3,4]}]}"#,
+                "missing field `score`",
             ),
         ] {
             let e = from_json(line).unwrap_err().to_string();

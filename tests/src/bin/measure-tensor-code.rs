@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use splitinfer_tests::measure;
+use splitinfer_tests::tensor_code::accuracy::{LEAST_VISIBLE, SMALLEST};
 use splitinfer_tests::tensor_code::codes::Codes;
 use splitinfer_tests::tensor_code::report::{COARSE, ENOUGH, NEAR, Report};
 use splitinfer_tests::tensor_code::subject::{Clip, Subject, clips};
-use splitinfer_tests::tensor_code::{loss_run, plot, run, summary};
+use splitinfer_tests::tensor_code::{at_error, loss_run, plot, run, summary};
 
 struct Arguments {
     quick: bool,
@@ -71,6 +72,7 @@ fn main() -> Result<()> {
         reports.push(report);
     }
     summary::print(&reports, &codes.absent);
+    at_error::print(&reports);
     if let Some(file) = &arguments.json {
         write_json(file, &reports)?;
     }
@@ -113,12 +115,16 @@ fn introduce(codes: &Codes) {
          131,072 values or for a frame. *Error*: ‖y − ŷ‖ / ‖y‖ over the model's raw outputs, against the whole model on \
          the untouched frame. *F1*: objects against the whole model's own (same class, IoU ≥ 0.5; keypoints within 5 % of \
          the person's size). *Loss*: of AP50 (whatever the class) or PCK@.05 against the truth, relative to the whole \
-         model's. *Knee*: mean change of the knees' flexion. The setting shown is the coarsest that, as all finer ones, \
+         model's, both as splitinfer-eval has them: COCO's matching, in which an ignored object pardons one answer, and \
+         joints within 5 % of the longer side of the person's box. What is under {SMALLEST} pixels of the model's picture \
+         or less than {:.0} % visible is ignored, and of people all but the largest. Only objects above the model's own \
+         threshold are seen, so AP50 is less than from all scores. *Knee*: mean change of the knees' flexion. The setting shown is the coarsest that, as all finer ones, \
          keeps F1 ≥ {:.3}, loss ≤ {NEAR} % and knee ≤ {NEAR}°, as far as measured (with fewer than {ENOUGH} objects: error ≤ {:.2}); † where there is none: the finest. \
          *BD*: mean difference in bytes in % at equal output error (Bjøntegaard, PCHIP over log error; by F1 in the last \
          column) to the named code; ~: over less than half of the shorter curve; *above* and *below*: better or worse throughout than \
          the other's whole range. *At ≤ \
          {COARSE} %*: the coarsest setting with F1 and loss within that.\n",
+        LEAST_VISIBLE * 100.0,
         1.0 - NEAR / 100.0,
         COARSE / 100.0
     );

@@ -53,8 +53,10 @@ impl<'a> Curve<'a> {
         self.0.iter().rev().take_while(good).last().copied()
     }
 
-    pub fn finest(&self) -> Option<&'a Point> {
-        self.0.last().copied()
+    /// The same; where no setting keeps to the limits, the finest with a mark.
+    pub fn within_or_finest(&self, limits: &[Limit]) -> Option<(&'a Point, &'static str)> {
+        let within = self.within(limits).map(|p| (p, ""));
+        within.or_else(|| Some((self.0.last().copied()?, " †")))
     }
 
     /// Against another curve, at equal output error.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use splitinfer_tensor::Tensor;
 use splitinfer_vision::Object;
 
-use super::accuracy::{AveragePrecision, Pck};
+use super::accuracy::{Accuracy, Metric};
 use super::subject::{Frame, Outputs};
 use super::{Role, knee};
 use crate::measure::{median, ms};
@@ -67,29 +67,6 @@ impl Point {
     }
 }
 
-/// Accuracy against the truth, as fits the model: boxes or keypoints.
-#[derive(Clone, Default)]
-pub struct Accuracy {
-    boxes: AveragePrecision,
-    keypoints: Pck,
-}
-
-impl Accuracy {
-    pub fn add(&mut self, found: &[Object], frame: &Frame) {
-        if let Some(truth) = &frame.truth {
-            self.boxes.add(found, truth);
-            self.keypoints.add(found, truth);
-        }
-    }
-
-    pub fn value(&self, has_keypoints: bool) -> Option<f64> {
-        match has_keypoints {
-            true => self.keypoints.value(),
-            false => self.boxes.value(),
-        }
-    }
-}
-
 /// Sums over the frames of a clip.
 #[derive(Default)]
 pub struct Tally {
@@ -122,18 +99,20 @@ impl Tally {
         self.hits += matches(objects, &frame.objects);
         self.found += objects.len();
         self.expected += frame.objects.len();
-        self.accuracy.add(objects, frame);
+        if let Some(truth) = &frame.truth {
+            self.accuracy.add(objects, truth);
+        }
         let knees = knee::differences(&frame.objects, objects, legs);
         self.knees.extend(knees);
     }
 
     /// The point; `whole` is the accuracy of the whole model.
-    pub fn point(&self, what: Label, whole: Option<f64>, has_keypoints: bool) -> Point {
+    pub fn point(&self, what: Label, whole: Option<f64>, metric: Metric) -> Point {
         let later = &self.bytes[1.min(self.bytes.len())..];
         let mean_bytes = mean(later);
         let per_reference = REFERENCE / what.values.max(1) as f64;
         let (encode_ms, decode_ms) = (median(&self.encode), median(&self.decode));
-        let accuracy = self.accuracy.value(has_keypoints);
+        let accuracy = self.accuracy.value(metric);
         let loss = |(whole, now): (f64, f64)| (whole - now) / whole * 100.0;
         Point {
             clip: what.clip,
@@ -165,8 +144,8 @@ impl Tally {
     }
 
     /// Against the truth, where there is one.
-    pub fn accuracy(&self, has_keypoints: bool) -> Option<f64> {
-        self.accuracy.value(has_keypoints)
+    pub fn accuracy(&self, metric: Metric) -> Option<f64> {
+        self.accuracy.value(metric)
     }
 
     pub fn f1(&self) -> f64 {
@@ -241,7 +220,7 @@ mod tests {
             quality: 0.0,
             values: 65_536,
         };
-        let point = tally.point(label, None, false);
+        let point = tally.point(label, None, Metric::Ap50);
         assert_eq!(
             (point.key_bytes, point.median_bytes, point.mean_bytes),
             (1000.0, 100.0, 200.0)

@@ -104,8 +104,10 @@ fn behind_loss(
         Ok(seen)
     };
     let (without, with) = (run(0.0, 1)?, run(MEAN_LOSS, SEEDS)?);
-    let has_keypoints = !subject.model.info.keypoints.is_empty();
-    let accuracy = |s: &Seen| s.tally.accuracy(has_keypoints).unwrap_or(s.tally.f1());
+    let accuracy = |s: &Seen| {
+        let measured = s.tally.accuracy(subject.metric());
+        measured.unwrap_or(s.tally.f1())
+    };
     Ok(Some(LossPoint {
         code: code.name,
         role: code.role,

@@ -67,10 +67,6 @@ impl Report {
             ),
         };
         let whole_accuracy = whole_accuracy(subject);
-        let metric = match subject.model.info.keypoints.is_empty() {
-            true => "AP50",
-            false => "PCK@.05",
-        };
         Self {
             clip: subject.name.clone(),
             first_frame: subject.first,
@@ -81,7 +77,7 @@ impl Report {
                 subject.model.info.input.height,
             ],
             objects: subject.objects(),
-            metric: whole_accuracy.map(|_| metric),
+            metric: whole_accuracy.map(|_| subject.metric().name()),
             whole_accuracy,
             cuts: cuts.iter().map(|c| info(*c)).collect(),
             points,
@@ -104,8 +100,7 @@ impl Report {
 
     /// The operating point; where there is none, the finest setting with a mark.
     pub fn chosen<'a>(&self, curve: &Curve<'a>) -> Option<(&'a Point, &'static str)> {
-        let within = curve.within(self.limits()).map(|p| (p, ""));
-        within.or_else(|| curve.finest().map(|p| (p, " †")))
+        curve.within_or_finest(self.limits())
     }
 
     pub fn curve(&self, code: &str, cut: Option<usize>) -> Curve<'_> {
@@ -303,7 +298,7 @@ pub fn bd(rate: BdRate) -> String {
 }
 
 /// Error, F1, loss, knee.
-fn quality(point: &Point) -> String {
+pub fn quality(point: &Point) -> String {
     let optional = |v: Option<f64>| v.map_or("–".to_owned(), |v| format!("{v:.2}"));
     format!(
         "{:.4} | {:.3} | {} | {}",

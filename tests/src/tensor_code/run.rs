@@ -12,8 +12,9 @@ use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use splitinfer_vision::Picture;
 
+use super::accuracy::Accuracy;
 use super::codes::Codes;
-use super::figures::{Accuracy, Label, Point, Tally};
+use super::figures::{Label, Point, Tally};
 use super::subject::{Outputs, Subject};
 use super::{Code, Tensors};
 use crate::model::LocalModel;
@@ -69,9 +70,11 @@ fn values(tensors: &Tensors) -> usize {
 pub fn whole_accuracy(subject: &Subject) -> Option<f64> {
     let mut accuracy = Accuracy::default();
     for frame in &subject.frames {
-        accuracy.add(&frame.objects, frame);
+        if let Some(truth) = &frame.truth {
+            accuracy.add(&frame.objects, truth);
+        }
     }
-    accuracy.value(!subject.model.info.keypoints.is_empty())
+    accuracy.value(subject.metric())
 }
 
 type Answer<'a, F> = &'a dyn Fn(&mut LocalModel, &F) -> Result<Outputs>;
@@ -87,6 +90,7 @@ fn curve<F>(
     bar: &ProgressBar,
 ) -> Result<Vec<Point>> {
     let mut points = Vec::new();
+    let whole = whole_accuracy(subject);
     for quality in &code.qualities {
         bar.set_message(format!(
             "{}, cut {}, {}, {} {quality}",
@@ -106,8 +110,7 @@ fn curve<F>(
         };
         let tally = send(subject, code, *quality, frames, answer)
             .with_context(|| format!("{} at {} {quality}", code.name, code.knob))?;
-        let has_keypoints = !subject.model.info.keypoints.is_empty();
-        points.push(tally.point(label, whole_accuracy(subject), has_keypoints));
+        points.push(tally.point(label, whole, subject.metric()));
         bar.inc(1);
     }
     Ok(points)

@@ -10,12 +10,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use splitinfer_evaluate::Actual;
 use splitinfer_runtime::SessionOptions;
 use splitinfer_tensor::Tensor;
 use splitinfer_vision::{Object, Picture};
 
-use super::truth::{self, Boxes, TruthObject};
-use super::{Tensors, knee};
+use super::accuracy::Metric;
+use super::{Tensors, knee, truth};
 use crate::measure;
 use crate::model::LocalModel;
 
@@ -73,7 +74,7 @@ pub struct Frame {
     /// Of the whole model on the untouched frame.
     pub outputs: Outputs,
     pub objects: Vec<Object>,
-    pub truth: Option<Vec<TruthObject>>,
+    pub truth: Option<Vec<Actual>>,
 }
 
 /// A clip, prepared.
@@ -99,14 +100,16 @@ impl Subject {
         let skip = clip.first - 1;
         let (caps, buffers) = measure::frames(&clip.source, skip + count)?;
         let video = gst_video::VideoInfo::from_caps(&caps)?;
-        let boxes = clip.boxes.as_deref().map(Boxes::load).transpose()?;
+        let boxes = clip.boxes.as_deref().map(truth::load).transpose()?;
         let mut frames = Vec::with_capacity(count);
         for (i, buffer) in buffers.iter().enumerate().skip(skip) {
             let (picture, place) = model.placed_picture(buffer, &video)?;
             let input = model.tensor(&picture)?;
             let outputs = model.split.whole(&input)?;
             let truth = match &boxes {
-                Some(boxes) => Some(boxes.of(i + 1, &place)),
+                Some(boxes) => boxes
+                    .on(i as u64)
+                    .map(|on_frame| truth::on_picture(on_frame, &place)),
                 None => truth::of_scene(buffer, &place)?,
             };
             frames.push(Frame {
@@ -137,6 +140,10 @@ impl Subject {
         frames
             .map(|f| self.model.split.head(cut, &f.input).context("the head"))
             .collect()
+    }
+
+    pub fn metric(&self) -> Metric {
+        Metric::of(&self.model.info)
     }
 
     pub fn pictures(&self) -> Vec<Picture> {

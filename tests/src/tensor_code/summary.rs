@@ -204,12 +204,12 @@ pub fn settings<F>(codes: &[Code<F>]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::super::curve::tests::point;
     use super::super::report::CutInfo;
     use super::*;
 
-    fn report() -> Report {
+    pub fn report() -> Report {
         let mut points = vec![point(4.0, 100.0, 0.99, None), point(8.0, 200.0, 1.0, None)];
         let mut jpeg = [
             point(50.0, 400.0, 0.9, None),

@@ -62,7 +62,11 @@ pub(super) fn objects(result: FrameResult) -> Result<Vec<Found>> {
 fn found(object: Object) -> Found {
     Found {
         label: object.label,
-        score: f64::from(object.score),
+        // Where scores are sorted, not-a-number would come before the best.
+        score: match object.score.is_nan() {
+            true => f64::NEG_INFINITY,
+            false => f64::from(object.score),
+        },
         bbox: object.box_.map(f64::from),
         keypoints: object.keypoints.iter().map(|k| k.map(f64::from)).collect(),
         track: object.track,
@@ -90,6 +94,12 @@ mod tests {
         assert_eq!(frames[&3][0].bbox, [1.0, 2.0, 3.0, 4.0]);
         assert_eq!(frames[&3][0].track, Some(9));
         assert_eq!(frames[&4], []);
+    }
+
+    #[test]
+    fn an_answer_without_a_score_is_worth_least() {
+        let frames = read_text(&LINE.replace("0.5", "null")).unwrap();
+        assert_eq!(frames[&3][0].score, f64::NEG_INFINITY);
     }
 
     #[test]

@@ -307,7 +307,7 @@ impl BaseSrcImpl for SceneSrc {
         if let Err(e) = domain.parse::<Schedule>() {
             return Err(gst::error_msg!(
                 gst::LibraryError::Settings,
-                ["domain: {e}"]
+                ("property 'domain': {e}")
             ));
         }
         *self.state.lock().unwrap() = State::default();
