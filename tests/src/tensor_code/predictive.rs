@@ -14,7 +14,9 @@ use super::loss::PACKET;
 use super::{Code, PieceCode, Role, StreamCode, Tensors};
 
 /// Steps as shares of a tensor's root mean square, from coarse to fine.
-const STEPS: [f64; 9] = [1.0, 0.5, 0.35, 0.25, 0.18, 0.125, 0.088, 0.0625, 0.031];
+const STEPS: [f64; 10] = [
+    0.7, 0.5, 0.35, 0.25, 0.177, 0.125, 0.088, 0.0625, 0.0313, 0.0156,
+];
 
 pub fn codes() -> Vec<Code<Tensors>> {
     vec![
