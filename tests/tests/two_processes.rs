@@ -188,3 +188,32 @@ fn skipping_at_the_deadline_marks_frames_as_without_result() {
         );
     }
 }
+
+/// The step that the stream arrives at, and the bytes of a frame, with this `output-error`.
+fn step_and_bytes(output_error: f32) -> (f64, u64) {
+    let setup = start(false, "pool1");
+    setup.stream.edge.set_property("output-error", output_error);
+    setup.stream.wait_until_connected();
+    let stats = || setup.stream.edge.property::<gst::Structure>("stats");
+    // What was found on a frame shows with the frames after it.
+    let settled = |n: u64| n >= 300 && stats().get::<f64>("output-error").is_ok();
+    let frames = (0..100_000).find(|n| {
+        setup.stream.push(*n);
+        settled(*n)
+    });
+    assert!(frames.is_some(), "nobody looked at the outputs");
+    let stats = stats();
+    setup.stream.finish();
+    (
+        stats.get("tensor-step").unwrap(),
+        stats.get("bytes-per-frame").unwrap(),
+    )
+}
+
+#[test]
+fn tensors_are_coded_as_coarsely_as_the_outputs_allow() {
+    let (coarse_step, coarse_bytes) = step_and_bytes(5.0);
+    let (fine_step, fine_bytes) = step_and_bytes(0.1);
+    assert!(coarse_step > 2.0 * fine_step, "{coarse_step} {fine_step}");
+    assert!(coarse_bytes < fine_bytes, "{coarse_bytes} {fine_bytes}");
+}
