@@ -394,14 +394,14 @@ fn read_scales(
     Ok((scales, rest))
 }
 
-pub(crate) fn from_f32(dtype: DType, values: Vec<f32>) -> Data {
+pub(crate) fn from_f32(dtype: DType, mut values: Vec<f32>) -> Data {
     match dtype {
         DType::F16 => {
             // The outermost level may lie half a step beyond the largest value, and then beyond the type.
             let (low, high) = (f16::MIN.to_f32(), f16::MAX.to_f32());
-            let inside: Vec<f32> = values.iter().map(|v| v.clamp(low, high)).collect();
-            let mut out = vec![f16::ZERO; inside.len()];
-            out.convert_from_f32_slice(&inside);
+            values.iter_mut().for_each(|v| *v = v.clamp(low, high));
+            let mut out = vec![f16::ZERO; values.len()];
+            out.convert_from_f32_slice(&values);
             Data::F16(out)
         }
         DType::F64 => Data::F64(values.into_iter().map(f64::from).collect()),

@@ -81,6 +81,19 @@ impl Band<'_> {
         }
     }
 
+    /// The band as it was in the reference, for one that has not arrived; without a reference it stays as it is.
+    pub(super) fn repeat(&self, levels: &mut [i16]) {
+        let Some(reference) = self.reference else {
+            return;
+        };
+        let pixels = self.plane.pixel_rows(&self.rows);
+        let lines = pixels.start * self.plane.width..pixels.end * self.plane.width;
+        let channels = levels.chunks_exact_mut(self.plane.area());
+        for (to, from) in channels.zip(reference.chunks_exact(self.plane.area())) {
+            to[lines.clone()].copy_from_slice(&from[lines.clone()]);
+        }
+    }
+
     fn modes<C: Coder>(&self, coder: &mut C, contexts: &mut Contexts, modes: &mut [Mode]) {
         let columns = self.plane.block_columns();
         for row in self.rows.clone() {

@@ -13,6 +13,7 @@ use super::plane::Mode;
 use super::range::Reader;
 use super::reference::{Coded, Frame, History};
 use crate::affine::AffineDecoder;
+use crate::stream::within;
 use crate::{CodeError, Decode, Limits};
 
 /// Frames that are held to predict later ones from: those before the newest reference in use are dropped anyway.
@@ -57,81 +58,93 @@ impl PredictiveDecoder {
         missing: &[Range<usize>],
         limits: &Limits,
     ) -> Result<(Head, Vec<Tensor>, Frame), CodeError> {
+        let arrived = Arrived { bytes, missing };
         let (head, mut at) = Head::read(bytes, limits)?;
-        let lost = |bytes: &Range<usize>| {
-            missing
-                .iter()
-                .any(|m| m.start < bytes.end && bytes.start < m.end)
-        };
-        let incomplete = |range: &Range<usize>| CodeError::Truncated {
-            at: range.start,
-            missing: range.len(),
-        };
-        if lost(&(0..at)) {
-            return Err(incomplete(&(0..at)));
-        }
+        arrived.need(0..at)?;
         let earlier = match head.reference {
             Some(frame) => Some(self.held.get(frame).ok_or(CodeError::Reference(frame))?),
             None => None,
         };
         let mut tensors = Vec::with_capacity(head.tensors.len());
-        let mut coded = Vec::with_capacity(head.tensors.len());
+        let mut frame = Vec::with_capacity(head.tensors.len());
         let mut decoded = 0;
-        for (tensor, part) in head.tensors.iter().enumerate() {
+        for (number, part) in head.tensors.iter().enumerate() {
             let payload = at..at + part.len();
             at = payload.end;
-            match part {
-                Part::Embedded(_) if lost(&payload) => return Err(incomplete(&payload)),
+            let (tensor, coded) = match part {
                 Part::Embedded(_) => {
                     let rest = Limits {
                         max_bytes: limits.max_bytes - decoded,
                         ..*limits
                     };
-                    let mut embedded = self.affine.decode(&bytes[payload], &rest)?;
-                    let (Some(only), true) = (embedded.pop(), embedded.is_empty()) else {
-                        return Err(CodeError::Corrupt {
-                            tensor,
-                            what: "it does not hold one tensor",
-                        });
-                    };
-                    decoded += only.byte_len();
-                    within_limit(decoded, limits)?;
-                    tensors.push(only);
-                    coded.push(None);
+                    let payload = arrived.need(payload)?;
+                    (embedded(&mut self.affine, payload, number, &rest)?, None)
                 }
                 Part::Levels(levels) => {
-                    decoded += levels.plane().len() * levels.dtype.size();
-                    within_limit(decoded, limits)?;
-                    let now = read_levels(
-                        levels,
-                        bytes,
-                        payload,
-                        &lost,
-                        earlier.and_then(|e| e.get(tensor)?.as_ref()),
-                    );
-                    tensors.push(now.tensor().map_err(|source| CodeError::Tensor {
-                        tensor,
+                    let earlier = earlier.and_then(|e| e.get(number)?.as_ref());
+                    let coded = read_levels(levels, &arrived, payload.start, earlier);
+                    let tensor = coded.tensor().map_err(|source| CodeError::Tensor {
+                        tensor: number,
                         dtype: levels.dtype,
                         source,
-                    })?);
-                    coded.push(Some(now));
+                    })?;
+                    (tensor, Some(coded))
                 }
-            }
+            };
+            decoded += tensor.byte_len();
+            within("bytes of decoded tensors", decoded, limits.max_bytes)?;
+            tensors.push(tensor);
+            frame.push(coded);
         }
-        Ok((head, tensors, coded))
+        Ok((head, tensors, frame))
     }
 }
 
-fn within_limit(decoded: usize, limits: &Limits) -> Result<(), CodeError> {
-    crate::stream::within("bytes of decoded tensors", decoded, limits.max_bytes)
+/// A stream of which parts may be missing.
+struct Arrived<'a> {
+    bytes: &'a [u8],
+    missing: &'a [Range<usize>],
+}
+
+impl<'a> Arrived<'a> {
+    fn get(&self, range: Range<usize>) -> Option<&'a [u8]> {
+        let lost = |m: &Range<usize>| m.start < range.end && range.start < m.end;
+        match self.missing.iter().any(lost) {
+            true => None,
+            false => self.bytes.get(range),
+        }
+    }
+
+    fn need(&self, range: Range<usize>) -> Result<&'a [u8], CodeError> {
+        self.get(range.clone()).ok_or(CodeError::Truncated {
+            at: range.start,
+            missing: range.len(),
+        })
+    }
+}
+
+/// The tensor of a stream that holds one.
+fn embedded(
+    decoder: &mut AffineDecoder,
+    payload: &[u8],
+    tensor: usize,
+    limits: &Limits,
+) -> Result<Tensor, CodeError> {
+    let mut tensors = decoder.decode(payload, limits)?;
+    match (tensors.pop(), tensors.is_empty()) {
+        (Some(only), true) => Ok(only),
+        _ => Err(CodeError::Corrupt {
+            tensor,
+            what: "it does not hold one tensor",
+        }),
+    }
 }
 
 /// Bands that were lost are as they were in the reference; without one, zero.
 fn read_levels(
     head: &Levels,
-    bytes: &[u8],
-    payload: Range<usize>,
-    lost: &impl Fn(&Range<usize>) -> bool,
+    arrived: &Arrived<'_>,
+    start: usize,
     earlier: Option<&Coded>,
 ) -> Coded {
     let plane = head.plane();
@@ -139,28 +152,19 @@ fn read_levels(
     let reference = earlier.map(|e| e.in_steps_of(head.step));
     let mut levels = vec![0i16; plane.len()];
     let mut modes = vec![Mode::Fresh; plane.blocks()];
-    let (mut row, mut at) = (0, payload.start);
+    let (mut row, mut at) = (0, start);
     for (rows, len) in &head.bands {
         let band = Band {
             plane,
             rows: row..row + rows,
             reference: reference.as_deref(),
         };
-        let range = at..at + len;
-        if !lost(&range) {
-            band.code(
-                &mut Reader::new(&bytes[range]),
-                None,
-                &mut modes,
-                &mut levels,
-            );
-        } else if let Some(reference) = &reference {
-            let pixels = plane.pixel_rows(&band.rows);
-            for channel in 0..plane.channels {
-                let base = channel * plane.area();
-                let lines = base + pixels.start * plane.width..base + pixels.end * plane.width;
-                levels[lines.clone()].copy_from_slice(&reference[lines]);
+        match arrived.get(at..at + len) {
+            Some(bytes) => {
+                let mut reader = Reader::new(bytes);
+                band.code(&mut reader, None, &mut modes, &mut levels);
             }
+            None => band.repeat(&mut levels),
         }
         row += rows;
         at += len;
