@@ -11,7 +11,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use splitinfer_tensor::Tensor;
-use splitinfer_tensorcode::{Decode as _, Encode as _, Limits, decoder, encoder};
+use splitinfer_tensorcode::{Limits, decoder, encoder};
 
 /// Frame 1, with one tensor.
 fn earlier() -> Vec<u8> {

@@ -9,7 +9,7 @@
 use anyhow::{Context, Result};
 use splitinfer_runtime::SessionOptions;
 use splitinfer_tensor::Tensor;
-use splitinfer_tensorcode::{AUTO, Limits, decoder, encoder, picture};
+use splitinfer_tensorcode::{AUTO, AUTO_BITS, Limits, decoder, encoder, picture};
 use splitinfer_tests::measure::{self, Subject, median, ms};
 use splitinfer_tests::model::{LocalModel, largest_difference, matches};
 use splitinfer_vision::{Object, Picture};
@@ -23,8 +23,8 @@ fn main() -> Result<()> {
     let frames = if quick { 10 } else { 60 };
     println!("# Cuts\n\n{}\n", measure::machine());
     println!(
-        "One thread; {frames} frames of each video, evenly spread over its first {}. *Coded*: 8 bits a value, as the elements \
-         send it, median bytes a frame; *of JPEG*: against the JPEG (quality {JPEG_QUALITY}) of the model's input picture. \
+        "One thread; {frames} frames of each video, evenly spread over its first {}. *Coded*: {AUTO_BITS} bits, each frame by \
+         itself (what a stream takes, `tensor-code` measures), median bytes a frame; *of JPEG*: against the JPEG (quality {JPEG_QUALITY}) of the model's input picture. \
          *Exact*: largest difference of any output, tail after head against the whole model. *F1*: objects after coding \
          against those of the whole model on the untouched frame (same class, IoU ≥ 0.5; keypoints within 5 % of the \
          person's size).",

@@ -49,7 +49,11 @@ impl Part {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Embedded(len) => *len,
-            Self::Levels(levels) => levels.bands.iter().map(|b| b.1).sum(),
+            // Whatever is announced; no stream is as long as what this stops at.
+            Self::Levels(levels) => {
+                let lengths = levels.bands.iter().map(|b| b.1);
+                lengths.fold(0, usize::saturating_add)
+            }
         }
     }
 }
@@ -311,6 +315,18 @@ mod tests {
             Head::read(&bytes, &Limits::default()),
             Err(CodeError::Trailing(1))
         ));
+    }
+
+    #[test]
+    fn lengths_beyond_any_address_are_refused() {
+        let mut head = head();
+        if let Part::Levels(levels) = &mut head.tensors[1] {
+            levels.bands = vec![(1, usize::MAX), (2, usize::MAX)];
+        }
+        let mut bytes = vec![];
+        head.write(&mut bytes).unwrap();
+        let refused = Head::read(&bytes, &Limits::default());
+        assert!(matches!(refused, Err(CodeError::Truncated { .. })));
     }
 
     #[test]

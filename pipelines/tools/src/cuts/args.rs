@@ -48,7 +48,7 @@ pub struct Args {
     pub device: i32,
 
     /// Bits a value for the coded sizes: 2 to 8, 16 or 32
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = bits)]
+    #[arg(long, value_name = "N", default_value_t = splitinfer_tensorcode::AUTO_BITS, value_parser = bits)]
     pub bits: u8,
 
     /// Prove for every candidate that head and tail together are the whole model; exit with 1 if one is not
