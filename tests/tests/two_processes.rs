@@ -189,31 +189,23 @@ fn skipping_at_the_deadline_marks_frames_as_without_result() {
     }
 }
 
-/// The step that the stream arrives at, and the bytes of a frame, with this `output-error`.
-fn step_and_bytes(output_error: f32) -> (f64, u64) {
+/// Streams with this `output-error` until the step is one that is `wanted`, and gives the mean bytes of a frame.
+fn bytes_until(output_error: f32, wanted: impl Fn(f64) -> bool) -> u64 {
     let setup = start(false, "pool1");
     setup.stream.edge.set_property("output-error", output_error);
     setup.stream.wait_until_connected();
     let stats = || setup.stream.edge.property::<gst::Structure>("stats");
-    // What was found on a frame shows with the frames after it.
-    let settled = |n: u64| n >= 300 && stats().get::<f64>("output-error").is_ok();
-    let frames = (0..100_000).find(|n| {
-        setup.stream.push(*n);
-        settled(*n)
-    });
-    assert!(frames.is_some(), "nobody looked at the outputs");
-    let stats = stats();
+    let reached = |_| stats().get("tensor-step").is_ok_and(&wanted);
+    let mut frames = (0..50_000).inspect(|n| setup.stream.push(*n));
+    assert!(frames.any(reached), "{}", stats());
+    let bytes = stats().get("bytes-per-frame").unwrap();
     setup.stream.finish();
-    (
-        stats.get("tensor-step").unwrap(),
-        stats.get("bytes-per-frame").unwrap(),
-    )
+    bytes
 }
 
 #[test]
 fn tensors_are_coded_as_coarsely_as_the_outputs_allow() {
-    let (coarse_step, coarse_bytes) = step_and_bytes(5.0);
-    let (fine_step, fine_bytes) = step_and_bytes(0.1);
-    assert!(coarse_step > 2.0 * fine_step, "{coarse_step} {fine_step}");
-    assert!(coarse_bytes < fine_bytes, "{coarse_bytes} {fine_bytes}");
+    let coarse = bytes_until(5.0, |step| step > 0.08);
+    let fine = bytes_until(0.1, |step| step < 0.02);
+    assert!(coarse < fine, "{coarse} {fine}");
 }
