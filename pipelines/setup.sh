@@ -116,17 +116,20 @@ setup_rust() {
 
 # --- ONNX Runtime -----------------------------------------------------------------------------------------------------
 
-ort_of_system() { ldconfig -p 2>/dev/null | grep -q 'libonnxruntime\.so'; }
+# The system's library, unless it is as Debian 13 builds it: linked with libonnx, so that every schema is registered twice
+# and each start fills stderr with hundreds of lines about that.
+ort_of_system() {
+    local library
+    library=$(ldconfig -p 2>/dev/null | sed -n 's/.*libonnxruntime\.so.* => //p' | head -n 1)
+    [ -n "$library" ] || return 1
+    if ldd "$library" 2>/dev/null | grep -q 'libonnx\.so'; then
+        say "the system's ONNX Runtime ($library) complains of itself at each start; another one is used"
+        return 1
+    fi
+}
 
 # The library that an earlier run put beside the build.
 ort_beside_build() { compgen -G "$TARGET/onnxruntime/libonnxruntime.so*" | sort -V | tail -n 1; }
-
-# Debian 13 and newer package it, in one package per version.
-ort_package() {
-    local package
-    package=$(apt-cache search --names-only '^libonnxruntime[0-9.]+$' 2>/dev/null | cut -d ' ' -f 1 | sort -V | tail -n 1)
-    [ -n "$package" ] && at_least "${package#libonnxruntime}" "$ORT_NEEDED" && echo "$package"
-}
 
 # The wheel of the Python package contains the library; nothing is installed from it.
 ort_from_wheel() {
@@ -164,14 +167,7 @@ setup_ort() {
         return
     fi
     ort_of_system && return
-    if [ -z "$(ort_beside_build)" ]; then
-        local package
-        if is_debian && package=$(ort_package); then
-            apt "$package"
-            ort_of_system && return
-        fi
-        ort_from_wheel
-    fi
+    [ -n "$(ort_beside_build)" ] || ort_from_wheel
     ORT_DYLIB_PATH=$(ort_beside_build)
     export ORT_DYLIB_PATH
 }
