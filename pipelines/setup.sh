@@ -122,7 +122,7 @@ ort_of_system() {
     local library
     library=$(ldconfig -p 2>/dev/null | sed -n 's/.*libonnxruntime\.so.* => //p' | head -n 1)
     [ -n "$library" ] || return 1
-    if ldd "$library" 2>/dev/null | grep -q 'libonnx\.so'; then
+    if [[ $(ldd "$library" 2>/dev/null) == *libonnx.so* ]]; then
         say "the system's ONNX Runtime ($library) complains of itself at each start; another one is used"
         return 1
     fi
