@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 /// Steps stay within this range of shares of the root mean square.
 const FINEST: f32 = 0.004;
 const COARSEST: f32 = 1.0;
-/// Fine enough for every model measured, where nothing is known yet.
+/// Where nothing is known yet.
 const FIRST: f32 = 0.0625;
 /// Measurements remembered. The worst of them counts: what is harmless on one frame need not be on the next.
 const REMEMBERED: usize = 8;

@@ -19,7 +19,7 @@ use crate::{AUTO, AUTO_BITS, Affine, CodeError, Encode};
 const BAND_BYTES: usize = 1150;
 /// Frames that may be on the way to be acknowledged. Of more, the oldest are not waited for.
 const KEPT: usize = 16;
-/// What a bit is worth, in squared steps (chosen by measurement, docs/tensor-code.md).
+/// What a bit is worth, in squared steps: about what it buys at the rates where most cuts are used.
 const LAMBDA: f32 = 0.15;
 
 /// Encoder of the predictive code. See the crate's documentation for an example.
