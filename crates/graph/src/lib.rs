@@ -15,6 +15,7 @@
 //! as [`Facts`], which whoever can run [`Model::probe_model`] collects.
 
 pub mod build;
+mod constant;
 mod cost;
 mod cut;
 mod depend;
@@ -30,7 +31,9 @@ pub mod proto;
 mod schedule;
 mod view;
 
+pub use constant::read_constant;
 pub use cut::{Cut, TensorSpec};
 pub use error::{GraphError, Problem};
 pub use facts::{Facts, TensorFact};
 pub use model::{Dim, Model, ValueInfo};
+pub use order::reads;

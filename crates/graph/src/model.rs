@@ -19,7 +19,9 @@ use splitinfer_tensor::DType;
 use crate::error::{GraphError, Problem};
 use crate::external;
 use crate::order::Graph;
-use crate::proto::{DimensionValue, GraphProto, ModelProto, TypeValue, ValueInfoProto};
+use crate::proto::{
+    DimensionValue, GraphProto, ModelProto, NodeProto, TypeValue, ValueInfoProto,
+};
 
 /// A protobuf message cannot be larger; models beyond keep their weights in external data.
 const MAX_FILE: u64 = i32::MAX as u64;
@@ -157,6 +159,12 @@ impl Model {
     /// What the model gives.
     pub fn outputs(&self) -> Vec<ValueInfo> {
         self.main().output.iter().map(value_info).collect()
+    }
+
+    /// The nodes of the main graph, each after those it reads from.
+    pub fn ordered_nodes(&self) -> impl Iterator<Item = &NodeProto> {
+        let nodes = self.graph.nodes.iter();
+        nodes.map(|n| &self.main().node[n.index])
     }
 
     pub(crate) fn graph(&self) -> &Graph {

@@ -234,7 +234,7 @@ pub(crate) fn writes(node: &NodeProto) -> impl Iterator<Item = &str> {
 }
 
 /// Names of the tensors a node reads, also through its subgraphs; a name may come more than once.
-pub(crate) fn reads(node: &NodeProto) -> impl Iterator<Item = &str> {
+pub fn reads(node: &NodeProto) -> impl Iterator<Item = &str> {
     let direct = node.input.iter().map(String::as_str);
     let mut captured = Vec::new();
     for graph in subgraphs(&node.attribute) {

@@ -34,11 +34,21 @@ impl Model {
     /// The added outputs have names but no types: a runtime infers them. Sequences, maps and optional values
     /// are not added, nor is what constants alone decide.
     pub fn probe_model(&self) -> Model {
+        self.giving_tensors(Level::Shapes)
+    }
+
+    /// As [`Model::probe_model`], but what constants alone decide is added too.
+    pub fn probe_all_model(&self) -> Model {
+        self.giving_tensors(Level::Constant)
+    }
+
+    /// With every tensor as an output that depends on so much at least.
+    fn giving_tensors(&self, least: Level) -> Model {
         let graph = self.graph();
         let others = self.no_tensors();
         let wanted = |t: &TensorId| {
             graph.producer(*t).is_some()
-                && graph.tensors[*t].depends.value > Level::Constant
+                && graph.tensors[*t].depends.value >= least
                 && !graph.outputs.contains(t)
                 && !others.contains(graph.name(*t))
         };
@@ -54,9 +64,18 @@ impl Model {
     /// Tensors whose value depends on the shape of the inputs but not on their data. For these
     /// [`TensorFact::value`](crate::TensorFact::value) is used.
     pub fn shape_only(&self) -> HashSet<String> {
+        self.decided_by(|level| level == Level::Shapes)
+    }
+
+    /// Tensors whose value does not depend on data: [`Model::shape_only`], and what constants alone decide.
+    pub fn without_data(&self) -> HashSet<String> {
+        self.decided_by(|level| level < Level::Data)
+    }
+
+    fn decided_by(&self, wanted: impl Fn(Level) -> bool) -> HashSet<String> {
         let tensors = self.graph().tensors.iter();
         tensors
-            .filter(|t| t.depends.value == Level::Shapes)
+            .filter(|t| wanted(t.depends.value))
             .map(|t| t.name.clone())
             .collect()
     }

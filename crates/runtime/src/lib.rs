@@ -41,7 +41,7 @@ mod value;
 
 pub use error::RuntimeError;
 pub use library::{Library, LogLevel, load_library, log_to};
-pub use probe::probe;
+pub use probe::{probe, probe_all};
 pub use profile::Profile;
 pub use provider::Provider;
 pub use sample::{random_tensor, sample};

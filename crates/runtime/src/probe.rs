@@ -23,14 +23,46 @@ use std::collections::{HashMap, HashSet};
 /// [`RuntimeError::ShapeNotFixed`] for an input with symbolic dimensions (see [`fix_shapes`](crate::fix_shapes));
 /// whatever ONNX Runtime finds wrong with the model.
 pub fn probe(model: &Model, options: &SessionOptions) -> Result<Facts, RuntimeError> {
+    collect(
+        model,
+        &model.probe_model(),
+        &model.shape_only(),
+        &[],
+        options,
+    )
+}
+
+/// As [`probe`], for every tensor, and with the values of those that constants alone decide: what
+/// differentiation asks for.
+///
+/// `given`: inputs for which noise will not do, such as indices into a table; they are the same in both runs.
+///
+/// # Errors
+/// As [`probe`].
+pub fn probe_all(
+    model: &Model,
+    given: &[(&str, &Tensor)],
+    options: &SessionOptions,
+) -> Result<Facts, RuntimeError> {
+    let (all, keep) = (model.probe_all_model(), model.without_data());
+    collect(model, &all, &keep, given, options)
+}
+
+/// Runs `probe`, a form of `model` that gives more tensors, twice; values are kept of those in `keep`.
+fn collect(
+    model: &Model,
+    probe: &Model,
+    keep: &HashSet<String>,
+    given: &[(&str, &Tensor)],
+    options: &SessionOptions,
+) -> Result<Facts, RuntimeError> {
     for input in &model.inputs() {
         fixed(input)?;
     }
     let _inside = exit::enter()?;
-    let session = Session::for_one_use(&model.probe_model(), options)?;
-    let shape_only = model.shape_only();
-    let first = run(&session, model, &shape_only, 1)?;
-    let second = run(&session, model, &shape_only, 2)?;
+    let session = Session::for_one_use(probe, options)?;
+    let first = run(&session, model, keep, given, 1)?;
+    let second = run(&session, model, keep, given, 2)?;
     drop(session);
     give_back();
     let fact = |(name, seen): (String, Seen)| {
@@ -62,13 +94,17 @@ struct Seen {
 fn run(
     session: &Session,
     model: &Model,
-    shape_only: &HashSet<String>,
+    keep: &HashSet<String>,
+    fixed: &[(&str, &Tensor)],
     seed: u64,
 ) -> Result<HashMap<String, Seen>, RuntimeError> {
     let mut seen = HashMap::new();
     let mut given = Vec::new();
     for input in model.inputs() {
-        let tensor = sample(&input, seed)?;
+        let tensor = match fixed.iter().find(|(name, _)| *name == input.name) {
+            Some((_, tensor)) => (*tensor).clone(),
+            None => sample(&input, seed)?,
+        };
         let (dtype, shape) = (tensor.dtype(), tensor.shape().to_vec());
         let value = None;
         seen.insert(
@@ -91,7 +127,7 @@ fn run(
         let Some((dtype, shape)) = kind(&value) else {
             continue;
         };
-        let value = shape_only
+        let value = keep
             .contains(&name)
             .then(|| to_tensor(&name, &value))
             .transpose()?;

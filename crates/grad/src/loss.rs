@@ -1,0 +1,197 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! Losses, attached to any tensor of a model: a value and the gradient of the prediction, both written as
+//! ordinary operators. The gradients are closed forms, which keeps them exact where differentiating the
+//! value would divide by what may be zero.
+
+use splitinfer_graph::build::int;
+
+use crate::emitter::Emitter;
+use crate::value::Value;
+
+/// How far a prediction x is from its target t. Definitions are those of PyTorch 2.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Loss {
+    /// (x − t)².
+    MeanSquared,
+    /// ½ (x − t)² up to `delta`, then δ (|x − t| − ½ δ).
+    Huber { delta: f64 },
+    /// −t ln x − (1 − t) ln (1 − x) of probabilities; logarithms are no less than −100.
+    BinaryCrossEntropy,
+    /// The same of logits: x goes through a sigmoid first, at no loss of accuracy.
+    BinaryCrossEntropyWithLogits,
+    /// −t ln softmax(x) with soft labels t, over the classes along `axis`.
+    CrossEntropy { axis: usize },
+    /// t (ln t − ln softmax(x)), over the classes along `axis`.
+    KullbackLeibler { axis: usize },
+}
+
+/// What the elements' losses are divided by, after each has been multiplied with its weight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reduction {
+    /// The number of elements (of positions, for losses over classes).
+    #[default]
+    Mean,
+    /// The sum of the weights, so that masked elements do not count; without weights as [`Reduction::Mean`].
+    WeightedMean,
+    /// Nothing.
+    Sum,
+}
+
+/// The gradient of binary cross-entropy of probabilities is divided by no less, as in PyTorch.
+const LEAST_VARIANCE: f64 = 1e-12;
+const LEAST_LOGARITHM: f64 = -100.0;
+
+/// Loss of each element and its derivative by the prediction.
+struct Elements {
+    loss: Value,
+    slope: Value,
+    /// How many elements are counted together.
+    classes: usize,
+}
+
+/// Emits the loss, a scalar, and the gradient of the prediction; both times `factor`. `target` and `weights`
+/// have the prediction's shape.
+pub(crate) fn emit(
+    e: &mut Emitter,
+    kind: Loss,
+    x: &Value,
+    target: &Value,
+    weights: Option<&Value>,
+    reduction: Reduction,
+    factor: f64,
+) -> (Value, Value) {
+    let elements = match kind {
+        Loss::MeanSquared => squared(e, x, target),
+        Loss::Huber { delta } => huber(e, x, target, delta),
+        Loss::BinaryCrossEntropy => binary(e, x, target),
+        Loss::BinaryCrossEntropyWithLogits => binary_with_logits(e, x, target),
+        Loss::CrossEntropy { axis } => over_classes(e, x, target, weights, axis, false),
+        Loss::KullbackLeibler { axis } => over_classes(e, x, target, weights, axis, true),
+    };
+    let weigh_slope = elements.classes == 1;
+    let loss = weighed(e, &elements.loss, weights);
+    // Over classes the weights are part of the slope already.
+    let slope = weighed(e, &elements.slope, weights.filter(|_| weigh_slope));
+    let sum = e.total(&loss);
+    match (reduction, weights) {
+        (Reduction::WeightedMean, Some(weights)) => {
+            let all = e.total(weights);
+            let all = e.scale(&all, 1.0 / elements.classes as f64);
+            let least = e.scalar(f64::from(f32::MIN_POSITIVE), x.dtype);
+            let all = e.binary("Max", &all, &least);
+            let factor = e.scalar(factor, x.dtype);
+            let share = e.div(&factor, &all);
+            (e.mul(&sum, &share), e.mul(&slope, &share))
+        }
+        (Reduction::Sum, _) => (e.scale(&sum, factor), e.scale(&slope, factor)),
+        _ => {
+            let share = factor * elements.classes as f64 / x.len().max(1) as f64;
+            (e.scale(&sum, share), e.scale(&slope, share))
+        }
+    }
+}
+
+fn weighed(e: &mut Emitter, x: &Value, weights: Option<&Value>) -> Value {
+    match weights {
+        Some(weights) => e.mul(x, weights),
+        None => x.clone(),
+    }
+}
+
+fn squared(e: &mut Emitter, x: &Value, t: &Value) -> Elements {
+    let difference = e.sub(x, t);
+    Elements {
+        loss: e.square(&difference),
+        slope: e.scale(&difference, 2.0),
+        classes: 1,
+    }
+}
+
+/// With c = clip(x − t, −δ, δ): loss c (x − t − ½ c), slope c.
+fn huber(e: &mut Emitter, x: &Value, t: &Value, delta: f64) -> Elements {
+    let difference = e.sub(x, t);
+    let (low, high) = (e.scalar(-delta, x.dtype), e.scalar(delta, x.dtype));
+    let clipped = e.node("Clip", &[&difference, &low, &high], &x.shape, x.dtype, vec![]);
+    let half = e.scale(&clipped, 0.5);
+    let arm = e.sub(&difference, &half);
+    Elements {
+        loss: e.mul(&clipped, &arm),
+        slope: clipped,
+        classes: 1,
+    }
+}
+
+fn binary(e: &mut Emitter, x: &Value, t: &Value) -> Elements {
+    let least = e.scalar(LEAST_LOGARITHM, x.dtype);
+    let rest = e.one_minus(x);
+    let logarithm = |e: &mut Emitter, v: &Value| {
+        let log = e.unary("Log", v);
+        e.binary("Max", &log, &least)
+    };
+    let (yes, no) = (logarithm(e, x), logarithm(e, &rest));
+    let (yes, other) = (e.mul(t, &yes), e.one_minus(t));
+    let no = e.mul(&other, &no);
+    let likelihood = e.add(&yes, &no);
+    let variance = e.mul(x, &rest);
+    let floor = e.scalar(LEAST_VARIANCE, x.dtype);
+    let variance = e.binary("Max", &variance, &floor);
+    let difference = e.sub(x, t);
+    Elements {
+        loss: e.neg(&likelihood),
+        slope: e.div(&difference, &variance),
+        classes: 1,
+    }
+}
+
+/// softplus(x) − t x, with softplus as max(x, 0) + ln (1 + e^−|x|), which never overflows.
+fn binary_with_logits(e: &mut Emitter, x: &Value, t: &Value) -> Elements {
+    let positive = e.unary("Relu", x);
+    let size = e.unary("Abs", x);
+    let minus = e.neg(&size);
+    let exp = e.unary("Exp", &minus);
+    let more = e.offset(&exp, 1.0);
+    let log = e.unary("Log", &more);
+    let soft = e.add(&positive, &log);
+    let product = e.mul(t, x);
+    let probability = e.unary("Sigmoid", x);
+    Elements {
+        loss: e.sub(&soft, &product),
+        slope: e.sub(&probability, t),
+        classes: 1,
+    }
+}
+
+/// Cross-entropy, and with `divergence` less the entropy of the target. Slope: softmax(x) Σ wt − wt.
+fn over_classes(
+    e: &mut Emitter,
+    x: &Value,
+    t: &Value,
+    weights: Option<&Value>,
+    axis: usize,
+    divergence: bool,
+) -> Elements {
+    let along = || vec![int("axis", axis as i64)];
+    let log = e.unary_with("LogSoftmax", x, along());
+    let target = weighed(e, t, weights);
+    let mass = e.reduce_sum(&target, &[axis], true);
+    let probability = e.unary_with("Softmax", x, along());
+    let expected = e.mul(&probability, &mass);
+    let mut information = e.neg(&log);
+    if divergence {
+        // 0 ln 0 counts 0.
+        let least = e.scalar(f64::from(f32::MIN_POSITIVE), t.dtype);
+        let safe = e.binary("Max", t, &least);
+        let own = e.unary("Log", &safe);
+        information = e.sub(&own, &log);
+    }
+    Elements {
+        loss: e.mul(t, &information),
+        slope: e.sub(&expected, &target),
+        classes: x.shape[axis].max(1),
+    }
+}
