@@ -32,6 +32,7 @@
 //!     losses: vec![LossTerm::new("y", Loss::MeanSquared)],
 //!     optimizer: Optimizer::adam(),
 //!     clip_norm: None,
+//!     accumulate: false,
 //! };
 //! let step = TrainingGraph::new(&model, &facts, &spec)?;
 //! assert_eq!(step.targets, ["target/y"]);
@@ -56,7 +57,7 @@ pub use error::GradError;
 pub use loss::{Loss, Reduction};
 pub use optimizer::Optimizer;
 pub use parameters::{Parameter, parameters};
-pub use training::{Carried, LossTerm, Spec, TrainingGraph, gradient_graph};
+pub use training::{Accumulation, Carried, LossTerm, Spec, TrainingGraph, gradient_graph, loss_graph};
 pub use upgrade::trainable_form;
 
 /// The operators through which gradients pass, sorted by name.

@@ -56,6 +56,17 @@ pub struct Spec {
     pub optimizer: Optimizer,
     /// Largest Euclidean norm of all gradients together.
     pub clip_norm: Option<f64>,
+    /// Whether gradients of several runs are added up before a step: see [`Accumulation`].
+    pub accumulate: bool,
+}
+
+/// Inputs of a graph that adds up gradients over several runs, for models whose batch size is fixed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accumulation {
+    /// Scalar input: what this run's gradients count, such as 1 / runs for the mean.
+    pub share: String,
+    /// Boolean scalar input: whether the step is made in this run. If not, parameters stay as they are.
+    pub apply: String,
 }
 
 /// An input and the output that takes its place in the next step.
@@ -80,8 +91,9 @@ pub struct TrainingGraph {
     pub learning_rate: String,
     /// The parameters, by name of the initializer.
     pub parameters: Vec<(String, Carried)>,
-    /// What the optimizer remembers.
+    /// What the optimizer remembers, and sums of gradients.
     pub memories: Vec<Carried>,
+    pub accumulation: Option<Accumulation>,
     /// Scalar output: the sum of all losses times their factors, before this step.
     pub loss: String,
     /// Of each loss, its own scalar output.
@@ -101,19 +113,16 @@ impl TrainingGraph {
         spec.optimizer.check().map_err(GradError::Setting)?;
         let mut writer = Writer::new(model, facts)?;
         let parameters = writer.take_parameters(&spec.parameters)?;
-        let judged = writer.losses(&spec.losses)?;
+        let mut judged = writer.losses(&spec.losses)?;
+        let seeds = std::mem::take(&mut judged.seeds);
         let wanted: Vec<String> = parameters.iter().map(|(v, _)| v.name.to_string()).collect();
-        let found = backward(&mut writer.forward, &mut writer.emitter, &wanted, judged.seeds)?;
+        let found = backward(&mut writer.forward, &mut writer.emitter, &wanted, seeds)?;
         let gradients: Result<Vec<Value>, GradError> = wanted
             .iter()
             .map(|p| found.get(p).cloned().ok_or_else(|| GradError::Unreached(p.clone())))
             .collect();
         let step = writer.steps(spec, &parameters, gradients?);
-        let e = &mut writer.emitter;
-        let loss = e.sum(&judged.terms).unwrap_or_else(|| e.scalar(0.0, DType::F32));
-        let loss = writer.output(&loss, "loss");
-        let terms = judged.terms.iter().zip(&spec.losses);
-        let terms = terms.map(|(term, l)| writer.output(term, &format!("loss/{}", l.tensor))).collect();
+        let (loss, terms) = writer.loss_outputs(&judged, &spec.losses);
         let gradient_norm = writer.output(&step.norm, "gradient-norm");
         Ok(Self {
             data: model.inputs().into_iter().map(|i| i.name).collect(),
@@ -122,12 +131,26 @@ impl TrainingGraph {
             learning_rate: step.rate,
             parameters: spec.parameters.iter().cloned().zip(step.parameters).collect(),
             memories: step.memories,
+            accumulation: step.accumulation,
             loss,
             terms,
             gradient_norm,
             model: writer.model(model)?,
         })
     }
+}
+
+/// The losses alone, as a model: inputs of the model, targets and weights; the parameters are inputs too.
+/// Its outputs are called as in a [`TrainingGraph`] of the same `spec`.
+///
+/// # Errors
+/// As [`TrainingGraph::new`].
+pub fn loss_graph(model: &Model, facts: &Facts, spec: &Spec) -> Result<Model, GradError> {
+    let mut writer = Writer::new(model, facts)?;
+    writer.take_parameters(&spec.parameters)?;
+    let judged = writer.losses(&spec.losses)?;
+    writer.loss_outputs(&judged, &spec.losses);
+    writer.model(model)
 }
 
 /// The gradients of some tensors as a model: `model` with an input `seed/NAME` for each of `outputs` (the
@@ -167,7 +190,14 @@ struct Steps {
     rate: String,
     parameters: Vec<Carried>,
     memories: Vec<Carried>,
+    accumulation: Option<Accumulation>,
     norm: Value,
+}
+
+/// Values that decide what a run does with its gradients.
+struct Gate {
+    share: Value,
+    apply: Value,
 }
 
 /// A model that grows inputs and outputs.
@@ -264,6 +294,16 @@ impl Writer {
         Ok(judged)
     }
 
+    /// The sum of all losses and each by itself, as outputs.
+    fn loss_outputs(&mut self, judged: &Judged, terms: &[LossTerm]) -> (String, Vec<String>) {
+        let e = &mut self.emitter;
+        let loss = e.sum(&judged.terms).unwrap_or_else(|| e.scalar(0.0, DType::F32));
+        let loss = self.output(&loss, "loss");
+        let values = judged.terms.iter().zip(terms);
+        let terms = values.map(|(value, term)| self.output(value, &format!("loss/{}", term.tensor)));
+        (loss, terms.collect())
+    }
+
     /// The tensor that a loss judges.
     fn judged(&self, term: &LossTerm) -> Result<Value, GradError> {
         let unfit = |reason: String| GradError::Loss {
@@ -292,41 +332,81 @@ impl Writer {
     /// The optimizer's part: every parameter a step further.
     fn steps(&mut self, spec: &Spec, parameters: &[(Value, Tensor)], gradients: Vec<Value>) -> Steps {
         let rate = self.input("learning-rate", &[], DType::F32);
-        let (norm, factor) = optimizer::clip(&mut self.emitter, &gradients, spec.clip_norm);
+        let gate = spec.accumulate.then(|| Gate {
+            share: self.input("share", &[], DType::F32),
+            apply: self.input("apply", &[], DType::Bool),
+        });
         let mut memories = Vec::new();
-        let mut before = Vec::new();
-        for name in spec.optimizer.corrections() {
-            before.push(self.input(name, &[], DType::F32));
-        }
+        let gradients = match &gate {
+            Some(gate) => self.accumulated(gate, parameters, gradients, &mut memories),
+            None => gradients,
+        };
+        let (norm, factor) = optimizer::clip(&mut self.emitter, &gradients, spec.clip_norm);
+        let names = spec.optimizer.corrections().iter();
+        let before: Vec<Value> = names.map(|n| self.input(n, &[], DType::F32)).collect();
         let corrections = spec.optimizer.corrected(&mut self.emitter, &before);
         for (old, new) in before.iter().zip(&corrections) {
-            memories.push(self.carry(old, new, zeros(&[], DType::F32)));
+            memories.push(self.carry(old, new, zeros(old), gate.as_ref()));
         }
         let mut carried = Vec::new();
         for ((parameter, initial), gradient) in parameters.iter().zip(gradients) {
-            let e = &mut self.emitter;
-            let gradient = factor.as_ref().map_or(gradient.clone(), |f| e.mul(&gradient, f));
-            let mut old = Vec::new();
-            for memory in spec.optimizer.memories() {
-                let name = format!("{memory}/{}", parameter.name);
-                old.push(self.input(&name, &parameter.shape, parameter.dtype));
+            let gradient = match &factor {
+                Some(factor) => self.emitter.mul(&gradient, factor),
+                None => gradient,
+            };
+            let names = spec.optimizer.memories().iter();
+            let old: Vec<Value> = names
+                .map(|m| self.input(&format!("{m}/{}", parameter.name), &parameter.shape, parameter.dtype))
+                .collect();
+            let (next, kept) =
+                spec.optimizer.step(&mut self.emitter, parameter, &gradient, &rate, &old, &corrections);
+            for (old, new) in old.iter().zip(&kept) {
+                memories.push(self.carry(old, new, zeros(old), gate.as_ref()));
             }
-            let step = spec.optimizer.step(&mut self.emitter, parameter, &gradient, &rate, &old, &corrections);
-            for (old, new) in old.iter().zip(&step.1) {
-                memories.push(self.carry(old, new, zeros(&old.shape, old.dtype)));
-            }
-            carried.push(self.carry(parameter, &step.0, initial.clone()));
+            carried.push(self.carry(parameter, &next, initial.clone(), gate.as_ref()));
         }
         Steps {
             rate: rate.name.to_string(),
             parameters: carried,
             memories,
+            accumulation: gate.map(|g| Accumulation {
+                share: g.share.name.to_string(),
+                apply: g.apply.name.to_string(),
+            }),
             norm,
         }
     }
 
-    fn carry(&mut self, old: &Value, new: &Value, initial: Tensor) -> Carried {
-        let output = self.output(new, &format!("next/{}", old.name));
+    /// The gradients with those of earlier runs; the sums start again once a step was made.
+    fn accumulated(
+        &mut self,
+        gate: &Gate,
+        parameters: &[(Value, Tensor)],
+        gradients: Vec<Value>,
+        memories: &mut Vec<Carried>,
+    ) -> Vec<Value> {
+        let mut sums = Vec::with_capacity(gradients.len());
+        for ((parameter, _), gradient) in parameters.iter().zip(gradients) {
+            let name = format!("sum/{}", parameter.name);
+            let old = self.input(&name, &parameter.shape, parameter.dtype);
+            let e = &mut self.emitter;
+            let part = e.mul(&gradient, &gate.share);
+            let sum = e.add(&old, &part);
+            let zero = e.scalar(0.0, sum.dtype);
+            let kept = e.select(&gate.apply, &zero, &sum);
+            memories.push(self.carry(&old, &kept, zeros(&old), None));
+            sums.push(sum);
+        }
+        sums
+    }
+
+    /// `new` takes the place of `old` in the next run; with a gate, only if a step is made.
+    fn carry(&mut self, old: &Value, new: &Value, initial: Tensor, gate: Option<&Gate>) -> Carried {
+        let new = match gate {
+            Some(gate) => self.emitter.select(&gate.apply, new, old),
+            None => new.clone(),
+        };
+        let output = self.output(&new, &format!("next/{}", old.name));
         Carried {
             input: old.name.to_string(),
             output,
@@ -359,9 +439,10 @@ impl Writer {
     }
 }
 
-fn zeros(shape: &[usize], dtype: DType) -> Tensor {
-    let bytes = vec![0; shape.iter().product::<usize>() * dtype.size()];
-    Tensor::from_le_bytes(dtype, shape.to_vec(), &bytes).unwrap_or_else(|e| unreachable!("{e}"))
+fn zeros(like: &Value) -> Tensor {
+    let bytes = vec![0; like.len() * like.dtype.size()];
+    let zeros = Tensor::from_le_bytes(like.dtype, like.shape.to_vec(), &bytes);
+    zeros.unwrap_or_else(|e| unreachable!("{e}"))
 }
 
 /// Leaves out nodes and constants that no output depends on, such as a model's decoding after the tensor

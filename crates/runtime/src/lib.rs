@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+mod carried;
 mod error;
 mod exit;
 mod library;
@@ -39,6 +40,7 @@ mod shape;
 mod split;
 mod value;
 
+pub use carried::CarriedSession;
 pub use error::RuntimeError;
 pub use library::{Library, LogLevel, load_library, log_to};
 pub use probe::{probe, probe_all};

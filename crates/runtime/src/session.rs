@@ -194,7 +194,17 @@ impl Session {
             .collect())
     }
 
-    fn check(&self, name: &str, tensor: &Tensor) -> Result<(), RuntimeError> {
+    /// ONNX Runtime's own session, for what has to be done with it directly. The caller has entered.
+    pub(crate) fn with_inner<T>(
+        &self,
+        act: impl FnOnce(&mut OrtSession) -> ort::Result<T>,
+    ) -> ort::Result<T> {
+        act(&mut self.inner.lock().unwrap())
+    }
+
+    /// # Errors
+    /// When there is no input of this name, or it is of another type or shape.
+    pub(crate) fn check(&self, name: &str, tensor: &Tensor) -> Result<(), RuntimeError> {
         let port = self.inputs.iter().find(|p| p.name == name).ok_or_else(|| {
             RuntimeError::NoSuchInput {
                 name: name.to_owned(),

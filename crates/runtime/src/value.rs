@@ -10,7 +10,7 @@
 use crate::error::{RuntimeError, one_line};
 use half::f16;
 use ort::session::SessionInputValue;
-use ort::value::{DynValue, TensorElementType, TensorRef, ValueType};
+use ort::value::{DynTensor, DynValue, TensorElementType, TensorRef, ValueType};
 use splitinfer_tensor::{DType, Data, Element, Tensor};
 
 pub(crate) fn dtype_of(element: TensorElementType) -> Option<DType> {
@@ -25,6 +25,19 @@ pub(crate) fn dtype_of(element: TensorElementType) -> Option<DType> {
         TensorElementType::Float64 => DType::F64,
         _ => return None,
     })
+}
+
+pub(crate) fn element(dtype: DType) -> TensorElementType {
+    match dtype {
+        DType::F32 => TensorElementType::Float32,
+        DType::U8 => TensorElementType::Uint8,
+        DType::I8 => TensorElementType::Int8,
+        DType::I32 => TensorElementType::Int32,
+        DType::I64 => TensorElementType::Int64,
+        DType::Bool => TensorElementType::Bool,
+        DType::F16 => TensorElementType::Float16,
+        DType::F64 => TensorElementType::Float64,
+    }
 }
 
 /// `float32`, or ONNX Runtime's own name for what has none here.
@@ -53,6 +66,77 @@ pub(crate) fn view(tensor: &Tensor) -> ort::Result<SessionInputValue<'_>> {
             ort::value::Tensor::from_array((shape, v))?.into()
         }
     })
+}
+
+/// The tensor as a value that owns its memory, without a copy (but for booleans).
+pub(crate) fn owned(tensor: Tensor) -> ort::Result<DynValue> {
+    let shape = tensor.shape().to_vec();
+    Ok(match tensor.into_data() {
+        Data::F32(v) => ort::value::Tensor::from_array((shape, v))?.into_dyn(),
+        Data::U8(v) => ort::value::Tensor::from_array((shape, v))?.into_dyn(),
+        Data::I8(v) => ort::value::Tensor::from_array((shape, v))?.into_dyn(),
+        Data::I32(v) => ort::value::Tensor::from_array((shape, v))?.into_dyn(),
+        Data::I64(v) => ort::value::Tensor::from_array((shape, v))?.into_dyn(),
+        Data::F16(v) => ort::value::Tensor::from_array((shape, v))?.into_dyn(),
+        Data::F64(v) => ort::value::Tensor::from_array((shape, v))?.into_dyn(),
+        Data::Bool(v) => {
+            let v: Vec<bool> = v.iter().map(|b| *b != 0).collect();
+            ort::value::Tensor::from_array((shape, v))?.into_dyn()
+        }
+    })
+}
+
+/// Writes a tensor of floats into a value of the same type and shape.
+///
+/// # Errors
+/// For other types.
+pub(crate) fn copy_in(
+    name: &str,
+    value: &mut DynTensor,
+    tensor: &Tensor,
+) -> Result<(), RuntimeError> {
+    let failed = |e: ort::Error| RuntimeError::run(&e);
+    match tensor.data() {
+        Data::F32(v) => value
+            .try_extract_tensor_mut()
+            .map_err(failed)?
+            .1
+            .copy_from_slice(v),
+        Data::F64(v) => value
+            .try_extract_tensor_mut()
+            .map_err(failed)?
+            .1
+            .copy_from_slice(v),
+        _ => {
+            return Err(RuntimeError::Unsupported {
+                name: name.to_owned(),
+                type_name: tensor.dtype().to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A tensor of floats as one of our own.
+///
+/// # Errors
+/// For other types.
+pub(crate) fn copy_out(name: &str, value: &DynTensor) -> Result<Tensor, RuntimeError> {
+    let shape: Vec<usize> = value
+        .shape()
+        .iter()
+        .map(|d| usize::try_from(*d).unwrap_or(0))
+        .collect();
+    let tensor = match value.try_extract_tensor::<f32>() {
+        Ok((_, v)) => Tensor::new(shape, v.to_vec()),
+        Err(_) => {
+            let (_, v) = value
+                .try_extract_tensor::<f64>()
+                .map_err(|e| RuntimeError::run(&e))?;
+            Tensor::new(shape, v.to_vec())
+        }
+    };
+    tensor.map_err(|e| RuntimeError::Run(format!("`{name}`: {e}")))
 }
 
 /// Type and shape of a value; `None` if it is no tensor, or of an element type that [`DType`] lacks.
