@@ -93,7 +93,10 @@ fn active(forward: &Forward, wanted: &[String]) -> HashSet<String> {
             continue;
         }
         for output in &node.output {
-            let smooth = forward.values.get(output).is_none_or(|v| v.dtype.is_float());
+            let smooth = forward
+                .values
+                .get(output)
+                .is_none_or(|v| v.dtype.is_float());
             if smooth && !output.is_empty() {
                 active.insert(output.clone());
             }

@@ -54,11 +54,19 @@ impl Forward {
         };
         for initializer in &graph.initializer {
             forward.add_constant(initializer.name(), initializer);
-            forward.initializers.insert(initializer.name().to_owned(), initializer.clone());
+            forward
+                .initializers
+                .insert(initializer.name().to_owned(), initializer.clone());
         }
         for node in &graph.node {
-            let value = node.attribute.iter().find(|a| a.name() == "value").and_then(|a| a.t.as_ref());
-            if let (Some(name), "Constant", Some(value)) = (node.output.first(), node.op_type(), value) {
+            let value = node
+                .attribute
+                .iter()
+                .find(|a| a.name() == "value")
+                .and_then(|a| a.t.as_ref());
+            if let (Some(name), "Constant", Some(value)) =
+                (node.output.first(), node.op_type(), value)
+            {
                 forward.add_constant(name, value);
             }
         }
@@ -66,7 +74,10 @@ impl Forward {
             let value = || Value::new(name, &fact.shape, fact.dtype);
             forward.values.entry(name.clone()).or_insert_with(value);
             if let Some(value) = &fact.value {
-                forward.constants.entry(name.clone()).or_insert_with(|| value.clone());
+                forward
+                    .constants
+                    .entry(name.clone())
+                    .or_insert_with(|| value.clone());
             }
         }
         Ok(forward)
@@ -76,8 +87,13 @@ impl Forward {
         let Some(dtype) = DType::from_onnx(proto.data_type()) else {
             return;
         };
-        let shape: Vec<usize> = proto.dims.iter().map(|d| usize::try_from(*d).unwrap_or(0)).collect();
-        self.values.insert(name.to_owned(), Value::new(name, &shape, dtype));
+        let shape: Vec<usize> = proto
+            .dims
+            .iter()
+            .map(|d| usize::try_from(*d).unwrap_or(0))
+            .collect();
+        self.values
+            .insert(name.to_owned(), Value::new(name, &shape, dtype));
         if shape.iter().product::<usize>() <= LARGEST_KNOWN
             && let Some(value) = splitinfer_graph::read_constant(proto)
         {
@@ -94,7 +110,11 @@ impl Forward {
 
     /// Every name in use.
     pub fn names(&self) -> HashSet<String> {
-        let touched = self.nodes.iter().flat_map(|n| n.input.iter().chain(&n.output)).cloned();
+        let touched = self
+            .nodes
+            .iter()
+            .flat_map(|n| n.input.iter().chain(&n.output))
+            .cloned();
         touched.chain(self.values.keys().cloned()).collect()
     }
 }

@@ -44,20 +44,25 @@ mod backward;
 mod emitter;
 mod error;
 mod forward;
+mod judge;
 mod loss;
 mod ops;
 mod optimizer;
 mod parameters;
 mod rules;
 mod training;
+mod update;
 mod upgrade;
 mod value;
+mod writer;
 
 pub use error::GradError;
 pub use loss::{Loss, Reduction};
 pub use optimizer::Optimizer;
 pub use parameters::{Parameter, parameters};
-pub use training::{Accumulation, Carried, LossTerm, Spec, TrainingGraph, gradient_graph, loss_graph};
+pub use training::{
+    Accumulation, Carried, LossTerm, Spec, TrainingGraph, gradient_graph, loss_graph,
+};
 pub use upgrade::trainable_form;
 
 /// The operators through which gradients pass, sorted by name.

@@ -116,7 +116,13 @@ fn squared(e: &mut Emitter, x: &Value, t: &Value) -> Elements {
 fn huber(e: &mut Emitter, x: &Value, t: &Value, delta: f64) -> Elements {
     let difference = e.sub(x, t);
     let (low, high) = (e.scalar(-delta, x.dtype), e.scalar(delta, x.dtype));
-    let clipped = e.node("Clip", &[&difference, &low, &high], &x.shape, x.dtype, vec![]);
+    let clipped = e.node(
+        "Clip",
+        &[&difference, &low, &high],
+        &x.shape,
+        x.dtype,
+        vec![],
+    );
     let half = e.scale(&clipped, 0.5);
     let arm = e.sub(&difference, &half);
     Elements {

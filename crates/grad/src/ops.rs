@@ -143,7 +143,13 @@ impl Emitter {
         }
         let shape: Vec<usize> = perm.iter().map(|p| x.shape[*p]).collect();
         let perm: Vec<i64> = perm.iter().map(|p| *p as i64).collect();
-        self.node("Transpose", &[x], &shape, x.dtype, vec![ints("perm", &perm)])
+        self.node(
+            "Transpose",
+            &[x],
+            &shape,
+            x.dtype,
+            vec![ints("perm", &perm)],
+        )
     }
 
     /// The same elements in another shape.
@@ -202,14 +208,22 @@ impl Emitter {
     /// was repeated.
     pub fn unbroadcast(&mut self, x: &Value, shape: &[usize]) -> Value {
         let lead = x.rank().saturating_sub(shape.len());
-        let repeated = |axis: &usize| *axis < lead || (shape[axis - lead] == 1 && x.shape[*axis] != 1);
+        let repeated =
+            |axis: &usize| *axis < lead || (shape[axis - lead] == 1 && x.shape[*axis] != 1);
         let axes: Vec<usize> = (0..x.rank()).filter(repeated).collect();
         let summed = self.reduce_sum(x, &axes, true);
         self.reshape(&summed, shape)
     }
 
     /// `len` elements from `start` on in every axis named, `step` apart.
-    pub fn slice(&mut self, x: &Value, axes: &[usize], starts: &[usize], lens: &[usize], steps: &[usize]) -> Value {
+    pub fn slice(
+        &mut self,
+        x: &Value,
+        axes: &[usize],
+        starts: &[usize],
+        lens: &[usize],
+        steps: &[usize],
+    ) -> Value {
         let whole = |i: usize| starts[i] == 0 && steps[i] == 1 && lens[i] == x.shape[axes[i]];
         if (0..axes.len()).all(whole) {
             return x.clone();
@@ -223,7 +237,13 @@ impl Emitter {
         let list = |v: &[usize]| v.iter().map(|n| *n as i64).collect::<Vec<_>>();
         let (starts, ends) = (self.ints(&list(starts)), self.ints(&list(&ends)));
         let (axes, steps) = (self.ints(&list(axes)), self.ints(&list(steps)));
-        self.node("Slice", &[x, &starts, &ends, &axes, &steps], &shape, x.dtype, vec![])
+        self.node(
+            "Slice",
+            &[x, &starts, &ends, &axes, &steps],
+            &shape,
+            x.dtype,
+            vec![],
+        )
     }
 
     /// One axis in reverse.
@@ -233,7 +253,13 @@ impl Emitter {
         }
         let (starts, ends) = (self.ints(&[-1]), self.ints(&[i64::MIN]));
         let (axes, steps) = (self.ints(&[axis as i64]), self.ints(&[-1]));
-        self.node("Slice", &[x, &starts, &ends, &axes, &steps], &x.shape, x.dtype, vec![])
+        self.node(
+            "Slice",
+            &[x, &starts, &ends, &axes, &steps],
+            &x.shape,
+            x.dtype,
+            vec![],
+        )
     }
 
     /// Zeros before and after, axis by axis; negative numbers take elements away.

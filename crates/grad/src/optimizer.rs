@@ -180,7 +180,8 @@ impl Optimizer {
                 weight_decay,
             } => {
                 let gradient = decayed(e, gradient, parameter, weight_decay);
-                let (direction, kept) = adaptive(e, &gradient, memories, corrections, (beta1, beta2), epsilon);
+                let (direction, kept) =
+                    adaptive(e, &gradient, memories, corrections, (beta1, beta2), epsilon);
                 (descend(e, parameter, &direction, rate), kept)
             }
             Self::AdamW {
@@ -189,7 +190,8 @@ impl Optimizer {
                 epsilon,
                 weight_decay,
             } => {
-                let (direction, kept) = adaptive(e, gradient, memories, corrections, (beta1, beta2), epsilon);
+                let (direction, kept) =
+                    adaptive(e, gradient, memories, corrections, (beta1, beta2), epsilon);
                 let direction = decayed(e, &direction, parameter, weight_decay);
                 (descend(e, parameter, &direction, rate), kept)
             }
@@ -236,7 +238,11 @@ fn adaptive(
 
 /// One factor for all gradients: their common Euclidean norm, and what brings it down to `limit`, as
 /// PyTorch's `clip_grad_norm_`.
-pub(crate) fn clip(e: &mut Emitter, gradients: &[Value], limit: Option<f64>) -> (Value, Option<Value>) {
+pub(crate) fn clip(
+    e: &mut Emitter,
+    gradients: &[Value],
+    limit: Option<f64>,
+) -> (Value, Option<Value>) {
     let mut squares = Vec::with_capacity(gradients.len());
     for gradient in gradients {
         let square = e.square(gradient);

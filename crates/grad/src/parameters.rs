@@ -26,7 +26,14 @@ pub struct Parameter {
 }
 
 /// Operators through which a weight may pass before it is used.
-const HAND_ON: [&str; 6] = ["Identity", "Cast", "Reshape", "Transpose", "Squeeze", "Unsqueeze"];
+const HAND_ON: [&str; 6] = [
+    "Identity",
+    "Cast",
+    "Reshape",
+    "Transpose",
+    "Squeeze",
+    "Unsqueeze",
+];
 
 /// Operators that a bias or a scale of its own may follow.
 const TAKE_BIAS: [&str; 6] = [
@@ -110,7 +117,10 @@ impl<'a> Uses<'a> {
             ("Conv" | "ConvTranspose" | "Gemm", 1 | 2) => true,
             ("MatMul", 0 | 1) => dims.len() >= 2,
             (
-                "BatchNormalization" | "LayerNormalization" | "InstanceNormalization" | "GroupNormalization",
+                "BatchNormalization"
+                | "LayerNormalization"
+                | "InstanceNormalization"
+                | "GroupNormalization",
                 1 | 2,
             ) => true,
             ("PRelu", 1) => true,

@@ -12,9 +12,9 @@
 
 use std::collections::HashSet;
 
+use splitinfer_graph::Model;
 use splitinfer_graph::build::{int, node, string, tensor};
 use splitinfer_graph::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
-use splitinfer_graph::Model;
 use splitinfer_tensor::Tensor;
 
 use crate::error::GradError;
@@ -95,7 +95,9 @@ fn changed(node: &NodeProto, from: i64) -> bool {
         "Slice" | "TopK" | "Upsample" => 10,
         "Clip" | "Pad" | "Resize" | "Scatter" => 11,
         "Dropout" => 12,
-        "ReduceSum" | "Squeeze" | "Unsqueeze" | "Split" | "Softmax" | "LogSoftmax" | "Hardmax" => 13,
+        "ReduceSum" | "Squeeze" | "Unsqueeze" | "Split" | "Softmax" | "LogSoftmax" | "Hardmax" => {
+            13
+        }
         "BatchNormalization" => 14,
         _ => return false,
     };
@@ -141,7 +143,8 @@ impl Inputs<'_> {
         }
         node.op_type = Some("Resize".into());
         node.input = vec![node.input[0].clone(), String::new(), scales];
-        node.attribute.push(string("coordinate_transformation_mode", "asymmetric"));
+        node.attribute
+            .push(string("coordinate_transformation_mode", "asymmetric"));
         node.attribute.push(string("nearest_mode", "floor"));
     }
 }
@@ -157,7 +160,11 @@ fn as_tensor(name: &str, attribute: &AttributeProto) -> Option<Tensor> {
 
 /// The softmax over everything from `axis` on: flattened to a matrix, and back.
 fn flattened(softmax: NodeProto, names: &mut Names) -> Vec<NodeProto> {
-    let axis = softmax.attribute.iter().find(|a| a.name() == "axis").map_or(1, AttributeProto::i);
+    let axis = softmax
+        .attribute
+        .iter()
+        .find(|a| a.name() == "axis")
+        .map_or(1, AttributeProto::i);
     let (x, y) = (softmax.input[0].clone(), softmax.output[0].clone());
     let [flat, soft, shape] = ["flat", "soft", "shape"].map(|n| names.fresh(&format!("{y}/{n}")));
     vec![
@@ -170,9 +177,16 @@ fn flattened(softmax: NodeProto, names: &mut Names) -> Vec<NodeProto> {
 
 /// The names a graph uses.
 pub(crate) fn taken(graph: &GraphProto) -> HashSet<String> {
-    let made = graph.node.iter().flat_map(|n| n.output.iter().chain(&n.input));
+    let made = graph
+        .node
+        .iter()
+        .flat_map(|n| n.output.iter().chain(&n.input));
     let constants = graph.initializer.iter().map(|t| t.name().to_owned());
-    let values = graph.input.iter().chain(&graph.output).map(|v| v.name().to_owned());
+    let values = graph
+        .input
+        .iter()
+        .chain(&graph.output)
+        .map(|v| v.name().to_owned());
     made.cloned().chain(constants).chain(values).collect()
 }
 

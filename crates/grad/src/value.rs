@@ -35,7 +35,6 @@ impl Value {
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
-
 }
 
 /// The shape that NumPy's broadcasting gives two others. Where they do not fit the larger size is taken:

@@ -10,7 +10,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{Fixture, load, names, relative_error, runtime};
+use common::{Fixture, load, names, relative_error, runtime, size};
 use splitinfer_grad::{GradError, differentiable_operators, gradient_graph, trainable_form};
 use splitinfer_runtime::{Session, SessionOptions, probe_all};
 use splitinfer_tensor::Tensor;
@@ -19,7 +19,7 @@ use splitinfer_tensor::Tensor;
 const TOLERANCE: f64 = 1e-5;
 
 /// Fixtures that are not about one operator.
-fn is_operator(name: &String) -> bool {
+fn is_operator(name: &str) -> bool {
     !name.starts_with("train_") && !name.starts_with("loss_")
 }
 
@@ -37,7 +37,8 @@ fn gradients(fixture: &Fixture, optimised: bool) -> Result<Vec<(String, Tensor)>
         }
     }
     let given: Vec<(&str, &Tensor)> = fixture.kind("in").collect();
-    let facts = probe_all(&model, &given, &options).unwrap_or_else(|e| panic!("{}: {e}", fixture.name));
+    let facts =
+        probe_all(&model, &given, &options).unwrap_or_else(|e| panic!("{}: {e}", fixture.name));
     let outputs: Vec<String> = fixture.kind("seed").map(|(n, _)| n.to_owned()).collect();
     let wanted: Vec<String> = fixture.kind("grad").map(|(n, _)| n.to_owned()).collect();
     let graph = match gradient_graph(&model, &facts, &outputs, &wanted) {
@@ -54,8 +55,14 @@ fn gradients(fixture: &Fixture, optimised: bool) -> Result<Vec<(String, Tensor)>
     let inputs = fixture.kind("in").map(|(n, t)| (n.to_owned(), t));
     let all: Vec<(String, &Tensor)> = inputs.chain(seeds).collect();
     let needed = |name: &str| session.inputs().iter().any(|p| p.name == name);
-    let fed: Vec<(&str, &Tensor)> = all.iter().filter(|(n, _)| needed(n)).map(|(n, t)| (n.as_str(), *t)).collect();
-    Ok(session.run(&fed).unwrap_or_else(|e| panic!("{}: {e}", fixture.name)))
+    let fed: Vec<(&str, &Tensor)> = all
+        .iter()
+        .filter(|(n, _)| needed(n))
+        .map(|(n, t)| (n.as_str(), *t))
+        .collect();
+    Ok(session
+        .run(&fed)
+        .unwrap_or_else(|e| panic!("{}: {e}", fixture.name)))
 }
 
 /// What is wrong with one fixture's gradients.
@@ -64,17 +71,24 @@ fn check(fixture: &Fixture, optimised: bool) -> Vec<String> {
         Ok(found) => found,
         Err(e) => return vec![format!("{}: {e}", fixture.name)],
     };
+    let beside = fixture.kind("grad").chain(fixture.kind("seed"));
+    let scale = beside.map(|(_, t)| size(t)).fold(0.0, f64::max);
     let mut wrong = Vec::new();
     for reference in ["grad", "central"] {
         for (name, expected) in fixture.kind(reference) {
-            let got = found.iter().find(|(n, _)| n.strip_prefix("gradient/") == Some(name));
-            let error = match got {
-                Some((_, got)) => relative_error(expected, got),
-                // No gradient means zero.
-                None => relative_error(expected, &Tensor::new(expected.shape().to_vec(), vec![0f32; expected.len()]).unwrap()),
-            };
+            let got = found
+                .iter()
+                .find(|(n, _)| n.strip_prefix("gradient/") == Some(name));
+            // No gradient means zero.
+            let zero =
+                || Tensor::new(expected.shape().to_vec(), vec![0f32; expected.len()]).unwrap();
+            let got = got.map_or_else(zero, |(_, got)| got.clone());
+            let error = relative_error(expected, &got, scale);
             if error > TOLERANCE {
-                wrong.push(format!("{}: {reference} of {name}: error {error:.1e}", fixture.name));
+                wrong.push(format!(
+                    "{}: {reference} of {name}: error {error:.1e}",
+                    fixture.name
+                ));
             }
         }
     }
@@ -86,7 +100,7 @@ fn gradients_agree_with_pytorch_and_central_differences() {
     if !runtime() {
         return;
     }
-    let names: Vec<String> = names("").into_iter().filter(is_operator).collect();
+    let names: Vec<String> = names("").into_iter().filter(|n| is_operator(n)).collect();
     assert!(names.len() > 200, "only {} fixtures", names.len());
     let mut wrong = Vec::new();
     for name in &names {
@@ -94,16 +108,31 @@ fn gradients_agree_with_pytorch_and_central_differences() {
         wrong.extend(check(&fixture, true));
         wrong.extend(check(&fixture, false));
     }
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), names.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        names.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn every_rule_has_a_fixture() {
     let names = names("");
-    let models = names.iter().filter(|n| is_operator(n)).map(|n| load(n).model);
+    let models = names
+        .iter()
+        .filter(|n| is_operator(n))
+        .map(|n| load(n).model);
     let used: BTreeSet<String> = models
-        .flat_map(|m| m.ordered_nodes().map(|n| n.op_type().to_owned()).collect::<Vec<_>>())
+        .flat_map(|m| {
+            m.ordered_nodes()
+                .map(|n| n.op_type().to_owned())
+                .collect::<Vec<_>>()
+        })
         .collect();
-    let missing: Vec<&str> = differentiable_operators().filter(|op| !used.contains(*op)).collect();
+    let missing: Vec<&str> = differentiable_operators()
+        .filter(|op| !used.contains(*op))
+        .collect();
     assert!(missing.is_empty(), "no fixture uses {missing:?}");
 }

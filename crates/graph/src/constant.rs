@@ -14,7 +14,11 @@ use crate::proto::TensorProto;
 /// The values of a constant; `None` for a type that [`DType`] lacks or for data of the wrong length.
 pub fn read_constant(proto: &TensorProto) -> Option<Tensor> {
     let dtype = DType::from_onnx(proto.data_type())?;
-    let shape: Option<Vec<usize>> = proto.dims.iter().map(|d| usize::try_from(*d).ok()).collect();
+    let shape: Option<Vec<usize>> = proto
+        .dims
+        .iter()
+        .map(|d| usize::try_from(*d).ok())
+        .collect();
     let shape = shape?;
     if let Some(raw) = &proto.raw_data {
         return Tensor::from_le_bytes(dtype, shape, raw).ok();

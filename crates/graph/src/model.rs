@@ -19,9 +19,7 @@ use splitinfer_tensor::DType;
 use crate::error::{GraphError, Problem};
 use crate::external;
 use crate::order::Graph;
-use crate::proto::{
-    DimensionValue, GraphProto, ModelProto, NodeProto, TypeValue, ValueInfoProto,
-};
+use crate::proto::{DimensionValue, GraphProto, ModelProto, NodeProto, TypeValue, ValueInfoProto};
 
 /// A protobuf message cannot be larger; models beyond keep their weights in external data.
 const MAX_FILE: u64 = i32::MAX as u64;

@@ -50,9 +50,23 @@ pub(super) fn prelu(call: &Call, e: &mut Emitter) -> Gradients {
     })
 }
 
-/// Where Clip changed nothing the gradient passes, bounds included, as in PyTorch's `clamp`.
+/// The gradient passes strictly between the bounds, as in PyTorch's `clamp`.
 pub(super) fn clip(call: &Call, e: &mut Emitter) -> Gradients {
-    times_slope(call, e, |_, e, x, y| e.same(x, y))
+    let (x, dy) = (call.input(0)?, call.grad()?);
+    let mut inside: Option<Value> = None;
+    for (bound, op) in [(1, "Greater"), (2, "Less")] {
+        if !call.has_input(bound) {
+            continue;
+        }
+        let holds = e.compare(op, x, call.input(bound)?);
+        inside = Some(match inside {
+            Some(other) => e.node("And", &[&other, &holds], &x.shape, holds.dtype, vec![]),
+            None => holds,
+        });
+    }
+    let zero = e.scalar(0.0, x.dtype);
+    let dx = inside.map_or(dy.clone(), |inside| e.select(&inside, dy, &zero));
+    call.first(dx)
 }
 
 pub(super) fn elu(call: &Call, e: &mut Emitter) -> Gradients {

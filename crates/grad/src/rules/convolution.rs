@@ -51,7 +51,12 @@ fn groups(call: &Call) -> usize {
 
 /// The window that a transposed convolution slides over its output. Its padding is given, or follows from
 /// the size of the output (ONNX: `output_shape` and `auto_pad`).
-fn transposed_window(call: &Call, kernel: &[usize], output: &[usize], input: &[usize]) -> Result<Window, String> {
+fn transposed_window(
+    call: &Call,
+    kernel: &[usize],
+    output: &[usize],
+    input: &[usize],
+) -> Result<Window, String> {
     let mut window = Window::new(call, kernel, output, input)?;
     let auto = call.string("auto_pad", "NOTSET");
     let by_shape = call.ints("output_shape").is_some_and(|s| !s.is_empty());
@@ -63,7 +68,11 @@ fn transposed_window(call: &Call, kernel: &[usize], output: &[usize], input: &[u
         let whole = (input[axis].max(1) - 1) * window.stride[axis] + window.reach(axis);
         let extra = extra.get(axis).copied().unwrap_or(0);
         let total = (whole as i64 + extra - output[axis] as i64).max(0);
-        let before = if auto == "SAME_UPPER" { total / 2 } else { total - total / 2 };
+        let before = if auto == "SAME_UPPER" {
+            total / 2
+        } else {
+            total - total / 2
+        };
         window.before[axis] = before as usize;
         window.after[axis] = whole as i64 - output[axis] as i64 - before;
     }
@@ -90,7 +99,14 @@ fn bias(e: &mut Emitter, dy: &Value) -> Value {
 }
 
 /// Gradient of a convolution's data.
-fn conv_data(e: &mut Emitter, dy: &Value, w: &Value, window: &Window, groups: usize, shape: &[usize]) -> Value {
+fn conv_data(
+    e: &mut Emitter,
+    dy: &Value,
+    w: &Value,
+    window: &Window,
+    groups: usize,
+    shape: &[usize],
+) -> Value {
     if window.is_pointwise() && groups == 1 {
         return pointwise_data(e, dy, w, shape);
     }
@@ -112,12 +128,25 @@ fn pointwise_data(e: &mut Emitter, dy: &Value, w: &Value, shape: &[usize]) -> Va
 }
 
 /// Gradient of a transposed convolution's data: the convolution with the same weights.
-fn transposed_data(e: &mut Emitter, dy: &Value, w: &Value, window: &Window, groups: usize, x: &Value) -> Value {
+fn transposed_data(
+    e: &mut Emitter,
+    dy: &Value,
+    w: &Value,
+    window: &Window,
+    groups: usize,
+    x: &Value,
+) -> Value {
     let unseen: Vec<i64> = window.after.iter().map(|n| (*n).min(0)).collect();
     let none = vec![0; dy.rank()];
     let crop: Vec<i64> = [0, 0].into_iter().chain(unseen).collect();
     let seen = e.pad(dy, &none, &crop);
-    e.node("Conv", &[&seen, w], &x.shape, x.dtype, sliding(window, groups))
+    e.node(
+        "Conv",
+        &[&seen, w],
+        &x.shape,
+        x.dtype,
+        sliding(window, groups),
+    )
 }
 
 /// Gradient of a convolution's weights, (M, C / groups, …): for each place in the window, the product of what
@@ -138,7 +167,10 @@ fn weights(e: &mut Emitter, x: &Value, dy: &Value, window: &Window, groups: usiz
     let transposed = e.transposed(&columns);
     let product = e.matmul(&dy, &transposed);
     let summed = e.reduce_sum(&product, &[0], false);
-    let shape: Vec<usize> = [outputs, inputs / groups].into_iter().chain(window.kernel.iter().copied()).collect();
+    let shape: Vec<usize> = [outputs, inputs / groups]
+        .into_iter()
+        .chain(window.kernel.iter().copied())
+        .collect();
     e.reshape(&summed, &shape)
 }
 
@@ -155,12 +187,22 @@ fn columns(e: &mut Emitter, x: &Value, window: &Window) -> Value {
     let outputs: usize = window.output.iter().product();
     let shape = [x.shape[0], x.shape[1], 1, outputs];
     let axes: Vec<usize> = (2..x.rank()).collect();
-    let before: Vec<i64> = [0, 0].into_iter().chain(window.before.iter().map(|n| *n as i64)).collect();
-    let after: Vec<i64> = [0, 0].into_iter().chain(window.after.iter().copied()).collect();
+    let before: Vec<i64> = [0, 0]
+        .into_iter()
+        .chain(window.before.iter().map(|n| *n as i64))
+        .collect();
+    let after: Vec<i64> = [0, 0]
+        .into_iter()
+        .chain(window.after.iter().copied())
+        .collect();
     let padded = e.pad(x, &before, &after);
     let mut seen = Vec::new();
     for place in window.places() {
-        let starts: Vec<usize> = place.iter().zip(&window.dilation).map(|(k, d)| k * d).collect();
+        let starts: Vec<usize> = place
+            .iter()
+            .zip(&window.dilation)
+            .map(|(k, d)| k * d)
+            .collect();
         let slice = e.slice(&padded, &axes, &starts, &window.output, &window.stride);
         seen.push(e.reshape(&slice, &shape));
     }

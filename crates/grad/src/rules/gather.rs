@@ -32,7 +32,10 @@ pub(super) fn gather(call: &Call, e: &mut Emitter) -> Gradients {
 fn consecutive(indices: &[i64], size: usize) -> Option<usize> {
     let wrap = |i: i64| if i < 0 { i + size as i64 } else { i };
     let first = wrap(*indices.first()?);
-    let follows = indices.iter().zip(first..).all(|(i, want)| wrap(*i) == want);
+    let follows = indices
+        .iter()
+        .zip(first..)
+        .all(|(i, want)| wrap(*i) == want);
     follows.then(|| usize::try_from(first).ok()).flatten()
 }
 
@@ -63,17 +66,26 @@ fn scatter(e: &mut Emitter, dy: &Value, x: &Value, axis: usize, indices: &Value)
 fn scatter_nd(e: &mut Emitter, shape: &[usize], indices: &Value, updates: &Value) -> Value {
     let zeros = e.zeros(shape, updates.dtype);
     let add = string("reduction", "add");
-    e.node("ScatterND", &[&zeros, indices, updates], shape, updates.dtype, vec![add])
+    e.node(
+        "ScatterND",
+        &[&zeros, indices, updates],
+        shape,
+        updates.dtype,
+        vec![add],
+    )
 }
 
 pub(super) fn gather_elements(call: &Call, e: &mut Emitter) -> Gradients {
     let (x, indices, dy) = (call.input(0)?, call.input(1)?, call.grad()?);
-    let attributes = vec![
-        int("axis", call.int("axis", 0)),
-        string("reduction", "add"),
-    ];
+    let attributes = vec![int("axis", call.int("axis", 0)), string("reduction", "add")];
     let zeros = e.zeros(&x.shape, x.dtype);
-    let dx = e.node("ScatterElements", &[&zeros, indices, dy], &x.shape, x.dtype, attributes);
+    let dx = e.node(
+        "ScatterElements",
+        &[&zeros, indices, dy],
+        &x.shape,
+        x.dtype,
+        attributes,
+    );
     call.first(dx)
 }
 
@@ -132,7 +144,11 @@ pub(super) fn scatter_into(call: &Call, e: &mut Emitter) -> Gradients {
             }
             0 => dy.clone(),
             _ => {
-                let op = if by_element { "GatherElements" } else { "GatherND" };
+                let op = if by_element {
+                    "GatherElements"
+                } else {
+                    "GatherND"
+                };
                 e.node(op, &[dy, indices], &updates.shape, dy.dtype, axis())
             }
         }))
@@ -146,6 +162,12 @@ pub(super) fn top_k(call: &Call, e: &mut Emitter) -> Gradients {
     let places = call.tap(1, &dy.shape, splitinfer_tensor::DType::I64, name);
     let axis = int("axis", axis(call.int("axis", -1), x.rank()) as i64);
     let zeros = e.zeros(&x.shape, x.dtype);
-    let dx = e.node("ScatterElements", &[&zeros, &places, dy], &x.shape, x.dtype, vec![axis]);
+    let dx = e.node(
+        "ScatterElements",
+        &[&zeros, &places, dy],
+        &x.shape,
+        x.dtype,
+        vec![axis],
+    );
     call.first(dx)
 }

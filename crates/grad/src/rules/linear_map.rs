@@ -15,7 +15,13 @@ use crate::value::Value;
 pub(crate) type Rows = Vec<Vec<(usize, f64)>>;
 
 /// Rᵀ applied to `dy` along `axis`, which had `inputs` elements before the map.
-pub(crate) fn transposed(e: &mut Emitter, dy: &Value, axis: usize, inputs: usize, rows: &Rows) -> Value {
+pub(crate) fn transposed(
+    e: &mut Emitter,
+    dy: &Value,
+    axis: usize,
+    inputs: usize,
+    rows: &Rows,
+) -> Value {
     let identity = rows.len() == inputs && rows.iter().enumerate().all(|(i, r)| *r == [(i, 1.0)]);
     if identity {
         return dy.clone();

@@ -16,8 +16,16 @@ use crate::value::Value;
 pub(super) fn matmul(call: &Call, e: &mut Emitter) -> Gradients {
     let (a, b, dy) = (call.input(0)?, call.input(1)?, call.grad()?);
     let (row, column) = (a.rank() == 1, b.rank() == 1);
-    let a2 = if row { e.reshape(a, &[1, a.shape[0]]) } else { a.clone() };
-    let b2 = if column { e.reshape(b, &[b.shape[0], 1]) } else { b.clone() };
+    let a2 = if row {
+        e.reshape(a, &[1, a.shape[0]])
+    } else {
+        a.clone()
+    };
+    let b2 = if column {
+        e.reshape(b, &[b.shape[0], 1])
+    } else {
+        b.clone()
+    };
     let mut shape = dy.shape.to_vec();
     if column {
         shape.push(1);
@@ -34,7 +42,11 @@ pub(super) fn matmul(call: &Call, e: &mut Emitter) -> Gradients {
             }
             _ => (right_factor(e, &a2, &b2, &dy2), b),
         };
-        let shape = if i == 0 { a2.shape.clone() } else { b2.shape.clone() };
+        let shape = if i == 0 {
+            a2.shape.clone()
+        } else {
+            b2.shape.clone()
+        };
         let part = e.unbroadcast(&part, &shape);
         Ok(Some(e.reshape(&part, &input.shape)))
     })
@@ -89,7 +101,7 @@ pub(super) fn einsum(call: &Call, e: &mut Emitter) -> Gradients {
     let (left, output) = equation.split_once("->").ok_or_else(unsupported)?;
     let operands: Vec<&str> = left.split(',').collect();
     let once = |s: &&str| s.chars().enumerate().all(|(i, c)| s.find(c) == Some(i));
-    if operands.len() > 2 || left.contains('.') || !operands.iter().all(|s| once(s)) || !once(&output) {
+    if operands.len() > 2 || left.contains('.') || !operands.iter().all(once) || !once(&output) {
         return Err(unsupported());
     }
     let dy = call.grad()?;
@@ -118,7 +130,10 @@ fn einsum_operand(
         }
     }
     let (inputs, equation) = match other {
-        Some(o) => (vec![dy, call.input(o)?], format!("{output},{}->{labels}", operands[o])),
+        Some(o) => (
+            vec![dy, call.input(o)?],
+            format!("{output},{}->{labels}", operands[o]),
+        ),
         None => (vec![dy], format!("{output}->{labels}")),
     };
     let equation = splitinfer_graph::build::string("equation", &equation);

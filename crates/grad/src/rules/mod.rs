@@ -131,9 +131,31 @@ pub(crate) fn rule(op: &str) -> Option<Rule> {
 pub(crate) fn is_flat(op: &str) -> bool {
     matches!(
         op,
-        "Ceil" | "Floor" | "Round" | "Sign" | "Shape" | "Size" | "ArgMax" | "ArgMin" | "NonZero" | "Equal"
-            | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "And" | "Or" | "Not" | "Xor" | "IsNaN"
-            | "IsInf" | "ConstantOfShape" | "EyeLike" | "OneHot" | "Range" | "NonMaxSuppression"
+        "Ceil"
+            | "Floor"
+            | "Round"
+            | "Sign"
+            | "Shape"
+            | "Size"
+            | "ArgMax"
+            | "ArgMin"
+            | "NonZero"
+            | "Equal"
+            | "Greater"
+            | "GreaterOrEqual"
+            | "Less"
+            | "LessOrEqual"
+            | "And"
+            | "Or"
+            | "Not"
+            | "Xor"
+            | "IsNaN"
+            | "IsInf"
+            | "ConstantOfShape"
+            | "EyeLike"
+            | "OneHot"
+            | "Range"
+            | "NonMaxSuppression"
     )
 }
 

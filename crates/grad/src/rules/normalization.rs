@@ -67,7 +67,10 @@ fn normalised(e: &mut Emitter, x: &Value, axes: &[usize], epsilon: f64) -> (Valu
 /// The gradient of x from that of the normalised x.
 fn data(e: &mut Emitter, dn: &Value, normal: &Value, inverse: &Value, axes: &[usize]) -> Value {
     let product = e.mul(dn, normal);
-    let (mean, along) = (e.reduce_mean(dn, axes, true), e.reduce_mean(&product, axes, true));
+    let (mean, along) = (
+        e.reduce_mean(dn, axes, true),
+        e.reduce_mean(&product, axes, true),
+    );
     let along = e.mul(normal, &along);
     let rest = e.sub(dn, &mean);
     let rest = e.sub(&rest, &along);

@@ -17,7 +17,10 @@ use crate::emitter::Emitter;
 fn window(call: &Call) -> Result<Window, String> {
     let (x, dy) = (call.input(0)?, call.grad()?);
     let kernel = call.ints("kernel_shape").unwrap_or_default();
-    let kernel: Vec<usize> = kernel.iter().filter_map(|k| usize::try_from(*k).ok()).collect();
+    let kernel: Vec<usize> = kernel
+        .iter()
+        .filter_map(|k| usize::try_from(*k).ok())
+        .collect();
     if kernel.is_empty() || kernel.contains(&0) {
         return Err("its attribute 'kernel_shape' is missing".into());
     }
@@ -36,7 +39,13 @@ pub(super) fn max_pool(call: &Call, e: &mut Emitter) -> Gradients {
     let updates = e.reshape(dy, &[dy.len()]);
     let zeros = e.zeros(&[x.len()], x.dtype);
     let attributes = vec![int("axis", 0), string("reduction", "add")];
-    let dx = e.node("ScatterElements", &[&zeros, &places, &updates], &[x.len()], x.dtype, attributes);
+    let dx = e.node(
+        "ScatterElements",
+        &[&zeros, &places, &updates],
+        &[x.len()],
+        x.dtype,
+        attributes,
+    );
     let dx = e.reshape(&dx, &x.shape);
     call.first(dx)
 }
@@ -57,7 +66,10 @@ pub(super) fn average_pool(call: &Call, e: &mut Emitter) -> Gradients {
 fn average_rows(call: &Call, window: &Window, axis: usize, padding_counts: bool) -> Rows {
     let input = window.input[axis] as i64;
     // With ceil_mode a window may reach beyond the padding; what lies there never counts.
-    let given = call.ints("pads").and_then(|p| p.get(axis + window.axes())).copied();
+    let given = call
+        .ints("pads")
+        .and_then(|p| p.get(axis + window.axes()))
+        .copied();
     let end = input + given.unwrap_or(window.after[axis].max(0));
     let row = |output: usize| {
         let first = (output * window.stride[axis]) as i64 - window.before[axis] as i64;
@@ -89,9 +101,18 @@ pub(super) fn global_max_pool(call: &Call, e: &mut Emitter) -> Gradients {
     let flat = e.reshape(x, &[planes, places]);
     let attributes = vec![int("axis", 1), int("keepdims", 1)];
     let first = e.node("ArgMax", &[&flat], &[planes, 1], DType::I64, attributes);
-    let (zeros, updates) = (e.zeros(&[planes, places], x.dtype), e.reshape(dy, &[planes, 1]));
+    let (zeros, updates) = (
+        e.zeros(&[planes, places], x.dtype),
+        e.reshape(dy, &[planes, 1]),
+    );
     let axis = vec![int("axis", 1)];
-    let dx = e.node("ScatterElements", &[&zeros, &first, &updates], &[planes, places], x.dtype, axis);
+    let dx = e.node(
+        "ScatterElements",
+        &[&zeros, &first, &updates],
+        &[planes, places],
+        x.dtype,
+        axis,
+    );
     let dx = e.reshape(&dx, &x.shape);
     call.first(dx)
 }

@@ -21,6 +21,8 @@ struct Axis<'a> {
     mode: &'a str,
     nearest: &'a str,
     exclude_outside: bool,
+    /// First and last place to be seen, as parts of the input; of `tf_crop_and_resize`.
+    region: (f64, f64),
 }
 
 pub(super) fn resize(call: &Call, e: &mut Emitter) -> Gradients {
@@ -30,7 +32,9 @@ pub(super) fn resize(call: &Call, e: &mut Emitter) -> Gradients {
         return Err("it filters against aliasing (antialias)".into());
     }
     if !matches!(mode.as_str(), "nearest" | "linear") {
-        return Err(format!("its mode '{mode}' has no rule; 'nearest' and 'linear' have"));
+        return Err(format!(
+            "its mode '{mode}' has no rule; 'nearest' and 'linear' have"
+        ));
     }
     let coordinates = call.string("coordinate_transformation_mode", "half_pixel");
     let nearest = call.string("nearest_mode", "round_prefer_floor");
@@ -38,11 +42,12 @@ pub(super) fn resize(call: &Call, e: &mut Emitter) -> Gradients {
         return Err("it keeps the aspect ratio (keep_aspect_ratio_policy)".into());
     }
     let scales = scales(call, x.rank())?;
+    let regions = regions(call, &coordinates, x.rank())?;
     let mut dx = dy.clone();
     for (axis, given) in scales.into_iter().enumerate() {
         let (input, output) = (x.shape[axis], dy.shape[axis]);
         let scale = given.unwrap_or(output as f64 / input as f64);
-        if input == output && scale == 1.0 {
+        if input == output && scale == 1.0 && regions[axis] == WHOLE {
             continue;
         }
         let sizes = Axis {
@@ -53,6 +58,7 @@ pub(super) fn resize(call: &Call, e: &mut Emitter) -> Gradients {
             mode: &mode,
             nearest: &nearest,
             exclude_outside: call.int("exclude_outside", 0) != 0,
+            region: regions[axis],
         };
         dx = linear_map::transposed(e, &dx, axis, input, &sizes.rows()?);
     }
@@ -66,14 +72,36 @@ fn scales(call: &Call, rank: usize) -> Result<Vec<Option<f64>>, String> {
         return Ok(scales);
     }
     let given = call.constant(2, "scales")?.to_f32_vec();
-    let axes: Vec<usize> = match call.ints("axes") {
-        Some(axes) => axes.iter().map(|a| axis(*a, rank)).collect(),
-        None => (0..rank).collect(),
-    };
-    for (axis, scale) in axes.iter().zip(given) {
+    for (axis, scale) in axes(call, rank).iter().zip(given) {
         scales[*axis] = Some(f64::from(scale)).filter(|s| *s > 0.0);
     }
     Ok(scales)
+}
+
+const WHOLE: (f64, f64) = (0.0, 1.0);
+
+/// The part of each axis that is resized.
+fn regions(call: &Call, coordinates: &str, rank: usize) -> Result<Vec<(f64, f64)>, String> {
+    let mut regions = vec![WHOLE; rank];
+    if coordinates != "tf_crop_and_resize" {
+        return Ok(regions);
+    }
+    let roi = call.constant(1, "regions")?.to_f32_vec();
+    let axes = axes(call, rank);
+    if roi.len() != 2 * axes.len() {
+        return Err(format!("its region has {} numbers", roi.len()));
+    }
+    for (i, axis) in axes.iter().enumerate() {
+        regions[*axis] = (f64::from(roi[i]), f64::from(roi[i + axes.len()]));
+    }
+    Ok(regions)
+}
+
+fn axes(call: &Call, rank: usize) -> Vec<usize> {
+    match call.ints("axes") {
+        Some(axes) => axes.iter().map(|a| axis(*a, rank)).collect(),
+        None => (0..rank).collect(),
+    }
 }
 
 impl Axis<'_> {
@@ -81,6 +109,11 @@ impl Axis<'_> {
         (0..self.output)
             .map(|o| {
                 let at = self.coordinate(o)?;
+                let cropped = self.coordinates == "tf_crop_and_resize";
+                if cropped && !(0.0..=self.input as f64 - 1.0).contains(&at) {
+                    // A constant is put there.
+                    return Ok(vec![]);
+                }
                 Ok(match self.mode {
                     "nearest" => vec![(self.rounded(at)?, 1.0)],
                     _ => self.between(at),
@@ -105,8 +138,20 @@ impl Axis<'_> {
             }
             "align_corners" if self.output == 1 => 0.0,
             "align_corners" => o * (inputs - 1.0) / (outputs - 1.0),
+            "tf_crop_and_resize" => {
+                let (start, end) = (self.region.0 as f32, self.region.1 as f32);
+                match self.output {
+                    1 => 0.5 * (start + end) * (inputs - 1.0),
+                    _ => {
+                        start * (inputs - 1.0)
+                            + o * (end - start) * (inputs - 1.0) / (outputs - 1.0)
+                    }
+                }
+            }
             other => {
-                return Err(format!("its coordinate transformation '{other}' has no rule"));
+                return Err(format!(
+                    "its coordinate transformation '{other}' has no rule"
+                ));
             }
         }))
     }
@@ -129,10 +174,16 @@ impl Axis<'_> {
         let part = at - low;
         let pair = [(low, 1.0 - part), (low + 1.0, part)];
         if self.exclude_outside {
-            let inside: Vec<_> = pair.iter().filter(|(i, _)| (0.0..=last).contains(i)).collect();
+            let inside: Vec<_> = pair
+                .iter()
+                .filter(|(i, _)| (0.0..=last).contains(i))
+                .collect();
             let sum: f64 = inside.iter().map(|(_, w)| w).sum();
             return inside.iter().map(|(i, w)| (*i as usize, w / sum)).collect();
         }
-        pair.iter().map(|(i, w)| (i.clamp(0.0, last) as usize, *w)).filter(|(_, w)| *w != 0.0).collect()
+        pair.iter()
+            .map(|(i, w)| (i.clamp(0.0, last) as usize, *w))
+            .filter(|(_, w)| *w != 0.0)
+            .collect()
     }
 }

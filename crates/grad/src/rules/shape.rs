@@ -71,7 +71,9 @@ pub(super) fn concat(call: &Call, e: &mut Emitter) -> Gradients {
         .map(|(i, input)| {
             let input = input.as_ref().ok_or("one of its inputs is missing")?;
             let size = input.shape[axis];
-            let part = call.wants(i).then(|| e.slice(dy, &[axis], &[start], &[size], &[1]));
+            let part = call
+                .wants(i)
+                .then(|| e.slice(dy, &[axis], &[start], &[size], &[1]));
             start += size;
             Ok(part)
         })
@@ -111,10 +113,21 @@ pub(super) fn slice(call: &Call, e: &mut Emitter) -> Gradients {
 }
 
 /// One axis of a slice's gradient, back to `size` elements.
-fn slice_back(e: &mut Emitter, dy: &Value, axis: usize, size: usize, start: i64, step: i64) -> Value {
+fn slice_back(
+    e: &mut Emitter,
+    dy: &Value,
+    axis: usize,
+    size: usize,
+    start: i64,
+    step: i64,
+) -> Value {
     let count = dy.shape[axis];
     let size_i = size as i64;
-    let from = if start < 0 { start.saturating_add(size_i) } else { start };
+    let from = if start < 0 {
+        start.saturating_add(size_i)
+    } else {
+        start
+    };
     let stride = step.unsigned_abs() as usize;
     let reach = (count.max(1) - 1) * stride;
     // Ascending steps begin at `first`; descending ones end there.
@@ -153,7 +166,9 @@ fn spread(e: &mut Emitter, x: &Value, axis: usize, stride: usize) -> Value {
 /// Pad: what was taken from outside has no gradient; what was mirrored or repeated has several.
 pub(super) fn pad(call: &Call, e: &mut Emitter) -> Gradients {
     let x = call.input(0)?;
-    let pads = call.constant_ints(1, "pads")?.ok_or("its pads are missing")?;
+    let pads = call
+        .constant_ints(1, "pads")?
+        .ok_or("its pads are missing")?;
     let axes = call.constant_ints(3, "axes")?;
     let axes: Vec<usize> = match axes {
         Some(axes) => axes.iter().map(|a| axis(*a, x.rank())).collect(),
@@ -204,7 +219,9 @@ fn pad_back(
 /// DepthToSpace: its gradient spreads back. In CRD order the block is the faster part of the channel.
 pub(super) fn depth_to_space(call: &Call, e: &mut Emitter) -> Gradients {
     let (x, dy) = (call.input(0)?, call.grad()?);
-    let block = usize::try_from(call.int("blocksize", 1)).unwrap_or(1).max(1);
+    let block = usize::try_from(call.int("blocksize", 1))
+        .unwrap_or(1)
+        .max(1);
     let (n, c, h, w) = (dy.shape[0], dy.shape[1], x.shape[2], x.shape[3]);
     if call.string("mode", "DCR") == "DCR" {
         let block = int("blocksize", block as i64);
@@ -223,7 +240,13 @@ pub(super) fn space_to_depth(call: &Call, e: &mut Emitter) -> Gradients {
         int("blocksize", call.int("blocksize", 1)),
         string("mode", "DCR"),
     ];
-    let dx = e.node("DepthToSpace", &[call.grad()?], &x.shape, x.dtype, attributes);
+    let dx = e.node(
+        "DepthToSpace",
+        &[call.grad()?],
+        &x.shape,
+        x.dtype,
+        attributes,
+    );
     call.first(dx)
 }
 

@@ -7,8 +7,8 @@
 //! Softmax and LogSoftmax.
 
 use super::call::{Call, Gradients};
-use crate::value::axis;
 use crate::emitter::Emitter;
+use crate::value::axis;
 
 /// dx = y · (dy − Σ dy·y).
 pub(super) fn softmax(call: &Call, e: &mut Emitter) -> Gradients {

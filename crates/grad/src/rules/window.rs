@@ -27,16 +27,26 @@ impl Window {
     ///
     /// # Errors
     /// When there are attributes for another number of axes.
-    pub fn new(call: &Call, kernel: &[usize], input: &[usize], output: &[usize]) -> Result<Self, String> {
+    pub fn new(
+        call: &Call,
+        kernel: &[usize],
+        input: &[usize],
+        output: &[usize],
+    ) -> Result<Self, String> {
         let axes = kernel.len();
         let list = |name: &str| -> Result<Vec<usize>, String> {
             let Some(given) = call.ints(name).filter(|l| !l.is_empty()) else {
                 return Ok(vec![1; axes]);
             };
-            let sizes: Vec<usize> = given.iter().filter_map(|v| usize::try_from(*v).ok()).collect();
+            let sizes: Vec<usize> = given
+                .iter()
+                .filter_map(|v| usize::try_from(*v).ok())
+                .collect();
             match sizes.len() == axes && sizes.iter().all(|s| *s > 0) {
                 true => Ok(sizes),
-                false => Err(format!("its attribute '{name}' is not {axes} positive numbers")),
+                false => Err(format!(
+                    "its attribute '{name}' is not {axes} positive numbers"
+                )),
             }
         };
         let mut window = Self {
@@ -51,10 +61,10 @@ impl Window {
         if input.len() != axes || output.len() != axes {
             return Err(format!("it does not slide over {axes} axes"));
         }
-        for axis in 0..axes {
+        for (axis, size) in input.iter().enumerate() {
             window.before[axis] = window.pad_before(call, axis)?;
             let seen = (window.output[axis].max(1) - 1) * window.stride[axis] + window.reach(axis);
-            window.after[axis] = seen as i64 - (input[axis] + window.before[axis]) as i64;
+            window.after[axis] = seen as i64 - (size + window.before[axis]) as i64;
         }
         Ok(window)
     }
@@ -99,6 +109,9 @@ impl Window {
     /// One element, moved by one, without padding: nothing slides at all.
     pub fn is_pointwise(&self) -> bool {
         let one = |list: &[usize]| list.iter().all(|n| *n == 1);
-        one(&self.kernel) && one(&self.stride) && self.before.iter().all(|n| *n == 0) && self.after.iter().all(|n| *n == 0)
+        one(&self.kernel)
+            && one(&self.stride)
+            && self.before.iter().all(|n| *n == 0)
+            && self.after.iter().all(|n| *n == 0)
     }
 }

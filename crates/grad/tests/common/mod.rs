@@ -62,15 +62,21 @@ pub fn load(name: &str) -> Fixture {
     Fixture {
         name: name.to_owned(),
         model: model(format!("{name}.onnx")),
-        data: tensors.map(|t| (t.name().to_owned(), read_constant(t).unwrap())).collect(),
-        notes: pairs.map(|p| (p.key().to_owned(), p.value().to_owned())).collect(),
+        data: tensors
+            .map(|t| (t.name().to_owned(), read_constant(t).unwrap()))
+            .collect(),
+        notes: pairs
+            .map(|p| (p.key().to_owned(), p.value().to_owned()))
+            .collect(),
     }
 }
 
 impl Fixture {
     /// The tensors of one kind, by the name behind the colon.
     pub fn kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Tensor)> {
-        let of = move |(k, t): (&'a String, &'a Tensor)| Some((k.strip_prefix(kind)?.strip_prefix(':')?, t));
+        let of = move |(k, t): (&'a String, &'a Tensor)| {
+            Some((k.strip_prefix(kind)?.strip_prefix(':')?, t))
+        };
         self.data.iter().filter_map(of)
     }
 }
@@ -83,18 +89,30 @@ pub fn doubles(tensor: &Tensor) -> Vec<f64> {
     }
 }
 
-/// What remains of zero in the reference's arithmetic.
-const ZERO: f64 = 1e-12;
+/// A reference this much smaller than others beside it is zero but for rounding.
+const ZERO: f64 = 1e-9;
 
-/// The largest difference over the largest element of the reference; of a reference that is all zero, the
-/// largest difference itself.
-pub fn relative_error(reference: &Tensor, got: &Tensor) -> f64 {
+/// The largest difference over the largest element of the reference, or over `scale`, the size of what stands
+/// beside it, where the reference is zero.
+pub fn relative_error(reference: &Tensor, got: &Tensor, scale: f64) -> f64 {
     assert_eq!(reference.shape(), got.shape());
-    let (reference, got) = (doubles(reference), doubles(got));
-    let largest = reference.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    let pairs = reference.iter().zip(&got);
+    let pairs = doubles(reference).into_iter().zip(doubles(got));
     let difference = pairs.fold(0.0f64, |m, (a, b)| m.max(nan_is_far((a - b).abs())));
-    if largest > ZERO { difference / largest } else { difference }
+    let size = size(reference);
+    let zero = size <= ZERO * scale;
+    difference
+        / if zero && scale > 0.0 {
+            scale
+        } else if zero {
+            1.0
+        } else {
+            size
+        }
+}
+
+/// The largest element.
+pub fn size(tensor: &Tensor) -> f64 {
+    doubles(tensor).iter().fold(0.0f64, |m, v| m.max(v.abs()))
 }
 
 fn nan_is_far(v: f64) -> f64 {

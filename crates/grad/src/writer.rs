@@ -1,0 +1,147 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! A model that grows inputs and outputs: where differentiation writes its nodes.
+
+use std::collections::{HashMap, HashSet};
+
+use splitinfer_graph::build::value;
+use splitinfer_graph::proto::{GraphProto, ModelProto, ValueInfoProto};
+use splitinfer_graph::{Facts, Model, read_constant};
+use splitinfer_tensor::{DType, Tensor};
+
+use crate::emitter::Emitter;
+use crate::error::GradError;
+use crate::forward::Forward;
+use crate::value::Value;
+
+/// A model that grows inputs and outputs.
+pub(crate) struct Writer {
+    pub forward: Forward,
+    pub emitter: Emitter,
+    inputs: Vec<ValueInfoProto>,
+    outputs: Vec<ValueInfoProto>,
+}
+
+impl Writer {
+    pub fn new(model: &Model, facts: &Facts) -> Result<Self, GradError> {
+        let forward = Forward::new(model, facts)?;
+        let emitter = Emitter::new(forward.opset, forward.names());
+        let (inputs, outputs) = (Vec::new(), Vec::new());
+        Ok(Self {
+            forward,
+            emitter,
+            inputs,
+            outputs,
+        })
+    }
+
+    pub fn input(&mut self, name: &str, shape: &[usize], dtype: DType) -> Value {
+        let name = self.emitter.named(name);
+        self.inputs.push(value(&name, dtype, shape));
+        Value::new(&name, shape, dtype)
+    }
+
+    pub fn output(&mut self, x: &Value, name: &str) -> String {
+        let published = self.emitter.publish(x, name);
+        self.outputs.push(value(&published.name, x.dtype, &x.shape));
+        published.name.to_string()
+    }
+
+    /// Makes parameters inputs.
+    pub fn take_parameters(&mut self, names: &[String]) -> Result<Vec<(Value, Tensor)>, GradError> {
+        if names.is_empty() {
+            return Err(GradError::NothingToTrain("none was named".into()));
+        }
+        let mut seen = HashSet::new();
+        let mut taken = Vec::with_capacity(names.len());
+        for name in names {
+            let unfit = |reason: &str| GradError::NotAParameter {
+                name: name.clone(),
+                reason: reason.to_owned(),
+            };
+            let initializer = self.forward.initializers.remove(name);
+            let initializer = initializer.ok_or_else(|| match seen.contains(name) {
+                true => unfit("it is named twice"),
+                false => unfit("the model has no initializer of that name"),
+            })?;
+            seen.insert(name.clone());
+            let initial =
+                read_constant(&initializer).ok_or_else(|| unfit("its values cannot be read"))?;
+            if !matches!(initial.dtype(), DType::F32 | DType::F64) {
+                return Err(unfit(&format!("it is of type {}", initial.dtype())));
+            }
+            self.inputs
+                .push(value(name, initial.dtype(), initial.shape()));
+            self.forward.constants.remove(name);
+            taken.push((Value::new(name, initial.shape(), initial.dtype()), initial));
+        }
+        Ok(taken)
+    }
+
+    /// The finished model. Of the model's own outputs those stay that nothing new has taken the place of;
+    /// nodes that no output needs are left out.
+    pub fn model(self, model: &Model) -> Result<Model, GradError> {
+        let proto = model.proto();
+        let old = proto.graph.clone().unwrap_or_default();
+        let nodes = self
+            .forward
+            .nodes
+            .into_iter()
+            .chain(self.emitter.nodes)
+            .collect();
+        let mut graph = GraphProto {
+            name: Some("training".into()),
+            node: nodes,
+            input: old.input,
+            output: self.outputs,
+            ..Default::default()
+        };
+        graph
+            .input
+            .retain(|i| !self.forward.initializers.contains_key(i.name()));
+        graph.input.extend(self.inputs);
+        graph.initializer = self
+            .forward
+            .initializers
+            .into_values()
+            .chain(self.emitter.constants)
+            .collect();
+        drop_unused(&mut graph);
+        Ok(Model::from_proto(ModelProto {
+            graph: Some(graph),
+            training_info: Vec::new(),
+            ..proto.clone()
+        })?)
+    }
+}
+
+/// Leaves out nodes and constants that no output depends on, such as a model's decoding after the tensor
+/// that the loss judges.
+fn drop_unused(graph: &mut GraphProto) {
+    let makers: HashMap<&str, usize> = graph
+        .node
+        .iter()
+        .enumerate()
+        .flat_map(|(i, n)| n.output.iter().map(move |o| (o.as_str(), i)))
+        .collect();
+    let mut needed: HashSet<String> = HashSet::new();
+    let mut keep = vec![false; graph.node.len()];
+    let mut todo: Vec<String> = graph.output.iter().map(|o| o.name().to_owned()).collect();
+    while let Some(tensor) = todo.pop() {
+        if !needed.insert(tensor.clone()) {
+            continue;
+        }
+        if let Some(&i) = makers.get(tensor.as_str())
+            && !std::mem::replace(&mut keep[i], true)
+        {
+            todo.extend(splitinfer_graph::reads(&graph.node[i]).map(str::to_owned));
+        }
+    }
+    let mut keep = keep.into_iter();
+    graph.node.retain(|_| keep.next().unwrap_or(false));
+    graph.initializer.retain(|t| needed.contains(t.name()));
+}
