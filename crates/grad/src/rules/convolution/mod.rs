@@ -7,7 +7,11 @@
 //! Conv and ConvTranspose, each the gradient of the other with respect to its data.
 //!
 //! The gradient of the weights takes most of a step's time, and how it is written decides how much: see
-//! [`weights`].
+//! [`weights`]. That of the data is the other operator of the two; written as a convolution with turned
+//! weights, or for strides with zeros or phases in between, it is slower in ONNX Runtime.
+
+mod places;
+mod weights;
 
 use splitinfer_graph::build::{int, ints};
 use splitinfer_graph::proto::AttributeProto;
@@ -16,6 +20,7 @@ use super::call::{Call, Gradients};
 use super::window::Window;
 use crate::emitter::Emitter;
 use crate::value::Value;
+use weights::weights;
 
 /// Conv: X (N, C, …), W (M, C / groups, …), B (M).
 pub(super) fn conv(call: &Call, e: &mut Emitter) -> Gradients {
@@ -147,64 +152,4 @@ fn transposed_data(
         x.dtype,
         sliding(window, groups),
     )
-}
-
-/// Gradient of a convolution's weights, (M, C / groups, …): for each place in the window, the product of what
-/// the window saw there and the gradient of the outputs.
-///
-/// Written as im2col and one matrix product a picture: X is padded and sliced once for each place, which
-/// gives (C · places) × outputs; the product with dY, M × outputs, is dW. The other way to write it in
-/// standard operators, Conv on transposed operands, has kernels as large as pictures and is several times
-/// slower in ONNX Runtime (docs/measurements/training-step.md).
-fn weights(e: &mut Emitter, x: &Value, dy: &Value, window: &Window, groups: usize) -> Value {
-    let (pictures, inputs, outputs) = (x.shape[0], x.shape[1], dy.shape[1]);
-    let places: usize = window.output.iter().product();
-    let columns = columns(e, x, window);
-    let count: usize = window.kernel.iter().product();
-    let rows = inputs / groups * count;
-    let columns = e.reshape(&columns, &grouped(pictures, groups, rows, places));
-    let dy = e.reshape(dy, &grouped(pictures, groups, outputs / groups, places));
-    let transposed = e.transposed(&columns);
-    let product = e.matmul(&dy, &transposed);
-    let summed = e.reduce_sum(&product, &[0], false);
-    let shape: Vec<usize> = [outputs, inputs / groups]
-        .into_iter()
-        .chain(window.kernel.iter().copied())
-        .collect();
-    e.reshape(&summed, &shape)
-}
-
-/// (pictures, groups, rows, columns), without the groups when there is one.
-fn grouped(pictures: usize, groups: usize, rows: usize, columns: usize) -> Vec<usize> {
-    match groups {
-        1 => vec![pictures, rows, columns],
-        _ => vec![pictures, groups, rows, columns],
-    }
-}
-
-/// What every place of the window sees: (N, C, places in the window, outputs).
-fn columns(e: &mut Emitter, x: &Value, window: &Window) -> Value {
-    let outputs: usize = window.output.iter().product();
-    let shape = [x.shape[0], x.shape[1], 1, outputs];
-    let axes: Vec<usize> = (2..x.rank()).collect();
-    let before: Vec<i64> = [0, 0]
-        .into_iter()
-        .chain(window.before.iter().map(|n| *n as i64))
-        .collect();
-    let after: Vec<i64> = [0, 0]
-        .into_iter()
-        .chain(window.after.iter().copied())
-        .collect();
-    let padded = e.pad(x, &before, &after);
-    let mut seen = Vec::new();
-    for place in window.places() {
-        let starts: Vec<usize> = place
-            .iter()
-            .zip(&window.dilation)
-            .map(|(k, d)| k * d)
-            .collect();
-        let slice = e.slice(&padded, &axes, &starts, &window.output, &window.stride);
-        seen.push(e.reshape(&slice, &shape));
-    }
-    e.concat(&seen, 2)
 }
