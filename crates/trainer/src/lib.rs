@@ -29,6 +29,7 @@
 //! # }
 //! ```
 
+mod adaptation;
 mod batch;
 mod error;
 mod feed;
@@ -41,6 +42,7 @@ mod selection;
 mod state;
 mod trainer;
 
+pub use adaptation::{Adaptation, AdaptationSettings, Outcome};
 pub use error::TrainError;
 pub use feed::StepReport;
 pub use fit::{FitReport, FitSettings, Progress, Stopped, fit};
