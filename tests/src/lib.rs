@@ -16,6 +16,7 @@ pub mod plugins;
 pub mod process;
 pub mod tensor_code;
 pub mod trainer;
+pub mod weight_update;
 
 use std::path::PathBuf;
 use std::sync::Once;

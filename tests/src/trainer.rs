@@ -91,7 +91,8 @@ pub fn nudged(model: &Model, size: f32, seed: u64) -> Model {
     Model::from_proto(proto).expect("the same graph")
 }
 
-fn singles(tensor: &TensorProto) -> Option<Vec<f32>> {
+/// The values of an initializer of singles.
+pub fn singles(tensor: &TensorProto) -> Option<Vec<f32>> {
     let raw = tensor.raw_data.as_ref().filter(|raw| !raw.is_empty());
     let values = match raw {
         Some(raw) => raw
