@@ -64,3 +64,12 @@ fn link(plugin: &Path, at: &Path) -> io::Result<()> {
         result => result,
     }
 }
+
+/// `$PYTHON`, or the system's, which has GStreamer's bindings; a virtual environment before it on the path usually has not.
+pub fn system_python() -> String {
+    let system = "/usr/bin/python3";
+    std::env::var("PYTHON").unwrap_or_else(|_| match Path::new(system).exists() {
+        true => system.to_owned(),
+        false => "python3".to_owned(),
+    })
+}

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 use splitinfer_graph::Model;
 use splitinfer_meta::Completed;
-use splitinfer_tests::numbered;
 use splitinfer_tests::pipeline::{Numbered, PATIENCE, Received};
 use splitinfer_tests::process::Server;
 use splitinfer_tests::trainer::{EXACT, Trainer, update};
+use splitinfer_tests::{numbered, plugins};
 use splitinfer_weights::{Versions, encode};
 
 /// A stream whose model the server has, too, and someone who trains.
@@ -420,4 +420,31 @@ fn stopping_in_the_middle_of_a_swap_does_not_hang() {
         setup.stream.pipeline.set_state(gst::State::Null).unwrap();
         assert!(begun.elapsed() < PATIENCE);
     }
+}
+
+#[test]
+fn a_python_program_sends_weights() {
+    splitinfer_tests::init();
+    let folder = tempfile::tempdir().unwrap();
+    let model = numbered::write_model(folder.path()).unwrap();
+    let versions = Versions::new(Model::load(model.as_ref()).unwrap());
+    let coded = encode(&versions, 1, &numbered::turned(1), &EXACT).unwrap();
+    let path = folder.path().join("update");
+    std::fs::write(&path, &coded.bytes).unwrap();
+    let script = splitinfer_tests::repository().join("tests/send_weights.py");
+    let mut python = std::process::Command::new(plugins::system_python());
+    let output = plugins::provide(&mut python)
+        .arg(script)
+        .arg(&model)
+        .arg(&path)
+        .output()
+        .unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<&str> = out.lines().collect();
+    let [taken, message] = &lines[..] else {
+        panic!("{output:?}");
+    };
+    assert_eq!(*taken, "taken");
+    assert!(message.starts_with("splitinfer-model"), "{message}");
+    assert!(message.contains("new-version=(guint64)1"), "{message}");
 }

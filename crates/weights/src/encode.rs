@@ -36,15 +36,18 @@ pub struct Encoding {
 pub enum Precision {
     /// Every bit is the same. Large, unless the values lie on a grid already.
     Exact,
-    /// The step, as a share of a tensor's root mean square, is at most this (rounded down to a power of two).
-    Relative(f32),
+    /// The step is at most this share of the root mean square of what changes in a tensor, rounded down to a power of two:
+    /// the same share of every training arrives, whether it was long or short.
+    OfChange(f32),
+    /// The step is at most this share of the root mean square of a tensor, rounded down to a power of two.
+    OfSize(f32),
 }
 
 impl Default for Encoding {
     /// docs/measurements/weight-update.md says what this does to the outputs.
     fn default() -> Self {
         Self {
-            precision: Precision::Relative(1.0 / 64.0),
+            precision: Precision::OfChange(0.25),
             share: 1.0,
         }
     }
@@ -210,24 +213,27 @@ fn coding(
     new: &Weight,
     precision: Precision,
 ) -> Result<Coding, UpdateError> {
-    let share = match precision {
+    let (share, size) = match precision {
         Precision::Exact => {
             return Ok(exact_grid(base, old, new).map_or(Coding::Exact, Coding::Grid));
         }
-        Precision::Relative(share) if share > 0.0 && share <= 1.0 => f64::from(share),
-        Precision::Relative(share) => return Err(UpdateError::Encoding(share)),
+        Precision::OfChange(share) => {
+            let changes = old.values().zip(new.values()).map(|(old, new)| new - old);
+            (share, root_mean_square(changes))
+        }
+        Precision::OfSize(share) => match root_mean_square(old.values()) {
+            0.0 => (share, root_mean_square(new.values())),
+            size => (share, size),
+        },
     };
-    if [base, old, new]
-        .iter()
-        .any(|w| !w.values().all(f64::is_finite))
-    {
+    if !(share > 0.0 && share <= 1.0) {
+        return Err(UpdateError::Encoding(share));
+    }
+    let finite = |w: &Weight| w.values().all(f64::is_finite);
+    if !(finite(base) && finite(old) && finite(new)) {
         return Ok(Coding::Exact);
     }
-    let size = match root_mean_square(old) {
-        0.0 => root_mean_square(new),
-        size => size,
-    };
-    Ok(Coding::Grid(Grid::at_most(size * share)))
+    Ok(Coding::Grid(Grid::at_most(size * f64::from(share))))
 }
 
 /// The coarsest grid on which all values lie, as those of an update do that was coded on one.
@@ -242,16 +248,16 @@ fn exact_grid(base: &Weight, old: &Weight, new: &Weight) -> Option<Grid> {
         .find(|grid| reproduces(*grid, base, old, new))
 }
 
-fn root_mean_square(weight: &Weight) -> f64 {
-    let sum: f64 = weight.values().map(|v| v * v).sum();
-    (sum / weight.bits.len().max(1) as f64).sqrt()
+fn root_mean_square(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), v| (sum + v * v, count + 1.0));
+    (sum / f64::max(count, 1.0)).sqrt()
 }
 
 /// Takes all changes back but the `most` largest ones, in proportion to the size of their tensor.
 fn keep_largest(changes: &mut [Change], most: usize) {
     let mut sizes = Vec::new();
     for c in changes.iter() {
-        let unit = root_mean_square(&c.old).max(f64::MIN_POSITIVE);
+        let unit = root_mean_square(c.old.values()).max(f64::MIN_POSITIVE);
         let pairs = c.old.values().zip(c.new.values());
         sizes.extend(pairs.map(|(old, new)| size((new - old) / unit)));
     }

@@ -51,7 +51,8 @@ fn trained(from: &Values, moves: &[f32]) -> Values {
 fn encoding() -> impl Strategy<Value = Encoding> {
     let precision = prop_oneof![
         Just(Precision::Exact),
-        (0.001f32..0.2).prop_map(Precision::Relative)
+        (0.001f32..0.2).prop_map(Precision::OfSize),
+        (0.01f32..1.0).prop_map(Precision::OfChange)
     ];
     (precision, prop_oneof![Just(1.0f32), 0.05f32..1.0])
         .prop_map(|(precision, share)| Encoding { precision, share })
@@ -111,7 +112,7 @@ proptest! {
             let size = |v: &[f32]| (v.iter().map(|x| x * x).sum::<f32>() / 64.0).sqrt();
             let step = size(&stored(versions.newest().1)) * share;
             target.iter_mut().zip(moves).for_each(|(t, m)| *t += m);
-            let how = Encoding { precision: Precision::Relative(share), share: 1.0 };
+            let how = Encoding { precision: Precision::OfSize(share), share: 1.0 };
             let coded = encode(&versions, i as u64 + 1, &singles(&target), &how).unwrap();
             for (want, have) in target.iter().zip(stored(&coded.model)) {
                 // A value without a difference of levels stays, up to a step away.

@@ -53,16 +53,13 @@ fn the_update_is_as_documented() {
     let versions = Versions::new(model(&[0.5, -0.25, 0.125, 1.0], &[1.0, 2.0]));
     let trained = model(&[0.53, -0.25, 0.1, 1.0], &[f32::INFINITY, 2.0]);
     let how = Encoding {
-        precision: Precision::Relative(1.0 / 64.0),
+        precision: Precision::OfSize(1.0 / 64.0),
         share: 1.0,
     };
     let coded = encode(&versions, 1, &trained, &how).unwrap();
     assert_eq!(hex(&vector("update")), hex(&coded.bytes));
     let (_, received) = versions.read(&vector("update")).unwrap();
-    let expected = model(
-        &[0.53125, -0.25, 0.1015625, 1.0],
-        &[f32::INFINITY, 2.0],
-    );
+    let expected = model(&[0.53125, -0.25, 0.1015625, 1.0], &[f32::INFINITY, 2.0]);
     assert_eq!(received.to_bytes(), expected.to_bytes());
 }
 

@@ -51,7 +51,8 @@ pub fn tables(students: &[&Subject], quick: bool) -> Result<Vec<Default>> {
     let versions = if quick { 2 } else { 5 };
     println!(
         "## Bytes\n\nEach version changes every tensor by so many percent of its root mean square, a change of rank two with a \
-         fifth of noise (not a real training yet); {versions} versions in a row from the same file, means. *bits* a parameter \
+         fifth of noise (not a real training yet); {versions} versions in a row from the same file, means. *Coding*: the largest \
+         step. *bits* a parameter \
          of the model; *full*: an update from the file to the last version; *kbit/s*: an update every {INTERVAL} s. \
          *Error*: ‖y(coded) − y(trained)‖ on frames of the scene, in percent of what the training changed since the file, and \
          of the outputs.\n"
@@ -97,24 +98,26 @@ fn table(subject: &Subject, versions: u64) -> Result<Default> {
                 });
             }
         }
-        generic(&base, change)?;
+        if versions > 2 || change == CHANGES[1] {
+            generic(&base, change)?;
+        }
     }
     println!();
     default.context("the default is among the codings")
 }
 
 fn codings() -> Vec<(String, Encoding)> {
-    let relative = |share: f32, of: f32| Encoding {
-        precision: Precision::Relative(share),
-        share: of,
-    };
+    let with = |precision, share| Encoding { precision, share };
     let mut all = vec![("every bit".to_owned(), EXACT)];
-    for divisor in [256.0, 64.0, 16.0] {
-        all.push((format!("step 1/{divisor}"), relative(1.0 / divisor, 1.0)));
+    for divisor in [8.0, 4.0, 2.0, 1.0] {
+        let precision = Precision::OfChange(1.0 / divisor);
+        all.push((format!("1/{divisor} of the change"), with(precision, 1.0)));
     }
+    let precision = Precision::OfSize(1.0 / 64.0);
+    all.push(("1/64 of the tensor".to_owned(), with(precision, 1.0)));
     for share in [0.2, 0.05] {
-        let name = format!("step 1/64, {:.0} % of them", share * 100.0);
-        all.push((name, relative(1.0 / 64.0, share)));
+        let name = format!("1/4 of the change, {:.0} % of them", share * 100.0);
+        all.push((name, with(Precision::OfChange(0.25), share)));
     }
     all
 }

@@ -42,47 +42,54 @@ struct Run {
 pub fn table(students: &[&Subject], quick: bool) -> Result<Vec<Swapped>> {
     let seconds = if quick { 4 } else { 20 };
     println!(
-        "## Swaps\n\nA live scene of {FPS} frames a second, cut in the middle, edge and server on this machine, \
-         `update-bitrate=300`, for {seconds} s without new weights and for {seconds} s with an update (change 2 %) each \
-         second. Times of a swap are medians: *decode*, *build* on the edge, then the wait for the *server*. Latency is that \
+        "## Swaps\n\nA live scene of {FPS} frames a second, cut in the middle, edge and server on this machine, for {seconds} s \
+         without new weights and for {seconds} s with an update (change 2 %) as soon as the one before is in use and a second \
+         has passed. Times of a swap are medians: *decode*, *build* on the edge, then the wait for the *server*. Latency is that \
          of frames, from arrival to result.\n"
     );
     println!(
-        "| model | swaps | decode ms | build ms | server ms | total ms | lost buffers | by server % | latency p50 / p99 idle | while swapping |"
+        "| model | `update-bitrate` | swaps | decode ms | build ms | server ms | total ms | lost buffers | by server % | latency p50 / p99 idle | while swapping |"
     );
-    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     let mut rows = Vec::new();
     for subject in students {
-        let idle = run(subject, seconds, false)?;
-        let busy = run(subject, seconds, true)?;
-        let of = |field: &str| {
-            let values = busy.swaps.iter().filter_map(|s| s.get::<f64>(field).ok());
-            median(&values.collect::<Vec<_>>())
-        };
-        let total_ms = of("total-ms");
-        println!(
-            "| {} | {} | {:.1} | {:.1} | {:.1} | {total_ms:.1} | {} | {:.1} | {:.1} / {:.1} | {:.1} / {:.1} |",
-            subject.name,
-            busy.swaps.len(),
-            of("decode-ms"),
-            of("build-ms"),
-            of("server-ms"),
-            busy.lost,
-            100.0 * busy.by_server as f64 / busy.latencies.len() as f64,
-            quantile(&idle.latencies, 0.5),
-            quantile(&idle.latencies, 0.99),
-            quantile(&busy.latencies, 0.5),
-            quantile(&busy.latencies, 0.99),
-        );
-        rows.push(Swapped {
-            lost: busy.lost + idle.lost,
-            total_ms,
-        });
+        let idle = run(subject, seconds, None)?;
+        for bitrate in [300, 0] {
+            let busy = run(subject, seconds, Some(bitrate))?;
+            rows.push(row(subject, bitrate, &idle, &busy));
+        }
     }
     Ok(rows)
 }
 
-fn run(subject: &Subject, seconds: u64, swaps: bool) -> Result<Run> {
+fn row(subject: &Subject, bitrate: u32, idle: &Run, busy: &Run) -> Swapped {
+    let of = |field: &str| {
+        let values = busy.swaps.iter().filter_map(|s| s.get::<f64>(field).ok());
+        median(&values.collect::<Vec<_>>())
+    };
+    let total_ms = of("total-ms");
+    println!(
+        "| {} | {bitrate} | {} | {:.1} | {:.1} | {:.1} | {total_ms:.1} | {} | {:.1} | {:.1} / {:.1} | {:.1} / {:.1} |",
+        subject.name,
+        busy.swaps.len(),
+        of("decode-ms"),
+        of("build-ms"),
+        of("server-ms"),
+        busy.lost,
+        100.0 * busy.by_server as f64 / busy.latencies.len() as f64,
+        quantile(&idle.latencies, 0.5),
+        quantile(&idle.latencies, 0.99),
+        quantile(&busy.latencies, 0.5),
+        quantile(&busy.latencies, 0.99),
+    );
+    Swapped {
+        lost: busy.lost + idle.lost,
+        total_ms,
+    }
+}
+
+/// `bitrate`: of updates; `None`: there are none.
+fn run(subject: &Subject, seconds: u64, bitrate: Option<u32>) -> Result<Run> {
     let server = Server::start(&[&format!("model={}", subject.model.display())]);
     let local = LocalModel::load(&subject.model, &SessionOptions::default())?;
     let cuts = local.split.candidates();
@@ -95,9 +102,10 @@ fn run(subject: &Subject, seconds: u64, swaps: bool) -> Result<Run> {
         .source
         .replacen("scenesrc", "scenesrc is-live=true", 1);
     let text = format!(
-        "{scene},framerate={FPS}/1 ! splitinfer-edge name=edge model={} server={} split={split} ! appsink name=sink sync=false",
+        "{scene},framerate={FPS}/1 ! splitinfer-edge name=edge model={} server={} split={split} update-bitrate={} ! appsink name=sink sync=false",
         subject.model.display(),
-        server.address()
+        server.address(),
+        bitrate.unwrap_or_default()
     );
     let pipeline = gst::parse::launch(&text)?;
     let pipeline = pipeline
@@ -129,10 +137,14 @@ fn run(subject: &Subject, seconds: u64, swaps: bool) -> Result<Run> {
             run.latencies.push(result.latency.useconds() as f64 / 1e3);
             run.by_server += usize::from(result.completed == splitinfer_meta::Completed::Server);
         }
-        if swaps && begun.elapsed() > next {
-            let version = trainer.versions.newest().0 + 1;
-            sink.send_event(trainer.publish(&nudged(&base, 0.02, version), &Encoding::default()));
-            next += Duration::from_secs(1);
+        let newest = trainer.versions.newest().0;
+        if bitrate.is_some() && begun.elapsed() > next && result.model_version == newest {
+            let event = trainer.publish(&nudged(&base, 0.02, newest + 1), &Encoding::default());
+            anyhow::ensure!(
+                sink.send_event(event),
+                "the element does not take an update"
+            );
+            next = begun.elapsed() + Duration::from_secs(1);
         }
     }
     let stats: gst::Structure = edge.property("stats");

@@ -285,8 +285,8 @@ impl<S: Service> Driver<S> {
 
     fn take_weights(&mut self, version: u64, update: Bytes) {
         let session = self.client.session.borrow().clone();
-        let service = &self.client.common.service;
-        self.weights.take(service, session, version, update);
+        let common = &self.client.common;
+        self.weights.take(common, session, version, update);
     }
 
     fn send_weights(&self, now: Instant, update: Update) {

@@ -30,7 +30,7 @@ use splitinfer_wire::{
     FrameHeader, Hello, Load, RefuseCode, Status, Token, WeightsCode, WeightsEvent, WireObject,
 };
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 pub use super::fair_queue::{ClientId, FairQueue};
 use super::identity::Identity;
@@ -41,7 +41,10 @@ use super::trust::{TrustError, server_config};
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Models are read and prepared here, so that sessions that are open go on.
-const BLOCKING_THREADS: usize = 2;
+const BLOCKING_THREADS: usize = 4;
+
+/// Of these threads, those that may prepare new weights: the others are for edges that come.
+const PREPARING: usize = 2;
 
 /// Where to listen, for whom, and how much of it.
 pub struct ListenerConfig {
@@ -263,6 +266,8 @@ struct Common<S: Service> {
     queue: Arc<FairQueue<Job<S::Session>>>,
     config: Limits,
     sessions: Arc<Sessions>,
+    /// For new weights.
+    preparing: Arc<Semaphore>,
     closing: watch::Receiver<bool>,
 }
 
@@ -344,6 +349,7 @@ impl Listener {
                 max_model_bytes: config.max_model_bytes,
             },
             sessions: sessions.clone(),
+            preparing: Arc::new(Semaphore::new(PREPARING)),
             closing: closing_out,
         };
         let (ending, ended) = mpsc::channel();

@@ -13,7 +13,7 @@ use splitinfer_wire::{ServerSession, WeightsCode};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
-use super::{Outbox, Service, Update, WeightsRefusal};
+use super::{Common, Outbox, Service, Update, WeightsRefusal};
 
 /// A version, and whether frames may use it.
 pub type Prepared = (u64, Result<(), WeightsRefusal>);
@@ -44,7 +44,7 @@ impl Weights {
     /// Takes an update of the client. At once if none is being prepared, else after that.
     pub fn take<S: Service>(
         &mut self,
-        service: &Arc<S>,
+        common: &Common<S>,
         session: Option<Arc<S::Session>>,
         version: u64,
         update: Bytes,
@@ -54,13 +54,19 @@ impl Weights {
             self.next = Some((version, update));
             return;
         }
-        let service = service.clone();
+        let (service, places) = (common.service.clone(), common.preparing.clone());
         let (done, preparing) = oneshot::channel();
-        tokio::task::spawn_blocking(move || {
-            // The client may be gone before this begins.
-            if !done.is_closed() {
-                let _ = done.send(service.take_weights(&session, version, &update));
-            }
+        tokio::task::spawn_local(async move {
+            let Ok(place) = places.acquire_owned().await else {
+                return;
+            };
+            tokio::task::spawn_blocking(move || {
+                let _place = place;
+                // The client may be gone before this begins.
+                if !done.is_closed() {
+                    let _ = done.send(service.take_weights(&session, version, &update));
+                }
+            });
         });
         self.preparing = Some((version, preparing));
     }
