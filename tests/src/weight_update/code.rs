@@ -23,7 +23,7 @@ const INTERVAL: f64 = 10.0;
 /// Change of each version, as a share of each tensor's size.
 const CHANGES: [f32; 3] = [0.01, 0.02, 0.05];
 
-/// Figures of the default coding at the largest change.
+/// Figures of the default coding, the worst of all changes.
 pub struct Default {
     pub kbit_s: f64,
     pub bits_per_parameter: f64,
@@ -73,7 +73,11 @@ fn table(subject: &Subject, versions: u64) -> Result<Default> {
         "| change % | coding | bits | bytes | kbit/s | changed % | full bytes | error, of the change % | of the outputs % | encode ms | decode ms |"
     );
     println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
-    let mut default = None;
+    let mut default = Default {
+        kbit_s: 0.0,
+        bits_per_parameter: 0.0,
+        error_pct: 0.0,
+    };
     for change in CHANGES {
         for (name, how) in codings() {
             let row = run(&base, &outputs, change, &how, versions)?;
@@ -91,11 +95,9 @@ fn table(subject: &Subject, versions: u64) -> Result<Default> {
                 row.decode_ms
             );
             if how == Encoding::default() {
-                default = Some(Default {
-                    kbit_s,
-                    bits_per_parameter: row.bits,
-                    error_pct: row.of_change * 100.0,
-                });
+                default.kbit_s = default.kbit_s.max(kbit_s);
+                default.bits_per_parameter = default.bits_per_parameter.max(row.bits);
+                default.error_pct = default.error_pct.max(row.of_change * 100.0);
             }
         }
         if versions > 2 || change == CHANGES[1] {
@@ -103,7 +105,7 @@ fn table(subject: &Subject, versions: u64) -> Result<Default> {
         }
     }
     println!();
-    default.context("the default is among the codings")
+    Ok(default)
 }
 
 fn codings() -> Vec<(String, Encoding)> {
