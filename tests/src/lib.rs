@@ -15,6 +15,8 @@ pub mod pipeline;
 pub mod plugins;
 pub mod process;
 pub mod tensor_code;
+pub mod trainer;
+pub mod weight_update;
 
 use std::path::PathBuf;
 use std::sync::Once;

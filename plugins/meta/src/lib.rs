@@ -46,7 +46,11 @@ mod frame;
 mod json;
 mod region;
 mod result;
+mod weights;
 
 pub use frame::{META_NAME, attach, detach, is_attached, read, register, update};
 pub use json::{JsonError, from_json, to_json, without_result};
 pub use result::{Completed, FrameResult, Object, RawTensor};
+pub use weights::{
+    WEIGHTS_EVENT, WeightsEventError, WeightsUpdate, read_weights_event, weights_event,
+};

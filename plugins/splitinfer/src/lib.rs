@@ -16,6 +16,7 @@ mod library;
 mod net;
 mod provider;
 mod server;
+mod weights;
 
 use gst::glib;
 

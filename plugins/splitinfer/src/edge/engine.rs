@@ -27,6 +27,7 @@ const PROFILE_RUNS: usize = 3;
 
 /// A model ready to run, whole or in two halves. Shared by the two threads of the element.
 pub(super) struct Engine {
+    /// The file, whatever the version.
     pub(super) model: Model,
     pub(super) info: ModelInfo,
     /// What no sidecar said, in words.
@@ -36,6 +37,7 @@ pub(super) struct Engine {
     preprocessing: Mutex<Preprocessor>,
     /// Time of each half on this machine; measured only where there is something to choose.
     pub(super) profile: Option<Profile>,
+    version: u64,
 }
 
 impl Engine {
@@ -77,9 +79,28 @@ impl Engine {
             head,
             preprocessing: Mutex::new(preprocessor),
             profile: None,
+            version: 0,
         };
         engine.warm_up(path, settings)?;
         Ok(engine)
+    }
+
+    /// The same model with other weights, ready to run: it takes as long to make as to load one. Times stay those of the
+    /// first: the work is the same.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model with these weights.
+    pub(super) fn with_weights(&self, model: &Model, version: u64) -> Result<Self, RuntimeError> {
+        Ok(Self {
+            model: self.model.clone(),
+            info: self.info.clone(),
+            assumptions: Vec::new(),
+            split: self.split.with_weights(model)?,
+            head: Head::new(&self.info),
+            preprocessing: Mutex::new(self.preprocessor()),
+            profile: self.profile.clone(),
+            version,
+        })
     }
 
     /// Sessions are built when they are first used: better now than on the first frame.
@@ -141,7 +162,7 @@ impl Engine {
 
     /// Number of the weights in use, from 0.
     pub(super) fn version(&self) -> u64 {
-        0
+        self.version
     }
 
     pub(super) fn preprocessor(&self) -> Preprocessor {

@@ -25,6 +25,8 @@ mod settings;
 mod split;
 mod stats;
 mod streaming;
+mod swap;
+mod weights;
 
 glib::wrapper! {
     pub struct SplitInferEdge(ObjectSubclass<imp::SplitInferEdge>)

@@ -14,6 +14,7 @@ use gst::prelude::*;
 use super::split::SplitSetting;
 use super::{Objective, OnDeadline};
 use crate::provider::ExecutionProvider;
+use crate::weights::{DEFAULT_UPDATE_BITRATE, bytes_a_second};
 
 const DEFAULT_LATENCY_BUDGET_MS: u32 = 200;
 const DEFAULT_MAX_IN_FLIGHT: u32 = 4;
@@ -34,6 +35,7 @@ pub(super) struct Settings {
     /// A share of the outputs' size; the property has it in percent.
     pub(super) output_error: f32,
     pub(super) max_in_flight: usize,
+    update_bitrate: u32,
     pub(super) inference_interval: u64,
     pub(super) threads: usize,
     pub(super) execution_provider: ExecutionProvider,
@@ -59,6 +61,7 @@ impl Default for Settings {
             tensor_bits: 0,
             output_error: DEFAULT_OUTPUT_ERROR_PCT / 100.0,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT as usize,
+            update_bitrate: DEFAULT_UPDATE_BITRATE,
             inference_interval: 1,
             threads: 0,
             execution_provider: ExecutionProvider::default(),
@@ -83,6 +86,11 @@ impl Settings {
             .collect()
     }
 
+    /// Of an update of the weights on its way to the server, in bytes a second.
+    pub(super) fn update_rate(&self) -> u64 {
+        bytes_a_second(self.update_bitrate)
+    }
+
     /// Takes a property's new value.
     pub(super) fn set(&mut self, value: &glib::Value, pspec: &glib::ParamSpec) {
         match pspec.name() {
@@ -101,6 +109,7 @@ impl Settings {
                 self.output_error = percent / 100.0;
             }
             "max-in-flight" => self.max_in_flight = uint(value) as usize,
+            "update-bitrate" => self.update_bitrate = uint(value),
             "inference-interval" => self.inference_interval = uint(value).into(),
             "threads" => self.threads = uint(value) as usize,
             "execution-provider" => self.execution_provider = value.get().unwrap_or_default(),
@@ -128,6 +137,7 @@ impl Settings {
             "tensor-bits" => self.tensor_bits.to_value(),
             "output-error" => (self.output_error * 100.0).to_value(),
             "max-in-flight" => (self.max_in_flight as u32).to_value(),
+            "update-bitrate" => self.update_bitrate.to_value(),
             "inference-interval" => (self.inference_interval as u32).to_value(),
             "threads" => (self.threads as u32).to_value(),
             "execution-provider" => self.execution_provider.to_value(),
@@ -245,6 +255,12 @@ fn network() -> Vec<glib::ParamSpec> {
             .minimum(1)
             .maximum(64)
             .default_value(DEFAULT_MAX_IN_FLIGHT)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("update-bitrate")
+            .nick("Update bitrate")
+            .blurb("Most that an update of the weights takes on its way to the server, in kbit/s (0: as much as goes)")
+            .default_value(DEFAULT_UPDATE_BITRATE)
             .mutable_playing()
             .build(),
     ]

@@ -19,6 +19,7 @@ use super::pads::Pads;
 use super::service::{Figures, QUEUED_PER_CLIENT, Served, Serving};
 use super::settings::Settings;
 use super::timing::Utilisation;
+use super::versions::SharedVersions;
 use super::worker;
 use crate::net::identity::Identity;
 use crate::net::server::{FairQueue, ListenError, Listener, ListenerConfig, local_address};
@@ -88,6 +89,7 @@ impl Running {
         let count = settings.workers();
         let serving = Arc::new(Serving {
             models: loaded.models.clone(),
+            versions: SharedVersions::default(),
             accept_models: settings.accept_models,
             pads: Arc::new(Pads::default()),
             queue: queue.clone(),
@@ -165,7 +167,9 @@ impl Running {
 }
 
 fn describe(session: &Served, structure: &mut gst::Structure) {
-    structure.set("model", &session.prepared.name);
+    structure.set("model", &session.subject.name);
+    structure.set("model-version", session.versions.in_use());
+    structure.set("ready-versions", session.versions.ready() as u64);
     structure.set("seconds", session.since.elapsed().as_secs_f64());
     if let Some(outlet) = &session.outlet {
         structure.set("pad", outlet.pad_name());
