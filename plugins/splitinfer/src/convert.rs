@@ -33,15 +33,6 @@ pub(crate) fn raw_tensor((name, tensor): &(String, Tensor)) -> RawTensor {
     }
 }
 
-/// What the sidecar is checked against.
-pub(crate) fn tensor_info(value: &splitinfer_graph::ValueInfo) -> splitinfer_vision::TensorInfo {
-    splitinfer_vision::TensorInfo {
-        name: value.name.clone(),
-        dtype: value.dtype,
-        dims: value.shape.iter().flatten().map(fixed).collect(),
-    }
-}
-
 /// An object as the server sends it.
 pub(crate) fn from_wire(object: splitinfer_wire::WireObject) -> splitinfer_vision::Object {
     splitinfer_vision::Object {
@@ -52,12 +43,5 @@ pub(crate) fn from_wire(object: splitinfer_wire::WireObject) -> splitinfer_visio
         track: object.track,
         keypoints: object.keypoints,
         quality: object.quality,
-    }
-}
-
-fn fixed(dim: &splitinfer_graph::Dim) -> Option<usize> {
-    match dim {
-        splitinfer_graph::Dim::Fixed(n) => Some(*n),
-        splitinfer_graph::Dim::Symbol(_) => None,
     }
 }

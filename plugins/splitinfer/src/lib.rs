@@ -12,7 +12,6 @@ mod convert;
 mod edge;
 mod inferjson;
 mod inferoverlay;
-mod library;
 mod net;
 mod provider;
 mod server;

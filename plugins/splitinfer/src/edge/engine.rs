@@ -11,12 +11,13 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use splitinfer_graph::{Cut, Model};
+use splitinfer_inference::{LoadedModel, load_library};
 use splitinfer_meta::Completed;
 use splitinfer_plan::Choice;
 use splitinfer_runtime::{DEFAULT_CANDIDATES, Profile, RuntimeError, SessionOptions, SplitModel};
 use splitinfer_tensor::Tensor;
 use splitinfer_tensorcode::{CodeError, Limits};
-use splitinfer_vision::{Head, ModelInfo, Picture, Placement, Preprocessor, TensorInfo};
+use splitinfer_vision::{Head, ModelInfo, Picture, Placement, Preprocessor};
 
 use super::frame::{Found, Outcome, Rest};
 use super::link::MAX_RESULT_BYTES;
@@ -50,13 +51,13 @@ impl Engine {
             ));
         };
         let path = Path::new(path);
-        crate::library::load().map_err(library_error)?;
-        let model = Model::load(path)
-            .map_err(|e| gst::error_msg!(gst::ResourceError::OpenRead, ("{e}")))?;
-        let (info, assumptions) = read_sidecar(path, &model)?;
-        let sized = model
-            .with_input_shape(&info.input.name, &info.input.shape())
-            .map_err(|e| unusable(path, &e))?;
+        load_library("splitinfer").map_err(library_error)?;
+        let LoadedModel {
+            file: model,
+            sized,
+            info,
+            assumptions,
+        } = LoadedModel::load(path)?;
         let options = SessionOptions {
             threads: settings.threads,
             provider: settings.execution_provider.into(),
@@ -264,22 +265,6 @@ impl Engine {
     }
 }
 
-/// The sidecar, or what the model's names and shapes tell.
-fn read_sidecar(path: &Path, model: &Model) -> Result<(ModelInfo, Vec<String>), gst::ErrorMessage> {
-    let inputs: Vec<TensorInfo> = model
-        .inputs()
-        .iter()
-        .map(crate::convert::tensor_info)
-        .collect();
-    let outputs: Vec<TensorInfo> = model
-        .outputs()
-        .iter()
-        .map(crate::convert::tensor_info)
-        .collect();
-    ModelInfo::load_or_guess(path, &inputs, &outputs)
-        .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("{e}")))
-}
-
 /// The candidates to choose among: those the user names, or the useful ones that the graph has.
 fn candidates(
     settings: &Settings,
@@ -324,10 +309,6 @@ fn library_error(error: RuntimeError) -> gst::ErrorMessage {
 
 fn refused(path: &Path, error: &RuntimeError) -> gst::ErrorMessage {
     gst::error_msg!(gst::LibraryError::Init, ("{}: {error}", path.display()))
-}
-
-fn unusable(path: &Path, error: &dyn std::error::Error) -> gst::ErrorMessage {
-    gst::error_msg!(gst::LibraryError::Settings, ("{}: {error}", path.display()))
 }
 
 fn failed(error: RuntimeError) -> gst::ErrorMessage {

@@ -19,12 +19,12 @@ use super::completion;
 use super::engine::Engine;
 use super::flow::{Flow, Step};
 use super::link::{Link, Notice};
-use super::picture;
 use super::qos::{Late, Qos};
 use super::settings::{self, Settings};
 use super::stats::Stats;
 use super::streaming::{Begun, Streaming};
 use super::swap::{Current, Swap, Tasks};
+use splitinfer_inference::picture;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

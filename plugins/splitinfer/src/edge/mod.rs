@@ -18,7 +18,6 @@ mod frame;
 mod health;
 mod imp;
 mod link;
-mod picture;
 mod planner;
 mod qos;
 mod settings;

@@ -20,10 +20,10 @@ use super::engine::Engine;
 use super::frame::{Frame, Remote, Rest, Work};
 use super::health::Advice;
 use super::imp::Started;
-use super::picture;
 use super::planner::{PlanChange, Planner};
 use super::settings::Settings;
 use super::split;
+use splitinfer_inference::picture;
 
 /// Left of the budget for handing the result on, when completion here is begun as late as possible.
 const MARGIN: Duration = Duration::from_millis(2);

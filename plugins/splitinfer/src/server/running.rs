@@ -43,7 +43,8 @@ impl Loaded {
     /// # Errors
     /// When ONNX Runtime, a model or the certificate cannot be had; says which and what to do.
     pub fn new(settings: &Settings) -> Result<Self, gst::ErrorMessage> {
-        crate::library::load().map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{e}")))?;
+        splitinfer_inference::load_library("splitinfer")
+            .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{e}")))?;
         let models = Models::load(&settings.models(), settings.session_options()).map_err(|e| {
             gst::error_msg!(gst::ResourceError::NotFound, ("property 'model': {e}"))
         })?;

@@ -90,7 +90,10 @@ impl Edge {
         let model = model(seed);
         let options = SessionOptions::default();
         let infos = |values: Vec<splitinfer_graph::ValueInfo>| -> Vec<_> {
-            values.iter().map(convert::tensor_info).collect()
+            values
+                .iter()
+                .map(splitinfer_inference::tensor_info)
+                .collect()
         };
         let (info, _) = ModelInfo::guess(&infos(model.inputs()), &infos(model.outputs())).unwrap();
         let facts = splitinfer_runtime::probe(&model, &options).unwrap();

@@ -10,8 +10,8 @@ use gst_video::prelude::*;
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
 use splitinfer_vision::{ColorMatrix, ColorRange, Frame, PixelFormat, Plane, VisionError};
 
-/// The formats the element takes, those that cameras and decoders give first.
-pub(super) const FORMATS: [VideoFormat; 12] = [
+/// The formats an element takes, those that cameras and decoders give first.
+pub const FORMATS: [VideoFormat; 12] = [
     VideoFormat::I420,
     VideoFormat::Nv12,
     VideoFormat::Yuy2,
@@ -64,9 +64,7 @@ fn range(info: &VideoInfo) -> ColorRange {
 ///
 /// # Errors
 /// For a format that caps negotiation should have kept out, and planes that do not hold what the caps say.
-pub(super) fn borrow<'a>(
-    frame: &'a VideoFrameRef<&gst::BufferRef>,
-) -> Result<Frame<'a>, VisionError> {
+pub fn borrow<'a>(frame: &'a VideoFrameRef<&gst::BufferRef>) -> Result<Frame<'a>, VisionError> {
     let info = frame.info();
     let refuse = |problem: &str| VisionError::Frame {
         format: info.format().to_str(),
