@@ -6,7 +6,7 @@
 
 //! Errors of boxes and of their number, at one threshold of the score.
 
-use crate::assignment::assign;
+use splitinfer_assignment::assign;
 use crate::frame::{Actual, Found, Frame};
 use crate::operating_point::counted;
 use crate::rules::Rules;

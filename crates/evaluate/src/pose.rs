@@ -6,7 +6,7 @@
 
 //! Errors of keypoints, at one threshold of the score.
 
-use crate::assignment::assign;
+use splitinfer_assignment::assign;
 use crate::frame::{Actual, Found, Frame};
 use crate::rules::Rules;
 use serde::Serialize;

@@ -6,7 +6,7 @@
 
 //! Identities across frames: CLEAR-MOT and IDF1, at one threshold of the score.
 
-use crate::assignment::assign;
+use splitinfer_assignment::assign;
 use crate::frame::Frame;
 use crate::operating_point::{OVERLAP, counted};
 use crate::rules::Rules;
