@@ -124,7 +124,9 @@ mod tests {
         let mut state = seed;
         let mut uniform = || {
             // The generator of Numerical Recipes.
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 11) as f64 / (1u64 << 53) as f64
         };
         (0..n)
@@ -157,7 +159,10 @@ mod tests {
         let alarms: usize = (0..300)
             .map(|seed| {
                 let mut canary = Canary::new(1.0);
-                usual(220, seed).into_iter().filter(|e| canary.error(*e)).count()
+                usual(220, seed)
+                    .into_iter()
+                    .filter(|e| canary.error(*e))
+                    .count()
             })
             .sum();
         // 200 samples are tested of each: less than one alarm in 200.

@@ -93,7 +93,10 @@ mod tests {
                     })
                 };
                 let (good, bad) = (of(GOOD), of(BAD));
-                assert!(good < 0.5 && bad > 0.9, "{keypoints} {mirror}: {good} {bad}");
+                assert!(
+                    good < 0.5 && bad > 0.9,
+                    "{keypoints} {mirror}: {good} {bad}"
+                );
             }
         }
     }

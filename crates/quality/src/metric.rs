@@ -38,7 +38,10 @@ pub fn effective_rank(motion: &Motion, share: f64) -> usize {
         sum += s;
         sum >= share * total
     };
-    sigmas.iter().position(enough).map_or(sigmas.len(), |i| i + 1)
+    sigmas
+        .iter()
+        .position(enough)
+        .map_or(sigmas.len(), |i| i + 1)
 }
 
 /// What rank `rank` leaves unexplained of the motion, root mean square over the points in units of the object's size:

@@ -156,10 +156,7 @@ mod tests {
         if let Some(o) = &mut rows[3] {
             o.points[0].confidence = 0.0;
         }
-        assert_eq!(
-            first_column(&rows),
-            [1.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0]
-        );
+        assert_eq!(first_column(&rows), [1.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0]);
         let mut rows: Vec<_> = [1.0, 2.0, 3.0, 4.0, 5.0].map(row).into();
         rows[0] = None;
         rows[4] = None;

@@ -156,7 +156,8 @@ fn mosaic(rgb: &mut [u8], width: usize, side: usize) {
     let height = rgb.len() / (width * 3);
     for top in (0..height).step_by(side) {
         for left in (0..width).step_by(side) {
-            let centre = (left + side / 2).min(width - 1) + (top + side / 2).min(height - 1) * width;
+            let centre =
+                (left + side / 2).min(width - 1) + (top + side / 2).min(height - 1) * width;
             let colour = [0, 1, 2].map(|c| rgb[centre * 3 + c]);
             for y in top..(top + side).min(height) {
                 for x in left..(left + side).min(width) {
@@ -176,7 +177,13 @@ mod tests {
     fn every_kind_but_clean_changes_the_picture_and_more_strength_changes_it_more() {
         let (width, height) = (96, 64);
         let picture: Vec<u8> = (0..width * height)
-            .flat_map(|i| [(i % width * 2) as u8, (i / width * 3) as u8, (i % 7 * 30) as u8])
+            .flat_map(|i| {
+                [
+                    (i % width * 2) as u8,
+                    (i / width * 3) as u8,
+                    (i % 7 * 30) as u8,
+                ]
+            })
             .collect();
         let change = |kind: Kind, strength: f32| {
             let mut copy = picture.clone();

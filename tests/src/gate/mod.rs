@@ -6,5 +6,11 @@
 
 //! Does the gate know when the student is wrong, and what does it cost: `measure.sh gate`.
 
+pub mod cost;
 pub mod degrade;
+pub mod error;
+pub mod fit;
+pub mod lapack;
 pub mod record;
+pub mod report;
+pub mod windows;

@@ -15,8 +15,8 @@ use splitinfer_evaluate::Actual;
 use splitinfer_evaluate::truth::read_scene_frame;
 use splitinfer_runtime::SessionOptions;
 use splitinfer_scene::{Kind as SceneKind, Scene, SceneConfig, Schedule};
-use splitinfer_vision::modelinfo::Filter;
 use splitinfer_vision::mirror::{flip_objects, flip_picture};
+use splitinfer_vision::modelinfo::Filter;
 use splitinfer_vision::{Object, Picture, Placement};
 
 use super::degrade::Kind;
@@ -26,7 +26,7 @@ use crate::model::LocalModel;
 /// What a clip belongs to: figures are given for each, and no error is compared across them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Set {
-    /// Real videos, MoveNet 128 as student, MoveNet 256 on the clean frame as truth.
+    /// Real videos, MoveNet 128 and 192 as students, MoveNet 256 on the clean frame as truth.
     Real,
     /// Scenes of people, the shipped student, exact truth.
     Walker,
@@ -39,6 +39,7 @@ pub struct Clip {
     pub set: Set,
     /// Which video or which scene.
     pub name: String,
+    pub student: String,
     /// Degradation or domain.
     pub kind: String,
     pub frames: Vec<Frame>,
@@ -90,6 +91,10 @@ pub const DOMAINS: [&str; 10] = [
 /// Scenes that no model was trained on (docs/measurements/models.md).
 const SEED: u64 = 900_000;
 
+/// Sides of MoveNet's picture.
+const STUDENTS: [u32; 2] = [128, 192];
+const TEACHER: u32 = 256;
+
 /// Frames of one strength of a degradation, then the next.
 const STEP: usize = 20;
 const STEPS: usize = 5;
@@ -129,14 +134,16 @@ fn ask(
 /// # Errors
 /// When a video or a model cannot be used.
 pub fn real(sample: &Sample) -> Result<Vec<Clip>> {
-    let models = [128, 256].map(|n| {
-        let name = format!("models/movenet_lightning_f32_{n}.onnx");
-        crate::data::find(&name)
-    });
-    let [Some(student), Some(teacher)] = models else {
+    let model = |side: u32| crate::data::find(&format!("models/movenet_lightning_f32_{side}.onnx"));
+    let Some(mut teacher) = model(TEACHER).map(|path| load(&path)).transpose()? else {
         return Ok(Vec::new());
     };
-    let (mut student, mut teacher) = (load(&student)?, load(&teacher)?);
+    let mut students = Vec::new();
+    for side in STUDENTS {
+        if let Some(path) = model(side) {
+            students.push((side, load(&path)?));
+        }
+    }
     let videos: Vec<(&str, PathBuf)> = VIDEOS
         .into_iter()
         .take(sample.videos)
@@ -145,42 +152,79 @@ pub fn real(sample: &Sample) -> Result<Vec<Clip>> {
     let bar = measure::progress(videos.len() * Kind::ALL.len());
     let mut clips = Vec::new();
     for (number, (name, path)) in videos.iter().enumerate() {
-        let (size, frames) = rgb_frames(path, sample.frames_of_video)?;
+        let video = Video::load(name, number, path, &mut teacher, sample.frames_of_video)?;
+        for kind in Kind::ALL {
+            bar.set_message(format!("{name}, {}", kind.name()));
+            clips.extend(video.seen_by(&mut students, kind)?);
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(clips)
+}
+
+/// Frames of a video and what the teacher says of them.
+struct Video<'a> {
+    name: &'a str,
+    number: usize,
+    size: [u32; 2],
+    frames: Vec<Vec<u8>>,
+    truth: Vec<Vec<Actual>>,
+}
+
+impl<'a> Video<'a> {
+    fn load(
+        name: &'a str,
+        number: usize,
+        path: &std::path::Path,
+        teacher: &mut LocalModel,
+        count: usize,
+    ) -> Result<Self> {
+        let (size, frames) = rgb_frames(path, count)?;
         let truth = frames
             .iter()
             .map(|rgb| {
                 let (picture, placement) = teacher.picture_of_rgb(rgb, size)?;
-                let (found, mirrored) = ask(&mut teacher, &picture, &placement)?;
+                let (found, mirrored) = ask(teacher, &picture, &placement)?;
                 Ok(teacher_truth(&found, &mirrored))
             })
-            .collect::<Result<Vec<_>>>()?;
-        for kind in Kind::ALL {
-            bar.set_message(format!("{name}, {}", kind.name()));
-            let mut clip = Clip {
-                set: Set::Real,
-                name: (*name).to_owned(),
-                kind: kind.name().to_owned(),
-                frames: Vec::with_capacity(frames.len()),
-            };
-            for (i, (rgb, truth)) in frames.iter().zip(&truth).enumerate() {
-                let mut rgb = rgb.clone();
-                let strength = ((i / STEP + number * 2) % STEPS) as f32 / (STEPS - 1) as f32;
-                let sides = size.map(|side| side as usize);
-                kind.apply(&mut rgb, sides, strength, number as u64, i as u64);
-                let (picture, placement) = student.picture_of_rgb(&rgb, size)?;
-                let (found, mirrored) = ask(&mut student, &picture, &placement)?;
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            name,
+            number,
+            size,
+            frames,
+            truth,
+        })
+    }
+
+    /// A clip for each student.
+    fn seen_by(&self, students: &mut [(u32, LocalModel)], kind: Kind) -> Result<Vec<Clip>> {
+        let clip = |(side, _): &(u32, LocalModel)| Clip {
+            set: Set::Real,
+            name: self.name.to_owned(),
+            student: format!("MoveNet {side}"),
+            kind: kind.name().to_owned(),
+            frames: Vec::with_capacity(self.frames.len()),
+        };
+        let mut clips: Vec<Clip> = students.iter().map(clip).collect();
+        for (i, (rgb, truth)) in self.frames.iter().zip(&self.truth).enumerate() {
+            let mut rgb = rgb.clone();
+            let strength = ((i / STEP + self.number * 2) % STEPS) as f32 / (STEPS - 1) as f32;
+            let sides = self.size.map(|side| side as usize);
+            kind.apply(&mut rgb, sides, strength, self.number as u64, i as u64);
+            for ((_, student), clip) in students.iter_mut().zip(&mut clips) {
+                let (picture, placement) = student.picture_of_rgb(&rgb, self.size)?;
+                let (found, mirrored) = ask(student, &picture, &placement)?;
                 clip.frames.push(Frame {
                     found,
                     mirrored,
                     truth: truth.clone(),
                 });
             }
-            clips.push(clip);
-            bar.inc(1);
         }
+        Ok(clips)
     }
-    bar.finish_and_clear();
-    Ok(clips)
 }
 
 /// The first frames of a video as RGB without padding.
@@ -257,6 +301,7 @@ pub fn scenes(set: Set, sample: &Sample) -> Result<Vec<Clip>> {
             clips.push(Clip {
                 set,
                 name: format!("scene {number}"),
+                student: "shipped".to_owned(),
                 kind: domain.to_owned(),
                 frames: scene_frames(&mut scene, &mut student, sample.frames_of_scene)?,
             });

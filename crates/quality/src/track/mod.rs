@@ -148,7 +148,8 @@ fn distance_iou(a: [f64; 4], b: [f64; 4]) -> f64 {
     let around_w = (ax + aw).max(bx + bw) - ax.min(bx);
     let around_h = (ay + ah).max(by + bh) - ay.min(by);
     let diagonal = around_w.powi(2) + around_h.powi(2);
-    let distance = (ax + aw / 2.0 - bx - bw / 2.0).powi(2) + (ay + ah / 2.0 - by - bh / 2.0).powi(2);
+    let distance =
+        (ax + aw / 2.0 - bx - bw / 2.0).powi(2) + (ay + ah / 2.0 - by - bh / 2.0).powi(2);
     let likeness = if diagonal > 0.0 {
         iou - distance / diagonal
     } else {
@@ -229,7 +230,10 @@ mod tests {
         let mut broken = seen(f64::NAN, 0.9);
         tracker.frame(&[broken, seen(0.0, 0.9)]);
         broken.bbox = [0.0; 4];
-        assert_eq!(tracker.frame(&[seen(1.0, 0.9), broken])[0], Identity::Own(1));
+        assert_eq!(
+            tracker.frame(&[seen(1.0, 0.9), broken])[0],
+            Identity::Own(1)
+        );
         assert_eq!(tracker.frame(&[seen(2.0, f64::NAN)]), own(&[1]));
     }
 }
