@@ -36,13 +36,13 @@ struct Coefficients {
 }
 
 const KEYPOINTS: Coefficients = Coefficients {
-    with_mirror: [0.0; TERMS],
-    without: [0.0; TERMS],
+    with_mirror: [6.0, 0.3, 0.3, 3.0, 2.0],
+    without: [4.0, 0.5, 0.8, 6.0, 0.0],
 };
 
 const BOXES: Coefficients = Coefficients {
-    with_mirror: [0.0; TERMS],
-    without: [0.0; TERMS],
+    with_mirror: [6.0, 0.3, 0.3, 3.0, 2.0],
+    without: [4.0, 0.5, 0.8, 6.0, 0.0],
 };
 
 /// Probability that the mean error of the points is above [`WRONG`], 0 to 1.

@@ -53,10 +53,27 @@ pub fn fit<'a>(
     if wrong == 0 || wrong == rows.len() {
         return None;
     }
-    Some(newton(&rows))
+    Some(none_negative(&rows))
 }
 
-fn newton(rows: &[Row]) -> Coefficients {
+/// All evidence is the larger, the worse: a coefficient below 0 tells what clips happen to have in common, not what is
+/// wrong with them. Terms that get one are left out, the most negative first.
+fn none_negative(rows: &[Row]) -> Coefficients {
+    let mut used = [true; TERMS];
+    loop {
+        let (standardised, coefficients) = newton(rows, used);
+        let worst = (1..TERMS)
+            .filter(|i| standardised[*i] < 0.0)
+            .min_by(|a, b| standardised[*a].total_cmp(&standardised[*b]));
+        match worst {
+            Some(term) => used[term] = false,
+            None => return coefficients,
+        }
+    }
+}
+
+/// Coefficients of the standardised terms and of the terms as they are; of those that are not used, 0.
+fn newton(rows: &[Row], used: [bool; TERMS]) -> (Coefficients, Coefficients) {
     let (mean, deviation) = standard(rows);
     let standardised = |t: &Coefficients| (t - mean).component_div(&deviation);
     let mut beta = Coefficients::zeros();
@@ -74,6 +91,12 @@ fn newton(rows: &[Row]) -> Coefficients {
         for i in 1..TERMS {
             gradient[i] -= PENALTY * beta[i];
             hessian[(i, i)] += PENALTY;
+            if !used[i] {
+                gradient[i] = 0.0;
+                hessian.row_mut(i).fill(0.0);
+                hessian.column_mut(i).fill(0.0);
+                hessian[(i, i)] = 1.0;
+            }
         }
         hessian[(0, 0)] += 1e-9;
         let Some(step) = hessian.cholesky().map(|c| c.solve(&gradient)) else {
@@ -87,7 +110,7 @@ fn newton(rows: &[Row]) -> Coefficients {
     // Back to the terms as they are.
     let mut coefficients = beta.component_div(&deviation);
     coefficients[0] = beta[0] - (1..TERMS).map(|i| coefficients[i] * mean[i]).sum::<f64>();
-    coefficients
+    (beta, coefficients)
 }
 
 /// Mean and standard deviation of each term; the constant and terms that do not vary stay as they are.
@@ -174,10 +197,26 @@ mod tests {
             row(1.0, true),
             row(1.0, false),
         ];
-        let c = newton(&rows);
+        let (_, c) = newton(&rows, [true; TERMS]);
         assert!(
             (c[0]).abs() < 1e-3 && (c[1] - 2f64.ln()).abs() < 1e-3,
             "{c}"
         );
+    }
+    #[test]
+    fn a_term_that_counts_against_itself_is_left_out() {
+        let row = |x: f64, wrong| Row {
+            terms: [1.0, -x, x, 0.0, 0.0].into(),
+            wrong,
+            weight: 1.0,
+        };
+        let rows = [
+            row(0.0, false),
+            row(0.2, true),
+            row(0.5, false),
+            row(1.0, true),
+        ];
+        let c = none_negative(&rows);
+        assert!(c[1] == 0.0 && c[2] > 0.0, "{c}");
     }
 }

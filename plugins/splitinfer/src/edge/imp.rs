@@ -19,6 +19,7 @@ use super::completion;
 use super::engine::Engine;
 use super::flow::{Flow, Step};
 use super::link::{Link, Notice};
+use super::mirror::Mirror;
 use super::picture;
 use super::qos::{Late, Qos};
 use super::settings::{self, Settings};
@@ -54,6 +55,8 @@ pub struct SplitInferEdge {
 pub(super) struct Started {
     pub(super) engine: Arc<Engine>,
     pub(super) link: Option<Link>,
+    /// With `mirror-check`.
+    pub(super) mirror: Option<Mirror>,
 }
 
 #[glib::object_subclass]
@@ -227,7 +230,12 @@ impl SplitInferEdge {
         self.refused.store(false, Ordering::Relaxed);
         self.flow.start();
         let link = self.open_link(&settings, &engine)?;
-        *self.started.lock().unwrap() = Some(Arc::new(Started { engine, link }));
+        let mirror = mirror(&settings, &engine)?;
+        *self.started.lock().unwrap() = Some(Arc::new(Started {
+            engine,
+            link,
+            mirror,
+        }));
         Ok(())
     }
 
@@ -563,4 +571,15 @@ impl SplitInferEdge {
         self.watch_latency(finished.latency);
         Ok(finished.buffer)
     }
+}
+
+/// What is asked to look at frames in the mirror, where that is wanted and objects are known.
+fn mirror(settings: &Settings, engine: &Arc<Engine>) -> Result<Option<Mirror>, gst::ErrorMessage> {
+    if settings.mirror_check == 0 || engine.is_raw() {
+        return Ok(None);
+    }
+    let started = Mirror::start(Arc::clone(engine), settings.mirror_check);
+    started
+        .map(Some)
+        .map_err(|e| gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("no thread: {e}")))
 }

@@ -18,6 +18,7 @@ mod frame;
 mod health;
 mod imp;
 mod link;
+mod mirror;
 mod picture;
 mod planner;
 mod qos;

@@ -35,6 +35,7 @@ pub(super) struct Settings {
     pub(super) output_error: f32,
     pub(super) max_in_flight: usize,
     pub(super) inference_interval: u64,
+    pub(super) mirror_check: u64,
     pub(super) threads: usize,
     pub(super) execution_provider: ExecutionProvider,
     pub(super) device: i32,
@@ -60,6 +61,7 @@ impl Default for Settings {
             output_error: DEFAULT_OUTPUT_ERROR_PCT / 100.0,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT as usize,
             inference_interval: 1,
+            mirror_check: 0,
             threads: 0,
             execution_provider: ExecutionProvider::default(),
             device: 0,
@@ -102,6 +104,7 @@ impl Settings {
             }
             "max-in-flight" => self.max_in_flight = uint(value) as usize,
             "inference-interval" => self.inference_interval = uint(value).into(),
+            "mirror-check" => self.mirror_check = uint(value).into(),
             "threads" => self.threads = uint(value) as usize,
             "execution-provider" => self.execution_provider = value.get().unwrap_or_default(),
             "device" => self.device = value.get().unwrap_or_default(),
@@ -129,6 +132,7 @@ impl Settings {
             "output-error" => (self.output_error * 100.0).to_value(),
             "max-in-flight" => (self.max_in_flight as u32).to_value(),
             "inference-interval" => (self.inference_interval as u32).to_value(),
+            "mirror-check" => (self.mirror_check as u32).to_value(),
             "threads" => (self.threads as u32).to_value(),
             "execution-provider" => self.execution_provider.to_value(),
             "device" => self.device.to_value(),
@@ -179,6 +183,15 @@ fn model() -> Vec<glib::ParamSpec> {
             .minimum(1)
             .default_value(1)
             .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("mirror-check")
+            .nick("Mirror check")
+            .blurb(
+                "Also infer every n-th inferred frame mirrored, in the background; how well the two answers agree goes \
+                 into the result of the next frame that leaves. 0: never",
+            )
+            .default_value(0)
+            .mutable_ready()
             .build(),
     ]
 }
