@@ -12,17 +12,19 @@ use crate::evidence::Evidence;
 pub const WRONG: f64 = 0.06;
 
 /// Terms of the logistic combination.
-pub const TERMS: usize = 5;
+pub const TERMS: usize = 4;
 
-/// The evidence as the logistic combination takes it: 1, ln residual, ln jitter, unsure, ln disagreement. Without
-/// mirror agreement the last is 0, and so is its coefficient.
+/// The evidence as the logistic combination takes it: 1, ln residual, unsure, ln disagreement. Without mirror agreement
+/// the last is 0, and so is its coefficient.
+///
+/// The jitter is not among them: it tells more than the residual, but what it tells of one clip misleads on others
+/// (fast gestures that the student follows well).
 pub fn terms(evidence: &Evidence) -> [f64; TERMS] {
     // Below a thousandth of the object's size nothing differs that matters.
     let ln = |v: f64| v.max(1e-3).ln();
     [
         1.0,
         ln(evidence.residual),
-        ln(evidence.jitter),
         evidence.unsure,
         evidence.disagreement.map_or(0.0, ln),
     ]
@@ -36,13 +38,13 @@ struct Coefficients {
 }
 
 const KEYPOINTS: Coefficients = Coefficients {
-    with_mirror: [6.0, 0.3, 0.3, 3.0, 2.0],
-    without: [4.0, 0.5, 0.8, 6.0, 0.0],
+    with_mirror: [6.0, 0.0, 8.0, 2.6],
+    without: [-4.0, 0.1, 11.0, 0.0],
 };
 
 const BOXES: Coefficients = Coefficients {
-    with_mirror: [6.0, 0.3, 0.3, 3.0, 2.0],
-    without: [4.0, 0.5, 0.8, 6.0, 0.0],
+    with_mirror: [6.0, 0.0, 8.0, 2.6],
+    without: [-4.0, 0.1, 11.0, 0.0],
 };
 
 /// Probability that the mean error of the points is above [`WRONG`], 0 to 1.

@@ -42,9 +42,10 @@ pub struct Observation {
 
 impl Observation {
     /// An object by its box x, y, width, height, and its keypoints x, y, score; without keypoints the corners of the box
-    /// are its points.
+    /// are its points. Scores and agreement are brought into 0 to 1; what is no number is 0, or no agreement.
     pub fn new(bbox: [f64; 4], score: f64, keypoints: &[[f64; 3]], mirror: Option<f64>) -> Self {
         let [x, y, w, h] = bbox;
+        let score = share(score);
         let corner = |x, y| Point {
             x,
             y,
@@ -54,15 +55,27 @@ impl Observation {
             [] => vec![corner(x, y), corner(x + w, y + h)],
             _ => keypoints
                 .iter()
-                .map(|&[x, y, confidence]| Point { x, y, confidence })
+                .map(|&[x, y, confidence]| Point {
+                    x,
+                    y,
+                    confidence: share(confidence),
+                })
                 .collect(),
         };
         Self {
             points,
             size: w.max(h),
             score,
-            mirror,
+            mirror: mirror.filter(|m| m.is_finite()).map(share),
         }
+    }
+}
+
+fn share(value: f64) -> f64 {
+    if value.is_nan() {
+        0.0
+    } else {
+        value.clamp(0.0, 1.0)
     }
 }
 

@@ -186,7 +186,7 @@ mod tests {
     fn the_fit_is_the_maximum_of_the_likelihood() {
         // Twice as likely with the term as without: ln odds 0 and ln 2.
         let row = |x: f64, wrong| Row {
-            terms: [1.0, x, 0.0, 0.0, 0.0].into(),
+            terms: [1.0, x, 0.0, 0.0].into(),
             wrong,
             weight: 1e4,
         };
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_term_that_counts_against_itself_is_left_out() {
         let row = |x: f64, wrong| Row {
-            terms: [1.0, -x, x, 0.0, 0.0].into(),
+            terms: [1.0, -x, x, 0.0].into(),
             wrong,
             weight: 1.0,
         };

@@ -52,7 +52,7 @@ pub fn accuracy(windows: &[Window]) -> Value {
         for (name, key, scores) in columns(&fitted) {
             let of = THRESHOLDS.map(|t| of_threshold(&fitted, &tested, &scores, t));
             println!("| {name} | {} |", of.map(text).join(" | "));
-            figures.insert(key.to_owned(), json!(of));
+            figures.insert(key.to_owned(), json!(of.map(|a| a.map(rounded))));
         }
         println!();
         all.insert(key.to_owned(), Value::Object(figures));
@@ -181,7 +181,7 @@ pub fn by_kind(windows: &[Window]) {
 /// Prints the coefficients that crates/quality ships: fitted to all windows.
 pub fn coefficients(windows: &[Window]) {
     println!(
-        "| points | mirror | constant | ln residual | ln jitter | unsure | ln disagreement |\n|---|---|---:|---:|---:|---:|---:|"
+        "| points | mirror | constant | ln residual | unsure | ln disagreement |\n|---|---|---:|---:|---:|---:|"
     );
     for (name, boxes) in [("keypoints", false), ("boxes", true)] {
         let of = || {
