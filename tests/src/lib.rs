@@ -8,6 +8,7 @@
 //! server in a process of its own.
 
 pub mod data;
+pub mod gate;
 pub mod measure;
 pub mod model;
 pub mod numbered;

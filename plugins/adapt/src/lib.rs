@@ -7,11 +7,13 @@
 //! GStreamer plugin: synthetic scenes with exact truth, and what adapts a running model to its scene.
 
 mod scenesrc;
+mod svdgate;
 
 use gst::glib;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    scenesrc::register(plugin)
+    scenesrc::register(plugin)?;
+    svdgate::register(plugin)
 }
 
 gst::plugin_define!(

@@ -72,6 +72,8 @@ pub struct Object {
     pub keypoints: Vec<[f32; 3]>,
     /// How good the prediction seems without ground truth, 0 (bad) to 1; set by `svdgate`.
     pub quality: Option<f32>,
+    /// Agreement with the answer to a mirrored frame, 0 to 1, where that was asked.
+    pub mirror_agreement: Option<f32>,
 }
 
 /// An output tensor of a model whose head is not known.
@@ -98,7 +100,7 @@ pub struct FrameResult {
     pub latency: gst::ClockTime,
     pub completed: Completed,
     pub objects: Vec<Object>,
-    /// Agreement with the result on the mirrored frame, 0 to 1, where it was computed.
+    /// Agreement with the result on a mirrored frame, this one or one shortly before, 0 to 1, where it was computed.
     pub mirror_agreement: Option<f64>,
     /// Which keypoints a line connects when drawn, as pairs of indices into `Object::keypoints`.
     pub skeleton: Vec<[u32; 2]>,

@@ -10,7 +10,7 @@ use gst::glib;
 use splitinfer_meta::RawTensor;
 use splitinfer_tensor::Tensor;
 
-/// The two types have the same fields: one belongs to arithmetic without GStreamer, the other to GStreamer without
+/// The two types have nearly the same fields: one belongs to arithmetic without GStreamer, the other to GStreamer without
 /// arithmetic.
 pub(crate) fn object(object: splitinfer_vision::Object) -> splitinfer_meta::Object {
     splitinfer_meta::Object {
@@ -21,6 +21,7 @@ pub(crate) fn object(object: splitinfer_vision::Object) -> splitinfer_meta::Obje
         track: object.track,
         keypoints: object.keypoints,
         quality: object.quality,
+        mirror_agreement: None,
     }
 }
 

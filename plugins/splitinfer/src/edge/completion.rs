@@ -64,7 +64,14 @@ pub(super) fn finish(
     };
     let latency = frame.arrived.elapsed();
     let completed = outcome.completed;
-    let result = FrameResult {
+    let mirror = started.mirror.as_ref();
+    let found = mirror
+        .filter(|_| completed != Completed::None)
+        .map(|mirror| {
+            mirror.finished(frame.number, &outcome.objects);
+            outcome.objects.clone()
+        });
+    let mut result = FrameResult {
         frame: frame.number,
         split: frame.split.to_string(),
         model_version: frame.engine.version(),
@@ -82,6 +89,9 @@ pub(super) fn finish(
             .collect(),
         ..FrameResult::default()
     };
+    if let (Some(mirror), Some(found)) = (mirror, found) {
+        mirror.report(&found, &mut result);
+    }
     let mut buffer = frame.buffer;
     splitinfer_meta::attach(buffer.make_mut(), &result);
     Ok(Finished {

@@ -17,7 +17,7 @@ use splitinfer_plan::Choice;
 use splitinfer_runtime::{DEFAULT_CANDIDATES, Profile, RuntimeError, SessionOptions, SplitModel};
 use splitinfer_tensor::Tensor;
 use splitinfer_tensorcode::{CodeError, Limits};
-use splitinfer_vision::{Head, ModelInfo, Picture, Placement, Preprocessor};
+use splitinfer_vision::{Head, ModelInfo, Object, Picture, Placement, Preprocessor};
 
 use super::frame::{Found, Outcome, Rest};
 use super::link::MAX_RESULT_BYTES;
@@ -204,12 +204,7 @@ impl Engine {
         outputs: Vec<(String, Tensor)>,
         placement: &Placement,
     ) -> Result<Outcome, gst::ErrorMessage> {
-        let mut objects = self.head.read(&outputs).map_err(|e| {
-            gst::error_msg!(
-                gst::StreamError::Decode,
-                ("the model's outputs do not fit its head: {e}")
-            )
-        })?;
+        let mut objects = self.objects(&outputs)?;
         objects
             .iter_mut()
             .for_each(|object| placement.to_frame(object));
@@ -222,6 +217,19 @@ impl Engine {
             objects,
             tensors,
             completed: Completed::Edge,
+        })
+    }
+
+    /// In pixels of the picture.
+    pub(super) fn objects(
+        &self,
+        outputs: &[(String, Tensor)],
+    ) -> Result<Vec<Object>, gst::ErrorMessage> {
+        self.head.read(outputs).map_err(|e| {
+            gst::error_msg!(
+                gst::StreamError::Decode,
+                ("the model's outputs do not fit its head: {e}")
+            )
         })
     }
 

@@ -19,6 +19,7 @@ use super::completion;
 use super::engine::Engine;
 use super::flow::{Flow, Step};
 use super::link::{Link, Notice};
+use super::mirror::Mirror;
 use super::qos::{Late, Qos};
 use super::settings::{self, Settings};
 use super::stats::Stats;
@@ -57,6 +58,8 @@ pub(super) struct Started {
     pub(super) current: Arc<Current>,
     pub(super) link: Option<Arc<Link>>,
     pub(super) swap: Swap,
+    /// With `mirror-check`.
+    pub(super) mirror: Option<Mirror>,
 }
 
 #[glib::object_subclass]
@@ -232,6 +235,7 @@ impl SplitInferEdge {
         let (tasks, inbox) = Tasks::new();
         let link = self.open_link(&settings, &engine, tasks.clone())?;
         let link = link.map(Arc::new);
+        let mirror = mirror(&settings, &engine)?;
         let current = Arc::new(Current::new(engine));
         let element = self.swap_element();
         let swap = Swap::start((tasks, inbox), Arc::clone(&current), link.as_ref(), element)
@@ -240,6 +244,7 @@ impl SplitInferEdge {
             current,
             link,
             swap,
+            mirror,
         };
         *self.started.lock().unwrap() = Some(Arc::new(started));
         Ok(())
@@ -590,4 +595,15 @@ impl SplitInferEdge {
         self.watch_latency(finished.latency);
         Ok(finished.buffer)
     }
+}
+
+/// What is asked to look at frames in the mirror, where that is wanted and objects are known.
+fn mirror(settings: &Settings, engine: &Engine) -> Result<Option<Mirror>, gst::ErrorMessage> {
+    if settings.mirror_check == 0 || engine.is_raw() {
+        return Ok(None);
+    }
+    let started = Mirror::start(settings.mirror_check);
+    started
+        .map(Some)
+        .map_err(|e| gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("no thread: {e}")))
 }

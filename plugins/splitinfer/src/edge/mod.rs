@@ -18,6 +18,7 @@ mod frame;
 mod health;
 mod imp;
 mod link;
+mod mirror;
 mod planner;
 mod qos;
 mod settings;

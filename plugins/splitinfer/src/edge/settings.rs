@@ -37,6 +37,7 @@ pub(super) struct Settings {
     pub(super) max_in_flight: usize,
     update_bitrate: u32,
     pub(super) inference_interval: u64,
+    pub(super) mirror_check: u64,
     pub(super) threads: usize,
     pub(super) execution_provider: ExecutionProvider,
     pub(super) device: i32,
@@ -63,6 +64,7 @@ impl Default for Settings {
             max_in_flight: DEFAULT_MAX_IN_FLIGHT as usize,
             update_bitrate: DEFAULT_UPDATE_BITRATE,
             inference_interval: 1,
+            mirror_check: 0,
             threads: 0,
             execution_provider: ExecutionProvider::default(),
             device: 0,
@@ -111,6 +113,7 @@ impl Settings {
             "max-in-flight" => self.max_in_flight = uint(value) as usize,
             "update-bitrate" => self.update_bitrate = uint(value),
             "inference-interval" => self.inference_interval = uint(value).into(),
+            "mirror-check" => self.mirror_check = uint(value).into(),
             "threads" => self.threads = uint(value) as usize,
             "execution-provider" => self.execution_provider = value.get().unwrap_or_default(),
             "device" => self.device = value.get().unwrap_or_default(),
@@ -139,6 +142,7 @@ impl Settings {
             "max-in-flight" => (self.max_in_flight as u32).to_value(),
             "update-bitrate" => self.update_bitrate.to_value(),
             "inference-interval" => (self.inference_interval as u32).to_value(),
+            "mirror-check" => (self.mirror_check as u32).to_value(),
             "threads" => (self.threads as u32).to_value(),
             "execution-provider" => self.execution_provider.to_value(),
             "device" => self.device.to_value(),
@@ -189,6 +193,15 @@ fn model() -> Vec<glib::ParamSpec> {
             .minimum(1)
             .default_value(1)
             .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("mirror-check")
+            .nick("Mirror check")
+            .blurb(
+                "Also infer every n-th inferred frame mirrored, in the background; how well the two answers agree goes \
+                 into the result of the next frame that leaves. 0: never",
+            )
+            .default_value(0)
+            .mutable_ready()
             .build(),
     ]
 }

@@ -158,6 +158,9 @@ impl Streaming {
         let mut coding = None;
         let (picture, placement) = tools.prepare(&buffer, video)?;
         times.prepare = arrived.elapsed();
+        if let Some(mirror) = &started.mirror {
+            mirror.begun(number, &engine, &picture, &placement);
+        }
 
         let now = Instant::now();
         let interval = interval(video, settings);

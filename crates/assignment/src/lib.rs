@@ -5,12 +5,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Optimal assignment: which pairs to make so that the sum of their costs is smallest.
+//!
+//! Evaluation pairs what was found with what is there by it, tracking pairs what was found with what was there before.
 
 /// For each row the column it is paired with. Makes as many pairs as the smaller side has, at the least sum of costs.
 ///
 /// Shortest augmenting paths with potentials (Jonker and Volgenant, *Computing* 38, 1987), O(rows² · columns).
 /// `cost(row, column)` must be finite.
-pub(crate) fn assign(
+pub fn assign(
     rows: usize,
     columns: usize,
     cost: impl Fn(usize, usize) -> f64,
