@@ -6,7 +6,10 @@
 
 //! What the command-line tools are made of, so that tests and measurements can call it too.
 
+mod chart;
 pub mod cuts;
 pub mod eval;
+mod images;
 mod playing;
 mod progress;
+mod video;
