@@ -9,6 +9,7 @@
 mod chart;
 pub mod cuts;
 pub mod eval;
+pub mod finetune;
 mod images;
 mod playing;
 mod progress;
