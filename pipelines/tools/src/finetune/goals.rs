@@ -16,6 +16,10 @@ use splitinfer_vision::modelinfo::{Activation, HeadKind};
 use std::collections::HashSet;
 use std::str::FromStr;
 
+/// What a heatmap's loss counts beside a loss that is a mean over the few places where there is something: it is a
+/// mean over all places, of which about one in a hundred shows something.
+const HEATMAP_FACTOR: f64 = 100.0;
+
 /// An output that weighs the elements of losses, as a user names it: `[TENSOR=]OUTPUT[:each]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeighBy {
@@ -124,6 +128,9 @@ impl Goals {
                 .map(|(_, names)| Wanted { names })
                 .collect(),
         };
+        if given.is_empty() {
+            all.raise_heatmap(info);
+        }
         match by {
             Some(by) => all.weigh(by, model)?,
             None => all.weigh(&by_head(info), model)?,
@@ -162,6 +169,16 @@ impl Goals {
             }
         }
         Ok(())
+    }
+
+    /// Lets a nearly empty heatmap count as much as what stands beside it.
+    fn raise_heatmap(&mut self, info: Option<&ModelInfo>) {
+        let by = by_head(info);
+        for goal in &mut self.goals {
+            if by.iter().any(|b| b.output == goal.output) {
+                goal.term.factor = HEATMAP_FACTOR;
+            }
+        }
     }
 
     /// The elements of a loss have weights of their own.
@@ -266,4 +283,87 @@ fn by_head(info: Option<&ModelInfo>) -> Vec<WeighBy> {
         how,
     });
     by.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuts::load::sized;
+    use std::path::Path;
+
+    fn shipped(name: &str, losses: &[&str], by: Option<&[WeighBy]>) -> Result<Goals> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../models")
+            .join(name);
+        let sized = sized(&path, &[])?;
+        let losses: Vec<LossTerm> = losses
+            .iter()
+            .map(|l| splitinfer_trainer::parse_loss(l).unwrap())
+            .collect();
+        Goals::new(&sized.model, Some(&sized.info?.0), &losses, by)
+    }
+
+    #[test]
+    fn boxes_and_offsets_of_the_shipped_models_count_where_the_heatmap_shows_something() {
+        let traffic = shipped("traffic-student.onnx", &[], None).unwrap();
+        assert_eq!(
+            traffic.words(),
+            [
+                "heatmap_logits=bce-logits*100 (target: heatmap)",
+                "box=huber:1 weighed by heatmap"
+            ]
+        );
+        let walker = shipped("walker-student.onnx", &[], None).unwrap();
+        assert!(
+            walker.words()[1].ends_with("weighed by heatmap:each"),
+            "{:?}",
+            walker.words()
+        );
+    }
+
+    #[test]
+    fn who_says_none_gets_no_weights_and_who_gives_losses_gets_those() {
+        let goals = shipped("traffic-student.onnx", &["box=mse*2"], Some(&[])).unwrap();
+        assert_eq!(goals.words(), ["box=mse*2"]);
+        assert_eq!(goals.wanted.len(), 1);
+    }
+
+    #[test]
+    fn a_loss_of_logits_takes_the_probabilities_of_the_output_after_them() {
+        let goals = shipped(
+            "traffic-student.onnx",
+            &["heatmap_logits=bce-logits"],
+            Some(&[]),
+        )
+        .unwrap();
+        let names = &goals.wanted[0].names;
+        assert_eq!(names[0], ("heatmap".to_owned(), Squash::Not));
+        assert_eq!(names[1], ("heatmap_logits".to_owned(), Squash::Sigmoid));
+        let raw = shipped("traffic-student.onnx", &["heatmap_logits=mse"], Some(&[])).unwrap();
+        assert_eq!(
+            raw.wanted[0].names,
+            [("heatmap_logits".to_owned(), Squash::Not)]
+        );
+    }
+
+    #[test]
+    fn what_weighs_must_exist_and_have_something_to_weigh() {
+        let by = |text: &str| [text.parse::<WeighBy>().unwrap()];
+        let error = |text| {
+            shipped("traffic-student.onnx", &[], Some(&by(text)))
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(
+            error("score").contains("it has heatmap, box"),
+            "{}",
+            error("score")
+        );
+        assert!(
+            error("size=heatmap").contains("no loss on 'size'"),
+            "{}",
+            error("size=heatmap")
+        );
+        assert!("=x".parse::<WeighBy>().is_err() && "x=:each".parse::<WeighBy>().is_err());
+    }
 }

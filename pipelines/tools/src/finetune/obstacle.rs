@@ -7,7 +7,7 @@
 //! An operator through which no gradient passes, and from where on training gets around it.
 
 use anyhow::{Error, anyhow};
-use splitinfer_grad::differentiable_operators;
+use splitinfer_grad::{differentiable_operators, parameters};
 use splitinfer_graph::{Cut, Model};
 use splitinfer_runtime::{SessionOptions, probe};
 use splitinfer_trainer::{GradError, LossTerm, TrainError};
@@ -20,14 +20,29 @@ pub(super) fn explained(
     losses: &[LossTerm],
     options: &SessionOptions,
 ) -> Error {
-    let TrainError::Grad(GradError::NoRule {
-        node, op, reason, ..
-    }) = &error
-    else {
+    let TrainError::Grad(grad) = &error else {
         return error.into();
     };
-    let what = format!("node '{node}' ({op}) cannot be differentiated: {reason}");
-    match first_free(model, losses, options) {
+    let known: HashSet<&str> = differentiable_operators().chain(["Constant"]).collect();
+    let (what, cut) = match grad {
+        GradError::NoRule {
+            node, op, reason, ..
+        } => (
+            format!("node '{node}' ({op}) cannot be differentiated: {reason}"),
+            first_cut(model, losses, options, |tail| {
+                tail.ordered_nodes().all(|n| known.contains(n.op_type()))
+            }),
+        ),
+        // An operator that gives steps, such as ArgMax, lets no gradient through.
+        GradError::Unreached(weight) => (
+            format!("no gradient reaches '{weight}'"),
+            first_cut(model, losses, options, |tail| {
+                parameters(tail).iter().all(|p| p.name != *weight)
+            }),
+        ),
+        _ => return error.into(),
+    };
+    match cut {
         Some(cut) => anyhow!("{what}; freeze it and what is before it: --trainable 'after:{cut}'"),
         None => anyhow!(
             "{what}; there is no place behind it from which the losses follow by operators that can be \
@@ -36,26 +51,21 @@ pub(super) fn explained(
     }
 }
 
-/// The first cut behind which every operator can be differentiated and something learns.
-fn first_free(model: &Model, losses: &[LossTerm], options: &SessionOptions) -> Option<String> {
+/// The first cut whose tail is `good` and has something to learn.
+fn first_cut(
+    model: &Model,
+    losses: &[LossTerm],
+    options: &SessionOptions,
+    good: impl Fn(&Model) -> bool,
+) -> Option<String> {
     let facts = probe(model, options).ok()?;
-    let known: HashSet<&str> = differentiable_operators().chain(["Constant"]).collect();
-    let judged: Vec<String> = {
-        let mut names: Vec<String> = losses.iter().map(|l| l.tensor.clone()).collect();
-        names.sort();
-        names.dedup();
-        names
-    };
+    let mut judged: Vec<String> = losses.iter().map(|l| l.tensor.clone()).collect();
+    judged.sort();
+    judged.dedup();
     let tail = |cut: &Cut| {
         let crossing: Vec<String> = cut.tensors.iter().map(|t| t.name.clone()).collect();
         model.part(&facts, &crossing, &judged).ok()
     };
-    let free = |cut: &&Cut| {
-        tail(cut).is_some_and(|tail| {
-            tail.ordered_nodes().all(|n| known.contains(n.op_type()))
-                && !splitinfer_grad::parameters(&tail).is_empty()
-        })
-    };
-    let cuts = model.cuts(&facts);
-    cuts.iter().find(free).map(|c| c.name.clone())
+    let fits = |cut: &&Cut| tail(cut).is_some_and(|t| good(&t) && !parameters(&t).is_empty());
+    model.cuts(&facts).iter().find(fits).map(|c| c.name.clone())
 }
