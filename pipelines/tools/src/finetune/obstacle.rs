@@ -67,5 +67,19 @@ fn first_cut(
         model.part(&facts, &crossing, &judged).ok()
     };
     let fits = |cut: &&Cut| tail(cut).is_some_and(|t| good(&t) && !parameters(&t).is_empty());
-    model.cuts(&facts).iter().find(fits).map(|c| c.name.clone())
+    let cuts = model.cuts(&facts);
+    cuts.iter().find(fits).map(|cut| shortest_name(cut, &cuts))
+}
+
+/// The cut's name, or a tensor of it that no cut before it has: names of many tensors are long.
+fn shortest_name(cut: &Cut, cuts: &[Cut]) -> String {
+    let first_with = |tensor: &str| {
+        let through = |c: &&Cut| c.tensors.iter().any(|t| t.name == tensor);
+        let named = cuts.iter().find(|c| c.name == tensor);
+        named.or_else(|| cuts.iter().find(through))
+    };
+    let alone = |tensor: &&String| first_with(tensor).is_some_and(|c| c.name == cut.name);
+    let tensors = cut.tensors.iter().map(|t| &t.name);
+    let shortest = tensors.filter(alone).min_by_key(|t| t.len());
+    shortest.unwrap_or(&cut.name).clone()
 }

@@ -138,7 +138,7 @@ fn an_operator_without_a_rule_is_named_with_the_way_around_it() {
         &[&steps, "--data", &data, "--output", &output],
         &[
             "no gradient reaches 'body.weight'",
-            "--trainable 'after:features'",
+            "--trainable 'after:body'",
         ],
     );
     // And what it says does help.
