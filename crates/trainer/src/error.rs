@@ -43,6 +43,16 @@ pub enum TrainError {
         "the loss is {0}: the learning rate is too high, or a sample holds values that are not numbers"
     )]
     Diverged(f32),
+    #[error("'{text}' is no {what}; one is written {expected}")]
+    Word {
+        what: &'static str,
+        text: String,
+        expected: &'static str,
+    },
+    #[error("a tensor of shape {by:?} cannot weigh the elements of one of shape {shape:?}")]
+    Weighing { by: Vec<usize>, shape: Vec<usize> },
+    #[error("changes do not fit the model: {0}")]
+    Delta(String),
     #[error("a state is not of this training: {0}")]
     State(String),
     #[error("there is nothing to train on: {0}")]

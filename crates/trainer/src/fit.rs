@@ -93,7 +93,7 @@ struct Best {
 }
 
 /// Trains on batches from `replay`. `held_back`: examples that are not trained on. `progress` is called after
-/// each step; an `Err` ends the training there, with the best weights so far.
+/// each step; an `Err` ends the training there, with the best weights so far, those of that step among them.
 ///
 /// # Errors
 /// When there is nothing to train on, or the loss is no number any more: the trainer then has the best weights
@@ -174,6 +174,10 @@ pub fn fit(
         };
         if let Some(stopped) = stopped {
             report.stopped = stopped;
+            // What was not looked at yet may be the best.
+            if !held_back.is_empty() && validation_loss.is_none() {
+                best.look(trainer.loss(held_back)?, trainer)?;
+            }
             break;
         }
     }

@@ -30,27 +30,37 @@
 //! ```
 
 mod adaptation;
+mod archive;
 mod batch;
+mod delta;
+mod division;
 mod error;
 mod feed;
 mod fit;
 mod losses;
+mod memory;
 mod replay;
 mod sample;
 mod schedule;
 mod selection;
 mod state;
 mod trainer;
+mod weighing;
+mod words;
 
 pub use adaptation::{Adaptation, AdaptationSettings, Outcome};
+pub use delta::Delta;
 pub use error::TrainError;
 pub use feed::StepReport;
 pub use fit::{FitReport, FitSettings, Progress, Stopped, fit};
 pub use losses::{DefaultLoss, default_losses, losses_by_output};
+pub use memory::Memory;
 pub use replay::Replay;
 pub use sample::Sample;
 pub use schedule::Schedule;
 pub use selection::Trainable;
-pub use splitinfer_grad::{Loss, LossTerm, Optimizer, Reduction};
+pub use splitinfer_grad::{GradError, Loss, LossTerm, Optimizer, Reduction};
 pub use state::State;
 pub use trainer::{Trainer, TrainerSettings};
+pub use weighing::Weighing;
+pub use words::{loss_words, parse_loss, parse_optimizer};

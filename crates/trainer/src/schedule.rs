@@ -7,6 +7,9 @@
 //! The learning rate over a training.
 
 use std::f64::consts::PI;
+use std::str::FromStr;
+
+use crate::error::TrainError;
 
 /// How the rate changes from the first step to the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +36,22 @@ impl Schedule {
     }
 }
 
+impl FromStr for Schedule {
+    type Err = TrainError;
+
+    fn from_str(text: &str) -> Result<Self, TrainError> {
+        match text.trim() {
+            "constant" => Ok(Self::Constant),
+            "cosine" => Ok(Self::Cosine),
+            _ => Err(TrainError::Word {
+                what: "schedule",
+                text: text.to_owned(),
+                expected: "constant or cosine",
+            }),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +62,12 @@ mod tests {
         assert!(shares[0] < shares[4] && shares[4] > 0.99);
         assert!(shares[6..].is_sorted_by(|a, b| a > b) && shares[99] < 0.001);
         assert_eq!(Schedule::Constant.share(50, 100), 1.0);
+    }
+
+    #[test]
+    fn schedules_are_read_or_refused() {
+        assert_eq!("cosine".parse::<Schedule>().unwrap(), Schedule::Cosine);
+        let error = "linear".parse::<Schedule>().unwrap_err().to_string();
+        assert!(error.contains("constant or cosine"), "{error}");
     }
 }

@@ -6,12 +6,9 @@
 
 //! A training that can be put down and taken up again.
 
-use splitinfer_graph::Model;
-use splitinfer_graph::build::{GraphBuilder, tensor};
-use splitinfer_graph::proto::StringStringEntryProto;
-use splitinfer_graph::read_constant;
 use splitinfer_tensor::Tensor;
 
+use crate::archive::{Archive, pack};
 use crate::error::TrainError;
 
 /// Parameters, what the optimizer remembers, and how many steps were made.
@@ -30,37 +27,15 @@ impl State {
     /// # Errors
     /// When two tensors have one name.
     pub fn to_bytes(&self) -> Result<Vec<u8>, TrainError> {
-        // A graph must give something.
-        let mut proto = GraphBuilder::new(17).untyped_output(STEPS).proto();
-        proto.metadata_props.push(StringStringEntryProto {
-            key: Some(STEPS.into()),
-            value: Some(self.steps.to_string()),
-        });
-        if let Some(graph) = &mut proto.graph {
-            let steps = Tensor::new(vec![], vec![self.steps as i64]);
-            graph
-                .initializer
-                .extend(steps.ok().map(|t| tensor(STEPS, &t)));
-            graph
-                .initializer
-                .extend(self.tensors.iter().map(|(name, value)| tensor(name, value)));
-        }
-        Ok(Model::from_proto(proto)?.to_bytes())
+        Ok(pack(&self.tensors, &[(STEPS, self.steps.to_string())])?)
     }
 
     /// # Errors
     /// When the bytes are not what [`State::to_bytes`] writes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, TrainError> {
-        let model = Model::from_bytes(bytes, None)?;
-        let proto = model.proto();
-        let steps = proto.metadata_props.iter().find(|p| p.key() == STEPS);
-        let steps = steps.and_then(|p| p.value().parse().ok());
-        let tensors = proto.graph.iter().flat_map(|g| &g.initializer);
-        let tensors: Option<Vec<(String, Tensor)>> = tensors
-            .filter(|t| t.name() != STEPS)
-            .map(|t| Some((t.name().to_owned(), read_constant(t)?)))
-            .collect();
-        match (steps, tensors) {
+        let archive = Archive::read(bytes)?;
+        let steps = archive.note(STEPS).and_then(|s| s.parse().ok());
+        match (steps, archive.tensors()) {
             (Some(steps), Some(tensors)) => Ok(Self { tensors, steps }),
             _ => Err(TrainError::State("it is not one at all".into())),
         }

@@ -10,14 +10,16 @@ use half::f16;
 use splitinfer_grad::{
     LossTerm, Optimizer, Spec, TrainingGraph, loss_graph, parameters, trainable_form,
 };
-use splitinfer_graph::proto::ModelProto;
-use splitinfer_graph::{Facts, Model, build};
+use splitinfer_graph::{Facts, Model};
 use splitinfer_runtime::{CarriedSession, Session, SessionOptions, probe, probe_all};
 use splitinfer_tensor::{DType, Data, Tensor};
 
 use crate::batch;
+use crate::delta::Delta;
+use crate::division::divide;
 use crate::error::TrainError;
 use crate::feed::{Feed, StepReport};
+use crate::memory::Memory;
 use crate::sample::{Sample, Slot};
 use crate::selection::Trainable;
 use crate::state::State;
@@ -54,6 +56,7 @@ pub struct Trainer {
     feed: Feed,
     session: CarriedSession,
     losses: Session,
+    memory: Memory,
     /// Samples a run of the session: the whole batch, or one after the other.
     together: usize,
     steps: u64,
@@ -94,6 +97,7 @@ impl Trainer {
         };
         let facts = probe_all(&form, &[], options)?;
         let step = TrainingGraph::new(&form, &facts, &spec)?;
+        let memory = Memory::of(&step, &form, &facts);
         let one = probe_all(&single, &[], options)?;
         let slots = |names: Vec<String>| {
             names
@@ -112,6 +116,7 @@ impl Trainer {
             model: model.clone(),
             head,
             feed,
+            memory,
             together,
             steps: 0,
             settings,
@@ -127,6 +132,12 @@ impl Trainer {
             .map(|(name, _)| name.as_str())
     }
 
+    /// Shapes of the weights that learn, in the same order.
+    pub fn parameter_shapes(&self) -> impl Iterator<Item = &[usize]> {
+        let parameters = self.feed.graph.parameters.iter();
+        parameters.map(|(_, carried)| carried.initial.shape())
+    }
+
     /// Number of values that learn.
     pub fn parameter_count(&self) -> usize {
         self.feed
@@ -140,6 +151,11 @@ impl Trainer {
     /// The graph that makes a step.
     pub fn graph(&self) -> &Model {
         &self.feed.graph.model
+    }
+
+    /// What training keeps in memory, at most.
+    pub fn memory(&self) -> Memory {
+        self.memory
     }
 
     /// Whether a batch is one run, or its samples run one after another because the model takes no more.
@@ -165,6 +181,11 @@ impl Trainer {
     /// Shape of each target.
     pub fn target_shapes(&self) -> impl Iterator<Item = &[usize]> {
         self.feed.targets.iter().map(|t| t.shape.as_slice())
+    }
+
+    /// Type of each target's values.
+    pub fn target_types(&self) -> impl Iterator<Item = DType> {
+        self.feed.targets.iter().map(|t| t.dtype)
     }
 
     /// What a sample's inputs are for these inputs of the model: what crosses the cut that training starts
@@ -278,15 +299,7 @@ impl Trainer {
     /// # Errors
     /// When they cannot be read.
     pub fn model(&self) -> Result<Model, TrainError> {
-        let weights = self.weights()?;
-        let mut proto = ModelProto::clone(self.model.proto());
-        let initializers = proto.graph.iter_mut().flat_map(|g| &mut g.initializer);
-        for initializer in initializers {
-            if let Some((name, value)) = weights.iter().find(|(n, _)| n == initializer.name()) {
-                *initializer = build::tensor(name, value);
-            }
-        }
-        Ok(Model::from_proto(proto)?)
+        Delta::new(&self.model, self.weights()?)?.apply(&self.model)
     }
 
     /// Everything that is needed to go on from here.
@@ -325,32 +338,6 @@ impl Trainer {
             .chain(&self.feed.graph.memories)
             .map(|c| c.input.as_str())
     }
-}
-
-/// The part below the cut as a session, and the part that learns: up to the tensors that losses judge.
-fn divide(
-    model: &Model,
-    facts: &Facts,
-    trainable: &Trainable,
-    losses: &[LossTerm],
-    options: &SessionOptions,
-) -> Result<(Option<Session>, Model), TrainError> {
-    let mut judged: Vec<String> = losses.iter().map(|l| l.tensor.clone()).collect();
-    judged.sort();
-    judged.dedup();
-    let inputs: Vec<String> = model.inputs().into_iter().map(|i| i.name).collect();
-    let Some(cut) = trainable.cut(model, facts)? else {
-        return Ok((None, model.part(facts, &inputs, &judged)?));
-    };
-    let crossing: Vec<String> = cut.tensors.iter().map(|t| t.name.clone()).collect();
-    let head = Session::from_model(&model.part(facts, &inputs, &crossing)?, options)?;
-    let tail = model
-        .part(facts, &crossing, &judged)
-        .map_err(|e| TrainError::NoSuchCut {
-            tensor: cut.name,
-            reason: format!("what the losses judge does not follow from it alone ({e})"),
-        })?;
-    Ok((Some(head), tail))
 }
 
 fn carried(step: &TrainingGraph, options: &SessionOptions) -> Result<CarriedSession, TrainError> {

@@ -374,3 +374,46 @@ fn a_shipped_student_learns_what_its_teacher_says() {
     let after = trainer.loss(&batch).unwrap();
     assert!(after < before, "{before} became {after}");
 }
+
+#[test]
+fn a_caller_who_stops_gets_what_was_learned_until_then() {
+    if !runtime() {
+        return;
+    }
+    let model = network(&[1, 108]);
+    let mut trainer = Trainer::new(&model, &Trainable::All, squared(), settings(4)).unwrap();
+    let samples = samples(&trainer, 4);
+    let mut replay = Replay::new(8, 0);
+    samples.iter().for_each(|s| replay.push(s.clone()));
+    let held_back: Vec<&Sample> = samples.iter().collect();
+    let settings = FitSettings {
+        steps: 1000,
+        learning_rate: 0.01,
+        validate_every: 1000,
+        ..Default::default()
+    };
+    let report = fit(&mut trainer, &mut replay, &held_back, &settings, |p| {
+        if p.step < 20 { Ok(()) } else { Err(()) }
+    })
+    .unwrap();
+    assert_eq!((report.steps, report.stopped), (20, Stopped::Caller));
+    assert!(report.improved, "{report:?}");
+    assert_eq!(Some(trainer.loss(&held_back).unwrap()), report.after);
+}
+
+#[test]
+fn memory_counts_weights_what_the_optimizer_keeps_and_activations() {
+    if !runtime() {
+        return;
+    }
+    let model = network(&[1, 108]);
+    let one = Trainer::new(&model, &Trainable::All, squared(), settings(1)).unwrap();
+    let four = Trainer::new(&model, &Trainable::All, squared(), settings(4)).unwrap();
+    assert!(four.runs_batches());
+    let (one, four, count) = (one.memory(), four.memory(), one.parameter_count() as u64);
+    assert_eq!(one.parameters, 4 * count);
+    assert!(one.optimizer >= 2 * one.parameters);
+    // Five tensors of floats: 4, 4, 3, 3 and 3 channels of 6 x 6, and the answer.
+    assert_eq!(one.activations, 4 * (17 * 36 + 5));
+    assert_eq!(four.activations, 4 * one.activations);
+}

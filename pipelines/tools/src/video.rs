@@ -17,7 +17,7 @@ use std::path::Path;
 /// No decoder takes that long for one frame.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(10);
 
-/// Where a file does not tell its length, every so manieth frame is taken.
+/// Where a file does not tell its length, it is taken to have so many times the frames that are wanted.
 const USUAL_STRIDE: u64 = 10;
 
 /// Calls `each` with about `wanted` frames, evenly spread over the video, as the decoder gives them. Returns how
@@ -25,7 +25,7 @@ const USUAL_STRIDE: u64 = 10;
 ///
 /// # Errors
 /// When the file cannot be read, is no video, or cannot be decoded here; whatever `each` finds wrong.
-pub(super) fn frames(
+pub(crate) fn frames(
     path: &Path,
     wanted: usize,
     mut each: impl FnMut(&Frame<'_>) -> Result<()>,
@@ -34,18 +34,17 @@ pub(super) fn frames(
     std::fs::File::open(path).with_context(subject)?;
     gst::init().context("GStreamer does not start")?;
     let reader = Reader::open(path).with_context(subject)?;
-    let mut stride = None;
+    let mut length = None;
     let mut taken = 0;
     for number in 0u64.. {
         let Some(sample) = reader.0.next(PATIENCE).with_context(subject)? else {
             break;
         };
-        let stride = *stride.get_or_insert_with(|| {
-            reader
-                .length(&sample)
-                .map_or(USUAL_STRIDE, |n| n / wanted as u64)
+        let length = *length.get_or_insert_with(|| {
+            let told = reader.length(&sample);
+            told.unwrap_or(wanted as u64 * USUAL_STRIDE).max(1)
         });
-        if number.is_multiple_of(stride.max(1)) {
+        if number * wanted as u64 >= taken as u64 * length {
             with_frame(&sample, &mut each).with_context(subject)?;
             taken += 1;
             if taken == wanted {

@@ -4,7 +4,7 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! Charts into files: the same drawing as SVG and, rendered from that, as PNG.
+//! Charts into files: a drawing as SVG or, rendered from that, as PNG.
 
 use anyhow::{Context, Result};
 use resvg::tiny_skia::{Pixmap, Transform};
@@ -24,7 +24,7 @@ const FAMILIES: [&str; 5] = [
 ];
 
 /// Fonts of this system, for the text in the PNG files.
-pub(super) struct Fonts(Options<'static>);
+pub(crate) struct Fonts(Options<'static>);
 
 impl Fonts {
     pub fn find() -> Self {
@@ -61,9 +61,20 @@ impl Fonts {
 ///
 /// # Errors
 /// When a file cannot be written.
-pub(super) fn save(svg: &str, folder: &Path, name: &str, fonts: &Fonts) -> Result<()> {
-    let path = folder.join(format!("{name}.svg"));
-    std::fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))?;
+pub(crate) fn save(svg: &str, folder: &Path, name: &str, fonts: &Fonts) -> Result<()> {
+    save_svg(svg, &folder.join(format!("{name}.svg")))?;
+    save_png(svg, &folder.join(format!("{name}.png")), fonts)
+}
+
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn save_svg(svg: &str, path: &Path) -> Result<()> {
+    std::fs::write(path, svg).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn save_png(svg: &str, path: &Path, fonts: &Fonts) -> Result<()> {
     let tree = Tree::from_str(svg, &fonts.0).with_context(|| path.display().to_string())?;
     let size = tree
         .size()
@@ -77,8 +88,7 @@ pub(super) fn save(svg: &str, folder: &Path, name: &str, fonts: &Fonts) -> Resul
         Transform::from_scale(SCALE, SCALE),
         &mut pixels.as_mut(),
     );
-    let path = folder.join(format!("{name}.png"));
     pixels
-        .save_png(&path)
+        .save_png(path)
         .with_context(|| format!("cannot write {}", path.display()))
 }
