@@ -62,5 +62,5 @@ pub use selection::Trainable;
 pub use splitinfer_grad::{GradError, Loss, LossTerm, Optimizer, Reduction};
 pub use state::State;
 pub use trainer::{Trainer, TrainerSettings};
-pub use weighing::Weighing;
+pub use weighing::{HEATMAP_FACTOR, Weighing};
 pub use words::{loss_words, parse_loss, parse_optimizer};

@@ -14,6 +14,10 @@ use crate::error::TrainError;
 /// Where a heatmap shows less, there is nothing.
 const LEAST: f32 = 0.1;
 
+/// What a heatmap's loss counts beside a loss that is a mean over the few places where there is something: it is a
+/// mean over all places, of which about one in a hundred shows something.
+pub const HEATMAP_FACTOR: f64 = 100.0;
+
 /// Which channels of the weighing tensor, `[1, C, …]`, count for a channel of the weighed one, `[1, K, …]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Weighing {

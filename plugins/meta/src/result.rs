@@ -6,7 +6,7 @@
 
 //! The result of one frame, as plain data.
 
-use splitinfer_tensor::DType;
+use splitinfer_tensor::{DType, Tensor, TensorError};
 
 /// Who computed the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -85,6 +85,26 @@ pub struct RawTensor {
     pub dims: Vec<usize>,
     /// Little-endian elements, as in ONNX `raw_data`.
     pub data: gst::glib::Bytes,
+}
+
+impl RawTensor {
+    /// A tensor under its name.
+    pub fn new(name: &str, tensor: &Tensor) -> Self {
+        Self {
+            name: name.to_owned(),
+            dtype: tensor.dtype(),
+            dims: tensor.shape().to_vec(),
+            data: gst::glib::Bytes::from_owned(tensor.to_le_bytes()),
+        }
+    }
+
+    /// The tensor.
+    ///
+    /// # Errors
+    /// When the data are not as long as type and shape ask for.
+    pub fn tensor(&self) -> Result<Tensor, TensorError> {
+        Tensor::from_le_bytes(self.dtype, self.dims.clone(), &self.data)
+    }
 }
 
 /// What became of one frame.

@@ -6,7 +6,6 @@
 
 //! From what inference finds to what the metadata carries.
 
-use gst::glib;
 use splitinfer_meta::RawTensor;
 use splitinfer_tensor::Tensor;
 
@@ -26,12 +25,7 @@ pub(crate) fn object(object: splitinfer_vision::Object) -> splitinfer_meta::Obje
 }
 
 pub(crate) fn raw_tensor((name, tensor): &(String, Tensor)) -> RawTensor {
-    RawTensor {
-        name: name.clone(),
-        dtype: tensor.dtype(),
-        dims: tensor.shape().to_vec(),
-        data: glib::Bytes::from_owned(tensor.to_le_bytes()),
-    }
+    RawTensor::new(name, tensor)
 }
 
 /// An object as the server sends it.

@@ -9,16 +9,12 @@
 use anyhow::{Result, bail};
 use splitinfer_graph::Model;
 use splitinfer_trainer::{
-    DefaultLoss, Loss, LossTerm, Reduction, Weighing, loss_words, losses_by_output,
+    DefaultLoss, HEATMAP_FACTOR, Loss, LossTerm, Reduction, Weighing, loss_words, losses_by_output,
 };
 use splitinfer_vision::ModelInfo;
 use splitinfer_vision::modelinfo::{Activation, HeadKind};
 use std::collections::HashSet;
 use std::str::FromStr;
-
-/// What a heatmap's loss counts beside a loss that is a mean over the few places where there is something: it is a
-/// mean over all places, of which about one in a hundred shows something.
-const HEATMAP_FACTOR: f64 = 100.0;
 
 /// An output that weighs the elements of losses, as a user names it: `[TENSOR=]OUTPUT[:each]`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@
 
 //! GObject and GstElement: pads, events, queries, properties. What is decided about a frame is in `watch.rs`.
 
-use super::branch::{Branch, Item};
 use super::settings::{self, Settings};
 use super::watch::Watch;
+use crate::branch::{Branch, Item};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;

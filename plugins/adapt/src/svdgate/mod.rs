@@ -7,7 +7,6 @@
 //! `svdgate`: scores what the student says without ground truth, and gives the windows that score badly to the branch that
 //! adapts the student.
 
-mod branch;
 mod imp;
 mod judge;
 mod kept;

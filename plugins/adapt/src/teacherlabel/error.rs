@@ -53,7 +53,10 @@ fn distance(a: &Object, b: &Object) -> f64 {
         true => (points(&a.keypoints), points(&b.keypoints)),
         false => (corners(&a.box_), corners(&b.box_)),
     };
-    let apart = a.iter().zip(&b).map(|(a, b)| f64::from((a[0] - b[0]).hypot(a[1] - b[1])));
+    let apart = a
+        .iter()
+        .zip(&b)
+        .map(|(a, b)| f64::from((a[0] - b[0]).hypot(a[1] - b[1])));
     apart.sum::<f64>() / (a.len().max(1) as f64 * size)
 }
 
@@ -81,10 +84,16 @@ mod tests {
         let there = object([10.0, 10.0, 20.0, 20.0]);
         let error = |a: &[Object], b: &[Object]| super::error(a, b);
         assert_eq!(error(&[], &[]), 0.0);
-        assert_eq!(error(std::slice::from_ref(&there), std::slice::from_ref(&there)), 0.0);
+        assert_eq!(
+            error(std::slice::from_ref(&there), std::slice::from_ref(&there)),
+            0.0
+        );
         assert_eq!(error(&[], std::slice::from_ref(&there)), 1.0);
         let far = object([200.0, 10.0, 20.0, 20.0]);
-        assert_eq!(error(std::slice::from_ref(&far), std::slice::from_ref(&there)), 1.0);
+        assert_eq!(
+            error(std::slice::from_ref(&far), std::slice::from_ref(&there)),
+            1.0
+        );
         let moved = object([12.0, 10.0, 20.0, 20.0]);
         let small = error(&[moved], &[there]);
         assert!((small - 0.1).abs() < 1e-6, "{small}");

@@ -155,11 +155,16 @@ impl ElementImpl for TeacherLabel {
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             use gst::PadDirection::*;
-            let caps = gst_video::VideoCapsBuilder::new().format_list(FORMATS).build();
+            let caps = gst_video::VideoCapsBuilder::new()
+                .format_list(FORMATS)
+                .build();
             let template = |(name, direction)| {
                 gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
             };
-            [("sink", Sink), ("src", Src)].into_iter().filter_map(template).collect()
+            [("sink", Sink), ("src", Src)]
+                .into_iter()
+                .filter_map(template)
+                .collect()
         });
         TEMPLATES.as_ref()
     }
@@ -320,12 +325,17 @@ impl TeacherLabel {
             return Err(gst::FlowError::Error);
         }
         let wrong = is_canary(&frame).then(|| {
-            let student = splitinfer_meta::read(&frame).map(|r| r.objects).unwrap_or_default();
+            let student = splitinfer_meta::read(&frame)
+                .map(|r| r.objects)
+                .unwrap_or_default();
             error(&student, &said.objects)
         });
         if let Some(wrong) = wrong {
-            let structure = gst::Structure::builder(CANARY_EVENT).field("error", wrong).build();
-            self.sinkpad.push_event(gst::event::CustomUpstream::new(structure));
+            let structure = gst::Structure::builder(CANARY_EVENT)
+                .field("error", wrong)
+                .build();
+            self.sinkpad
+                .push_event(gst::event::CustomUpstream::new(structure));
         }
         let mut counts = self.counts.lock().unwrap();
         counts.labelled += 1;

@@ -72,9 +72,18 @@ impl Teacher {
         let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, video)
             .map_err(|_| format!("a buffer does not hold a picture of {video:?}"))?;
         let frame = picture::borrow(&frame).map_err(|e| e.to_string())?;
-        let (picture, placement) = self.preprocessor.picture(&frame).map_err(|e| e.to_string())?;
-        let input = self.preprocessor.tensor(&picture).map_err(|e| e.to_string())?;
-        let outputs = self.session.run(&[(&self.info.input.name, &input)]).map_err(|e| e.to_string())?;
+        let (picture, placement) = self
+            .preprocessor
+            .picture(&frame)
+            .map_err(|e| e.to_string())?;
+        let input = self
+            .preprocessor
+            .tensor(&picture)
+            .map_err(|e| e.to_string())?;
+        let outputs = self
+            .session
+            .run(&[(&self.info.input.name, &input)])
+            .map_err(|e| e.to_string())?;
         let mut objects = match self.head.is_raw() {
             true => vec![],
             false => self.head.read(&outputs).map_err(|e| e.to_string())?,

@@ -4,13 +4,13 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! What is on its way to the adapt pad. The main stream only ever adds to it and never waits: when it is full, the oldest
-//! frames are dropped. A task of the adapt pad takes things out and pushes them, however long that takes.
+//! What is on its way to a pad that a task of its own pushes on. Whoever adds to it never waits: when it is full, the oldest
+//! frames are dropped. The task takes things out, however long what it does with them takes.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard};
 
-pub(super) enum Item {
+pub(crate) enum Item {
     Frame(gst::Buffer),
     Event(gst::Event),
 }
@@ -25,7 +25,7 @@ struct Inner {
 }
 
 #[derive(Default)]
-pub(super) struct Branch {
+pub(crate) struct Branch {
     inner: Mutex<Inner>,
     changed: Condvar,
 }
@@ -36,12 +36,12 @@ impl Branch {
     }
 
     /// Takes things from now on.
-    pub(super) fn start(&self) {
+    pub(crate) fn start(&self) {
         self.lock().running = true;
     }
 
     /// Empties it, and ends the wait of [`next`](Self::next).
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let mut inner = self.lock();
         inner.running = false;
         inner.items.clear();
@@ -50,7 +50,7 @@ impl Branch {
     }
 
     /// Adds a frame without waiting; of more than `most` the oldest are dropped.
-    pub(super) fn push_frame(&self, buffer: gst::Buffer, most: usize) {
+    pub(crate) fn push_frame(&self, buffer: gst::Buffer, most: usize) {
         let mut inner = self.lock();
         if !inner.running {
             return;
@@ -67,7 +67,7 @@ impl Branch {
         self.changed.notify_all();
     }
 
-    pub(super) fn push_event(&self, event: gst::Event) {
+    pub(crate) fn push_event(&self, event: gst::Event) {
         let mut inner = self.lock();
         if inner.running {
             inner.items.push_back(Item::Event(event));
@@ -76,7 +76,7 @@ impl Branch {
     }
 
     /// Waits for the next thing; `None` once stopped.
-    pub(super) fn next(&self) -> Option<Item> {
+    pub(crate) fn next(&self) -> Option<Item> {
         let mut inner = self.lock();
         loop {
             if !inner.running {
@@ -90,12 +90,12 @@ impl Branch {
         }
     }
 
-    pub(super) fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.lock().dropped
     }
 
     /// Before the element starts.
-    pub(super) fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.lock().dropped = 0;
     }
 }
