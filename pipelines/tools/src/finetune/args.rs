@@ -9,7 +9,7 @@
 use super::goals::WeighBy;
 use super::{Files, Request};
 use crate::cuts::InputShape;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Parser;
 use splitinfer_runtime::{Provider, SessionOptions};
 use splitinfer_trainer::{
@@ -83,7 +83,7 @@ pub struct Args {
     pub steps: usize,
 
     /// Stop when the loss on what is held back is no larger
-    #[arg(long, value_name = "LOSS")]
+    #[arg(long, value_name = "LOSS", value_parser = finite)]
     pub target_loss: Option<f32>,
 
     /// Stop after so many looks at what is held back that were no better than the best
@@ -173,9 +173,6 @@ impl Args {
                     .collect::<Result<Vec<WeighBy>>>()?,
             ),
         };
-        if self.patience.is_some() && self.target_loss.is_some_and(f32::is_nan) {
-            bail!("--target-loss must be a number");
-        }
         Ok(Request {
             model: self.model.clone(),
             shapes: self.input_shape.clone(),
@@ -267,6 +264,10 @@ fn not_negative(text: &str) -> Result<f64, String> {
         |v| v >= 0.0 && v.is_finite(),
         "a number of at least 0",
     )
+}
+
+fn finite(text: &str) -> Result<f32, String> {
+    number(text, f64::is_finite, "a number").map(|v| v as f32)
 }
 
 fn count(text: &str) -> Result<usize, String> {

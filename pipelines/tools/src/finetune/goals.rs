@@ -6,14 +6,13 @@
 
 //! What is learned: losses, whose values each takes as target, and what weighs its elements.
 
+use super::by_head::{HEATMAP_FACTOR, by_head};
 use anyhow::{Result, bail};
 use splitinfer_graph::Model;
 use splitinfer_trainer::{
     DefaultLoss, HEATMAP_FACTOR, Loss, LossTerm, Reduction, Weighing, loss_words, losses_by_output,
 };
 use splitinfer_vision::ModelInfo;
-use splitinfer_vision::modelinfo::{Activation, HeadKind};
-use std::collections::HashSet;
 use std::str::FromStr;
 
 /// An output that weighs the elements of losses, as a user names it: `[TENSOR=]OUTPUT[:each]`.
@@ -250,35 +249,6 @@ fn squash(loss: &Loss) -> Squash {
         Loss::CrossEntropy { axis } | Loss::KullbackLeibler { axis } => Squash::Softmax { axis },
         _ => Squash::Not,
     }
-}
-
-/// Boxes and offsets mean something only where the heatmap shows something: of all classes, or of the joint itself.
-fn by_head(info: Option<&ModelInfo>) -> Vec<WeighBy> {
-    let Some(head) = info.map(|i| &i.head) else {
-        return vec![];
-    };
-    let how = match head.kind {
-        HeadKind::Center => Weighing::Largest,
-        HeadKind::PoseHeatmaps => Weighing::Each,
-        _ => return vec![],
-    };
-    let Some(heatmap) = head
-        .roles
-        .get("heatmap")
-        .filter(|_| head.activation == Activation::None)
-    else {
-        return vec![];
-    };
-    let weighed: HashSet<&String> = ["box", "offset"]
-        .iter()
-        .filter_map(|r| head.roles.get(*r))
-        .collect();
-    let by = weighed.into_iter().map(|tensor| WeighBy {
-        tensor: Some(tensor.clone()),
-        output: heatmap.clone(),
-        how,
-    });
-    by.collect()
 }
 
 #[cfg(test)]

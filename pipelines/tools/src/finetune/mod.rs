@@ -8,6 +8,7 @@
 
 mod args;
 mod arrays;
+mod by_head;
 mod curve;
 mod data;
 mod examples;

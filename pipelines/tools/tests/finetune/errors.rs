@@ -118,7 +118,7 @@ fn an_operator_without_a_rule_is_named_with_the_way_around_it() {
     }
     let folder = Folder::new();
     let model = folder.network("m.onnx", 1, "Sinh");
-    let data = folder.npz("data.npz", 4, vec![0.0; 4 * 72], vec![0.0; 12]);
+    let data = folder.npz("data.npz", 4, vec![0.5; 4 * 72], vec![1.0; 12]);
     let output = folder.text("out.onnx");
     let arguments = [&model, "--data", &data, "--output", &output];
     assert_one_line(
