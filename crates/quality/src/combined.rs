@@ -6,7 +6,7 @@
 
 //! The combined score: how likely the prediction is wrong, from all evidence together.
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, NEGLIGIBLE};
 
 /// Wrong: the mean error of the points over the window is above this share of the object's size.
 pub const WRONG: f64 = 0.06;
@@ -20,8 +20,7 @@ pub const TERMS: usize = 4;
 /// The jitter is not among them: it tells more than the residual, but what it tells of one clip misleads on others
 /// (fast gestures that the student follows well).
 pub fn terms(evidence: &Evidence) -> [f64; TERMS] {
-    // Below a thousandth of the object's size nothing differs that matters.
-    let ln = |v: f64| v.max(1e-3).ln();
+    let ln = |v: f64| v.max(NEGLIGIBLE).ln();
     [
         1.0,
         ln(evidence.residual),

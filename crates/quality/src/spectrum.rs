@@ -10,9 +10,9 @@ use nalgebra::{DMatrix, DVector, SVD};
 
 /// Below this share of the energy a tail is taken from the singular values themselves.
 ///
-/// The eigenvalues of the Gram matrix are exact to about 10⁻¹⁶ of the largest one, so that a tail of this share is
-/// exact to about 10⁻¹⁰ in its square root: the Gram matrix squares the condition number.
-const WELL_CONDITIONED: f64 = 1e-5;
+/// The eigenvalues of the Gram matrix are exact to some 10⁻¹⁶ of the largest one, so that a tail of this share is exact to
+/// some 10⁻¹⁰ in its square root: the Gram matrix squares the condition number.
+const WELL_CONDITIONED: f64 = 2e-6;
 
 /// Squared singular values, the largest first.
 #[derive(Clone, Debug)]
@@ -66,12 +66,17 @@ fn squared_singular_values(m: &DMatrix<f64>) -> DVector<f64> {
 
 /// ‖M − M̂‖²F and ‖M‖²F for the best M̂ of rank `rank`. The matrix must be finite.
 pub fn tail_and_energy(m: &DMatrix<f64>, rank: usize) -> (f64, f64) {
+    tail_and_energy_above(m, rank, 0.0)
+}
+
+/// The same where it does not matter what exactly a tail is that lies below `floor`.
+pub(crate) fn tail_and_energy_above(m: &DMatrix<f64>, rank: usize, floor: f64) -> (f64, f64) {
     if rank >= m.nrows().min(m.ncols()) {
         return (0.0, m.norm_squared());
     }
     let spectrum = Spectrum::by_gram(m);
     let (tail, energy) = (spectrum.tail(rank), spectrum.energy());
-    if tail > WELL_CONDITIONED * energy {
+    if tail > WELL_CONDITIONED * energy || tail.max(1e-12 * energy) < floor {
         return (tail, energy);
     }
     let spectrum = Spectrum::exact(m);
