@@ -38,7 +38,9 @@ fn main() -> Result<()> {
     };
     splitinfer_tests::init();
     println!("# Gate\n\n{}\n", measure::machine());
-    println!("## What a window costs\n");
+    println!(
+        "## What a window costs\n\nTime of one window on one thread: median / 99th percentile over windows, each the least of three.\n"
+    );
     let lapack = Lapack::load();
     let costs: Vec<cost::Cost> = cost::SIZES
         .iter()
