@@ -106,7 +106,7 @@ pub fn measure(size: [usize; 2], count: usize, lapack: Option<&Lapack>) -> Cost 
         })
         .0,
         tail,
-        decomposition: timed(matrices(), |m| full(m)).0,
+        decomposition: timed(matrices(), full).0,
         error: worst(matrices(), &tails),
         error_lapack: of_lapack.map(|(_, e)| e),
         lapack: of_lapack.map(|(t, _)| t),
