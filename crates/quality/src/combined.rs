@@ -37,13 +37,13 @@ struct Coefficients {
 }
 
 const KEYPOINTS: Coefficients = Coefficients {
-    with_mirror: [6.0, 0.0, 8.0, 2.6],
-    without: [-4.0, 0.1, 11.0, 0.0],
+    with_mirror: [5.285, 0.0, 6.913, 2.825],
+    without: [-0.824, 1.224, 13.094, 0.0],
 };
 
 const BOXES: Coefficients = Coefficients {
-    with_mirror: [6.0, 0.0, 8.0, 2.6],
-    without: [-4.0, 0.1, 11.0, 0.0],
+    with_mirror: [2.238, 0.0, 9.623, 1.790],
+    without: [-1.096, 0.143, 13.169, 0.0],
 };
 
 /// Probability that the mean error of the points is above [`WRONG`], 0 to 1.
@@ -71,7 +71,7 @@ mod tests {
         keypoints: true,
         residual: 0.004,
         jitter: 0.01,
-        unsure: 0.2,
+        unsure: 0.1,
         disagreement: Some(0.02),
     };
     const BAD: Evidence = Evidence {

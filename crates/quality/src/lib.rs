@@ -13,12 +13,12 @@
 //!
 //! # Exact and cheap
 //! Scores need singular values only, and most of them the sum of the smallest: eigenvalues of the Gram matrix where its
-//! squared condition number leaves enough digits, else a singular value decomposition. Both are `nalgebra`'s. Beside
-//! LAPACK's decomposition (what `ndarray-linalg` calls, with OpenBLAS; `docs/measurements/gate.md`, measured side by side)
-//! both are exact to far better than 10⁻⁹; at 64 × 34 LAPACK's takes 54 µs, `nalgebra`'s 66, the Gram matrix 41, and at
-//! 4 columns `nalgebra`'s is the faster one. So LAPACK would win up to a third where M is ill-conditioned, and lose where it is
-//! not; for that every user would need a library of the system, and every GStreamer process would load OpenBLAS and its
-//! threads.
+//! squared condition number leaves enough digits, else a singular value decomposition. Both are `nalgebra`'s. LAPACK's
+//! decomposition (what `ndarray-linalg` calls, with OpenBLAS) was measured beside it in `docs/measurements/gate.md`: both
+//! are exact to far better than 10⁻⁹; at 64 × 34 LAPACK's takes 51 µs, `nalgebra`'s 62, and the combined score with all that
+//! belongs to it, by the Gram matrix, 60; at 4 columns `nalgebra`'s is the faster one. So LAPACK would win a fifth where
+//! M is ill-conditioned. For that every user would need a library of the system, and every GStreamer process would load
+//! OpenBLAS and its threads.
 //!
 //! ```
 //! use splitinfer_quality::{Gate, Object, Observation, Seen, Settings};

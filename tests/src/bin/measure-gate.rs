@@ -22,10 +22,10 @@ const WHOLE: Sample = Sample {
     frames_of_scene: 140,
 };
 const QUICK: Sample = Sample {
-    videos: 4,
-    frames_of_video: 110,
+    videos: 3,
+    frames_of_video: 60,
     scenes: 2,
-    frames_of_scene: 60,
+    frames_of_scene: 40,
 };
 
 fn main() -> Result<()> {
