@@ -23,7 +23,6 @@ use splitinfer_tensorcode::{encoder, picture};
 use splitinfer_vision::{ModelInfo, Picture, Preprocessor};
 use splitinfer_wire::{Content, Hello, SendFrames, Token, Version, Wants};
 
-use crate::convert;
 use crate::net::address::ServerAddress;
 use crate::net::client::{Client, ClientConfig, ClientEvent, FrameRequest};
 use crate::net::identity::Identity;
