@@ -15,6 +15,7 @@ pub mod pipeline;
 pub mod plugins;
 pub mod process;
 pub mod tensor_code;
+pub mod training;
 
 use std::path::PathBuf;
 use std::sync::Once;

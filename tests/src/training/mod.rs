@@ -1,0 +1,20 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the measurements of training share: models with a loss, and programs that train them, ours and PyTorch's, each in
+//! a process of its own.
+
+pub mod child;
+pub mod convolution;
+pub mod job;
+pub mod profile;
+pub mod python;
+pub mod subject;
+pub mod worker;
+
+pub use child::Child;
+pub use job::Job;
+pub use subject::{Subject, Trainee, subjects};
