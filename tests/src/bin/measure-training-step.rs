@@ -6,26 +6,38 @@
 
 //! A step of training by crates/grad on ONNX Runtime against PyTorch: `tests/measure.sh training-step [--quick]`.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
-use splitinfer_graph::Cut;
 use splitinfer_tensor::Tensor;
 use splitinfer_tests::measure;
-use splitinfer_tests::training::child::take_turns;
 use splitinfer_tests::training::convolution::Convolution;
-use splitinfer_tests::training::job::Jobs;
-use splitinfer_tests::training::profile::{self, Part};
-use splitinfer_tests::training::{Child, Subject, Trainee, python, subjects, worker};
-use tempfile::TempDir;
+use splitinfer_tests::training::study::{Comparison, Sample, Study, Time};
+use splitinfer_tests::training::{breakdown, profile, python, single, subjects, worker};
 
 const BATCH: usize = 8;
+const THREADS: [usize; 2] = [1, 2];
+/// The table of single convolutions has so many of each kind from each model that is not shipped.
+const DEAREST: usize = 2;
 
-/// How much is measured.
-struct Sample {
-    warm_up: usize,
-    rounds: usize,
+const WHOLE: Sample = Sample {
+    warm_up: 3,
+    rounds: 31,
+    limit: Duration::from_secs(25),
+};
+const SMALL: Sample = Sample {
+    warm_up: 2,
+    rounds: 7,
+    limit: Duration::from_secs(4),
+};
+
+/// The goals' figures: of the shipped students with two threads, the worst.
+#[derive(Default)]
+struct Figures {
+    over_pytorch: Option<f64>,
+    tail_over_forward: Option<f64>,
 }
 
 fn main() -> Result<()> {
@@ -33,184 +45,217 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let quick = std::env::args().any(|a| a == "--quick");
-    let sample = match quick {
-        true => Sample {
-            warm_up: 2,
-            rounds: 5,
-        },
-        false => Sample {
-            warm_up: 3,
-            rounds: 25,
-        },
-    };
+    let sample = if quick { SMALL } else { WHOLE };
     splitinfer_tests::init();
     println!(
         "# A step of training\n\n{}; {}\n",
         measure::machine(),
         python::heading()
     );
+    let mut studies = Vec::new();
+    for subject in subjects().into_iter().filter(|s| s.shipped || !quick) {
+        studies.push((Study::new(&subject, BATCH)?, subject));
+    }
     println!(
-        "| model | batch | threads | ours ms | PyTorch ms | ours / PyTorch | ours MB (at rest) | PyTorch MB (at rest) | tail | tail step ms | PyTorch ms | forward ms | tail step / forward |"
+        "Forward, loss, backward, Adam, on a batch of {BATCH} pictures (1 where the graph has that fixed). The loss judges \
+         what the last convolutions give. Times are medians of up to {} steps, the fastest step in brackets; the processes \
+         take turns. Memory: the largest resident set of a process that only trains, in brackets with its libraries loaded \
+         and nothing else.\n",
+        sample.rounds
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
-    let mut worst: Option<f64> = None;
-    let mut worst_tail: Option<f64> = None;
-    for subject in subjects() {
-        if quick && !subject.shipped {
-            continue;
-        }
-        let study = Study::new(&subject)?;
-        for threads in [1, 2] {
-            let (ratio, tail) = row(&subject, &study, threads, &sample)?;
+    println!(
+        "| model | batch | threads | ours ms | {} ms | ours / PyTorch | ours MB | PyTorch MB |",
+        python::heading()
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    let bar = measure::progress(studies.len() * THREADS.len());
+    let mut figures = Figures::default();
+    let mut tails = Vec::new();
+    for (study, subject) in &studies {
+        for threads in THREADS {
+            let found = study.compare(threads, sample, &bar)?;
+            print_step(&subject.name, study, threads, &found);
             if subject.shipped && threads == 2 {
-                worst = ratio.map(|r| worst.unwrap_or(0.0).max(r));
-                worst_tail = Some(worst_tail.unwrap_or(0.0).max(tail));
+                figures.add(&found);
             }
+            tails.push((&subject.name, study, threads, found));
+            bar.inc(1);
         }
     }
-    println!("\n## Where the time goes\n\nOne thread, by ONNX Runtime's profiler.\n");
-    for subject in subjects() {
-        if quick && !subject.shipped {
-            continue;
-        }
-        breakdown(&subject, 5)?;
-    }
+    bar.finish_and_clear();
+    print_tails(&tails);
+    print_breakdowns(&studies, if quick { 3 } else { 10 })?;
+    print_convolutions(&studies, if quick { 3 } else { 15 }, quick)?;
     println!(
         "\n{}",
-        json!({ "over_pytorch_ratio": worst, "tail_over_forward_ratio": worst_tail })
+        json!({ "over_pytorch_ratio": figures.over_pytorch, "tail_over_forward_ratio": figures.tail_over_forward })
     );
     Ok(())
 }
 
-struct Study {
-    trainee: Trainee,
-    cut: Cut,
-    jobs: Jobs,
-    tail_jobs: Jobs,
-    _folders: [TempDir; 2],
-}
-
-impl Study {
-    fn new(subject: &Subject) -> Result<Self> {
-        let trainee = Trainee::load(&subject.path, BATCH)?;
-        let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
-        let cut = trainee.late_cut()?;
-        Ok(Self {
-            jobs: Jobs::new(&trainee, folders[0].path())?,
-            tail_jobs: Jobs::new(&trainee.tail(&cut)?, folders[1].path())?,
-            trainee,
-            cut,
-            _folders: folders,
-        })
+impl Figures {
+    fn add(&mut self, found: &Comparison) {
+        let worse = |old: Option<f64>, new: f64| Some(old.map_or(new, |old| old.max(new)));
+        if let Some(pytorch) = found.pytorch {
+            self.over_pytorch = worse(self.over_pytorch, found.ours.median / pytorch.median);
+        }
+        let tail = found.tail.median / found.forward.median;
+        self.tail_over_forward = worse(self.tail_over_forward, tail);
     }
 }
 
-fn row(
-    subject: &Subject,
-    study: &Study,
-    threads: usize,
-    sample: &Sample,
-) -> Result<(Option<f64>, f64)> {
-    let Study { trainee, cut, .. } = study;
-    let jobs = study.jobs.with_threads(threads);
-    let tail_jobs = study.tail_jobs.with_threads(threads);
-    let mut ours = Child::ours(&jobs.ours)?;
-    let mut torch = Child::pytorch(&jobs.pytorch)?;
-    let mut tail = Child::ours(&tail_jobs.ours)?;
-    let mut torch_tail = Child::pytorch(&tail_jobs.pytorch)?;
-    let mut forward = Child::ours(&jobs.forward)?;
-    let mut all = vec![&mut ours, &mut tail, &mut forward];
-    all.extend(torch.as_mut());
-    all.extend(torch_tail.as_mut());
-    let bar = measure::progress(sample.rounds);
-    let turns = take_turns(&mut all, sample.warm_up, sample.rounds, &bar)?;
-    bar.finish_and_clear();
-    let t: Vec<f64> = turns.seconds.iter().map(|s| s * 1e3).collect();
-    let memory = ours.memory()?;
-    let torch_memory = torch.as_mut().map(|t| t.memory()).transpose()?;
-    let mb = |b: u64| b as f64 / 1e6;
-    let ratio = t.get(3).map(|p| t[0] / p);
-    eprintln!(
-        "losses ours {:?} torch {:?}",
-        &turns.losses[0][..3],
-        turns.losses.get(3).map(|l| &l[..3])
+fn shown(time: Time) -> String {
+    format!("{:.2} ({:.2})", time.median * 1e3, time.fastest * 1e3)
+}
+
+/// What is left empty where there is no PyTorch.
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "–".to_owned())
+}
+
+fn print_step(name: &str, study: &Study, threads: usize, found: &Comparison) {
+    let memory = |m: splitinfer_tests::training::child::Memory| {
+        format!("{:.0} ({:.0})", m.peak as f64 / 1e6, m.at_rest as f64 / 1e6)
+    };
+    println!(
+        "| {name} | {} | {threads} | {} | {} | {} | {} | {} |",
+        study.trainee.batch,
+        shown(found.ours),
+        or_dash(found.pytorch.map(shown)),
+        or_dash(found.pytorch.map(|p| ratio(found.ours, p))),
+        memory(found.memory),
+        or_dash(found.pytorch_memory.map(memory)),
+    );
+}
+
+/// Of medians, and in brackets of the fastest.
+fn ratio(a: Time, b: Time) -> String {
+    format!("{:.2} ({:.2})", a.median / b.median, a.fastest / b.fastest)
+}
+
+fn print_tails(rows: &[(&String, &Study, usize, Comparison)]) {
+    println!(
+        "\n## The tail alone\n\nTrained from the first cut on after which at most a third of the multiply–accumulate \
+         operations lie, the tensors there given. Forward passes: as inference runs them.\n"
     );
     println!(
-        "| {} | {} | {threads} | {:.2} | {:.2} | {:.2} | {:.0} ({:.0}) | {:.0} ({:.0}) | {} ({:.0} %) | {:.2} | {:.2} | {:.2} | {:.2} |",
-        subject.name,
-        trainee.batch,
-        t[0],
-        t.get(3).unwrap_or(&f64::NAN),
-        ratio.unwrap_or(f64::NAN),
-        mb(memory.peak),
-        mb(memory.at_rest),
-        torch_memory.map_or(f64::NAN, |m| mb(m.peak)),
-        torch_memory.map_or(f64::NAN, |m| mb(m.at_rest)),
-        measure::short(&cut.name),
-        cut.tail_macs as f64 * 100.0 / (cut.head_macs + cut.tail_macs) as f64,
-        t[1],
-        t.get(4).unwrap_or(&f64::NAN),
-        t[2],
-        t[1] / t[2],
+        "| model | from | % of MACs | threads | step ms | PyTorch ms | whole forward ms | step / whole forward | tail forward ms | step / tail forward |"
     );
-    Ok((ratio, t[1] / t[2]))
-}
-
-fn breakdown(subject: &Subject, runs: usize) -> Result<()> {
-    let trainee = Trainee::load(&subject.path, BATCH)?;
-    let folder = tempfile::tempdir()?;
-    let jobs = Jobs::new(&trainee, folder.path())?;
-    let inputs = worker::step_inputs(&jobs.ours)?;
-    let given: Vec<(&str, &Tensor)> = inputs.iter().map(|(n, t)| (n.as_str(), t)).collect();
-    let times = profile::node_times(&jobs.step, &given, 1, runs)?;
-    let total: f64 = times.iter().map(|t| t.seconds).sum();
-    println!("### {} ({:.2} ms)\n", subject.name, total * 1e3);
-    for part in Part::ALL {
-        let of: Vec<_> = times.iter().filter(|t| t.part == part).collect();
-        let mut ops: HashMap<&str, f64> = HashMap::new();
-        for time in &of {
-            *ops.entry(&time.op).or_default() += time.seconds * 1e3;
-        }
-        let mut ops: Vec<_> = ops.into_iter().collect();
-        ops.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let ops: Vec<String> = ops
-            .iter()
-            .take(6)
-            .map(|(op, ms)| format!("{op} {ms:.2}"))
-            .collect();
-        let sum: f64 = of.iter().map(|t| t.seconds).sum();
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    for (name, study, threads, found) in rows {
+        let cut = &study.cut;
         println!(
-            "| {} | {:.2} | {} |",
-            part.name(),
-            sum * 1e3,
-            ops.join(", ")
+            "| {name} | `{}` | {:.0} | {threads} | {} | {} | {} | {} | {} | {} |",
+            measure::short(&cut.name),
+            cut.tail_macs as f64 * 100.0 / (cut.head_macs + cut.tail_macs) as f64,
+            shown(found.tail),
+            or_dash(found.pytorch_tail.map(shown)),
+            shown(found.forward),
+            ratio(found.tail, found.forward),
+            shown(found.tail_forward),
+            ratio(found.tail, found.tail_forward),
         );
     }
-    let convolutions = Convolution::all(&trainee.model, &trainee.facts);
-    let mut layers: HashMap<String, (usize, f64, HashMap<&str, f64>)> = HashMap::new();
-    for time in times.iter().filter(|t| t.part == Part::Weight) {
-        let Some(layer) = convolutions
-            .iter()
-            .find(|(_, names)| time.parameter.as_ref().is_some_and(|p| names.contains(p)))
-            .map(|(c, _)| c.to_string())
-        else {
-            continue;
-        };
-        let entry = layers.entry(layer).or_default();
-        entry.1 += time.seconds * 1e3;
-        *entry.2.entry(&time.op).or_default() += time.seconds * 1e3;
-    }
-    let mut layers: Vec<_> = layers.into_iter().collect();
-    layers.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
-    for (layer, (_, ms, ops)) in layers.iter().take(12) {
-        let mut ops: Vec<_> = ops.iter().collect();
-        ops.sort_by(|a, b| b.1.total_cmp(a.1));
-        let ops: Vec<String> = ops
-            .iter()
-            .take(5)
-            .map(|(op, ms)| format!("{op} {ms:.2}"))
-            .collect();
-        println!("| {layer} | {ms:.2} | {} |", ops.join(", "));
+}
+
+fn print_breakdowns(
+    studies: &[(Study, splitinfer_tests::training::Subject)],
+    runs: usize,
+) -> Result<()> {
+    println!(
+        "\n## Where the time goes\n\nEach node's time by ONNX Runtime's profiler, one thread, mean of {runs} steps. dX: what \
+         the gradients of several parameters need; dW: what one needs alone, its bias's counted with its layer."
+    );
+    for (study, subject) in studies {
+        let inputs = worker::step_inputs(&study.jobs.ours)?;
+        let given: Vec<(&str, &Tensor)> = inputs.iter().map(|(n, t)| (n.as_str(), t)).collect();
+        let times = profile::node_times(&study.jobs.step, &given, 1, runs)?;
+        println!("\n### {}\n", subject.name);
+        breakdown::print_parts(&times);
+        breakdown::print_layers(&times, &study.trainee);
     }
     Ok(())
+}
+
+fn print_convolutions(
+    studies: &[(Study, splitinfer_tests::training::Subject)],
+    rounds: usize,
+    quick: bool,
+) -> Result<()> {
+    println!(
+        "\n## Single convolutions\n\nThe gradient of the weights alone, in several forms, one thread, the fastest of {rounds}, in \
+         ms; each form's time over PyTorch's in brackets. *flat*: the pictures' rows are one run, and the gradient has \
+         zeros between its rows; *folded*: all pictures in one product; *taps*: one product for each place of the window.\n"
+    );
+    println!(
+        "| convolution | PyTorch forward | PyTorch dW | forms of dW, fastest first |\n|---|---|---|---|"
+    );
+    let all = selected(studies, quick);
+    let bar = measure::progress(all.len());
+    for convolution in all {
+        let row = single::measure(&convolution, 1, rounds, &bar)?;
+        let mut forms = row.forms.clone();
+        forms.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let over = |ms: f64| {
+            row.pytorch
+                .map_or(String::new(), |p| format!(" ({:.1})", ms / p[0]))
+        };
+        let forms: Vec<String> = forms
+            .iter()
+            .map(|(name, ms)| format!("{name} {ms:.2}{}", over(*ms)))
+            .collect();
+        let pytorch = |i: usize| or_dash(row.pytorch.map(|p| format!("{:.2}", p[i])));
+        println!(
+            "| {convolution} | {} | {} | {} |",
+            pytorch(1),
+            pytorch(0),
+            forms.join(", ")
+        );
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Those of the students, the dearest of other models, and one that architecture notes speak of.
+fn selected(
+    studies: &[(Study, splitinfer_tests::training::Subject)],
+    quick: bool,
+) -> Vec<Convolution> {
+    let known = Convolution {
+        pictures: 8,
+        inputs: 32,
+        height: 80,
+        width: 80,
+        outputs: 64,
+        kernel: 3,
+        stride: 1,
+        dilation: 1,
+        padding: 1,
+        groups: 1,
+    };
+    let mut chosen = BTreeSet::from([known]);
+    for (study, subject) in studies {
+        let all = Convolution::all(&study.trainee.model, &study.trainee.facts);
+        let mut all: Vec<Convolution> = all
+            .into_iter()
+            .map(|(c, _)| c)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        all.sort_by_key(|c| std::cmp::Reverse(c.macs()));
+        let kinds: [fn(&Convolution) -> bool; 3] = [
+            Convolution::is_depthwise,
+            |c| c.kernel == 1,
+            |c| c.kernel > 1 && c.groups == 1,
+        ];
+        match subject.shipped {
+            true if quick => chosen.extend(all.into_iter().take(2)),
+            true => chosen.extend(all),
+            false => kinds
+                .iter()
+                .for_each(|kind| chosen.extend(all.iter().filter(|c| kind(c)).take(DEAREST))),
+        }
+    }
+    chosen.into_iter().collect()
 }

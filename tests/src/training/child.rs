@@ -7,14 +7,15 @@
 //! Workers seen from the measurement: started, asked for steps in turn, and asked what memory they took.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child as Process, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
+use serde::Serialize;
 use tempfile::NamedTempFile;
 
+use super::study::Time;
 use super::worker::ARGUMENT;
 use super::{Job, python};
 
@@ -48,12 +49,12 @@ impl Child {
         Self::start(command, &serde_json::to_vec(job)?)
     }
 
-    /// PyTorch's worker; `None` where there is no PyTorch.
+    /// A worker in PyTorch, a module of crates/grad/tests/fixtures; `None` where there is no PyTorch.
     ///
     /// # Errors
     /// When it does not start or cannot do the job.
-    pub fn pytorch(job: &Job) -> Result<Option<Self>> {
-        let command = python::module("pytorch.worker");
+    pub fn pytorch(module: &str, job: &impl Serialize) -> Result<Option<Self>> {
+        let command = python::module(module);
         let job = serde_json::to_vec(job)?;
         command
             .map(|command| Self::start(command, &job))
@@ -93,6 +94,15 @@ impl Child {
         Ok((seconds.parse()?, loss.parse()?))
     }
 
+    /// Does something that it has a name for; seconds.
+    ///
+    /// # Errors
+    /// When the worker has ended.
+    pub fn time(&mut self, order: &str) -> Result<f64> {
+        std::thread::sleep(CALM);
+        Ok(self.ask(order)?.parse()?)
+    }
+
     /// # Errors
     /// When the worker has ended.
     pub fn memory(&mut self) -> Result<Memory> {
@@ -128,13 +138,17 @@ impl Drop for Child {
 
 /// How workers compare.
 pub struct Turns {
-    /// Seconds a step of each, the median.
-    pub seconds: Vec<f64>,
+    /// Seconds a step of each.
+    pub times: Vec<Time>,
     /// The losses before each step of each.
     pub losses: Vec<Vec<f64>>,
 }
 
-/// Steps in turn: one of each worker, then again, so that a change of clock frequency falls on all alike.
+/// Rounds that are counted however long they take.
+const LEAST: usize = 5;
+
+/// Steps in turn: one of each worker, then again, so that a change of clock frequency falls on all alike. Ends after
+/// `rounds`, or when `limit` is over.
 ///
 /// # Errors
 /// When a worker ends.
@@ -142,11 +156,16 @@ pub fn take_turns(
     workers: &mut [&mut Child],
     warm_up: usize,
     rounds: usize,
+    limit: Duration,
     bar: &ProgressBar,
 ) -> Result<Turns> {
+    let start = Instant::now();
     let mut seconds = vec![Vec::new(); workers.len()];
     let mut losses = vec![Vec::new(); workers.len()];
     for round in 0..warm_up + rounds {
+        if start.elapsed() > limit && round >= warm_up + LEAST {
+            break;
+        }
         for (i, worker) in workers.iter_mut().enumerate() {
             let (time, loss) = worker.step()?;
             losses[i].push(loss);
@@ -156,11 +175,10 @@ pub fn take_turns(
         }
         bar.tick();
     }
-    let seconds = seconds.iter().map(|s| crate::measure::median(s)).collect();
-    Ok(Turns { seconds, losses })
-}
-
-/// A path as text, for tables and messages.
-pub fn shown(path: &Path) -> String {
-    path.display().to_string()
+    let time = |s: &Vec<f64>| Time {
+        median: crate::measure::median(s),
+        fastest: s.iter().copied().fold(f64::INFINITY, f64::min),
+    };
+    let times = seconds.iter().map(time).collect();
+    Ok(Turns { times, losses })
 }

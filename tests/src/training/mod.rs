@@ -7,12 +7,16 @@
 //! What the measurements of training share: models with a loss, and programs that train them, ours and PyTorch's, each in
 //! a process of its own.
 
+pub mod breakdown;
 pub mod child;
 pub mod convolution;
 pub mod job;
 pub mod profile;
 pub mod python;
+pub mod single;
+pub mod study;
 pub mod subject;
+pub mod weight_forms;
 pub mod worker;
 
 pub use child::Child;

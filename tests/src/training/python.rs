@@ -12,6 +12,9 @@ use std::sync::OnceLock;
 /// Names the Python to use; it needs `torch` and `onnx`.
 pub const VARIABLE: &str = "SPLITINFER_PYTHON";
 
+/// How OpenMP's threads wait.
+const WAITING: &str = "OMP_WAIT_POLICY";
+
 /// PyTorch's version, if there is one.
 pub fn version() -> Option<&'static str> {
     static VERSION: OnceLock<Option<String>> = OnceLock::new();
@@ -42,6 +45,11 @@ pub fn module(name: &str) -> Option<Command> {
         .args(["-m", name])
         .current_dir(crate::repository().join("crates/grad/tests/fixtures"))
         .env("PYTHONDONTWRITEBYTECODE", "1");
+    if std::env::var_os(WAITING).is_none() {
+        // As our own threads: beside other work, threads that spin while they wait take the processor from those that
+        // they wait for, and PyTorch's steps become several times as long.
+        command.env(WAITING, "passive");
+    }
     Some(command)
 }
 
