@@ -8,9 +8,9 @@
 
 use std::collections::HashMap;
 
-use super::Trainee;
 use super::convolution::Convolution;
 use super::profile::{NodeTime, Part};
+use splitinfer_grad_reference::Trainee;
 
 /// Operators of a row that are named, dearest first.
 const NAMED: usize = 6;

@@ -17,7 +17,7 @@ use splitinfer_graph::proto::{GraphProto, ModelProto, OperatorSetIdProto};
 use splitinfer_runtime::random_tensor;
 use splitinfer_tensor::{DType, Tensor};
 
-use super::Trainee;
+use splitinfer_grad_reference::Trainee;
 
 /// Small enough that losses stay finite over a measurement's steps.
 const RATE: f32 = 1e-4;

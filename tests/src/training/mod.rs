@@ -7,6 +7,7 @@
 //! What the measurements of training share: models with a loss, and programs that train them, ours and PyTorch's, each in
 //! a process of its own.
 
+pub mod agreement;
 pub mod breakdown;
 pub mod child;
 pub mod convolution;
@@ -21,4 +22,4 @@ pub mod worker;
 
 pub use child::Child;
 pub use job::Job;
-pub use subject::{Subject, Trainee, subjects};
+pub use subject::{Subject, subjects};

@@ -16,7 +16,7 @@ use splitinfer_graph::proto::NodeProto;
 use splitinfer_runtime::Session;
 use splitinfer_tensor::Tensor;
 
-use super::subject::options;
+use splitinfer_grad_reference::options;
 
 /// What a node of a training step is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -16,8 +16,8 @@ use splitinfer_tensor::{DType, Tensor};
 
 use super::Child;
 use super::convolution::Convolution;
-use super::subject::options;
 use super::weight_forms::{forms, only};
+use splitinfer_grad_reference::options;
 
 /// Milliseconds, the fastest of all rounds: what others do on the machine only ever adds to a time, and these are short.
 pub struct Row {

@@ -4,18 +4,14 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! Models to train, with a loss on what their last convolutions give: the raw outputs of the heads, before any decoding.
+//! The models that measurements train, and pictures that suit them.
 
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, ensure};
-use splitinfer_grad::{Loss, LossTerm, Optimizer, Parameter, Spec, parameters, trainable_form};
-use splitinfer_graph::build::{untyped, value};
-use splitinfer_graph::proto::ModelProto;
-use splitinfer_graph::{Cut, Dim, Facts, Model};
-use splitinfer_runtime::{SessionOptions, probe_all};
-use splitinfer_tensor::DType;
+use anyhow::{Context, Result};
+use gst::prelude::*;
+use splitinfer_grad_reference::drawn::as_input;
+use splitinfer_tensor::{DType, Tensor};
 
 /// A model file.
 pub struct Subject {
@@ -23,202 +19,98 @@ pub struct Subject {
     pub path: PathBuf,
     /// Whether it is part of the repository.
     pub shipped: bool,
+    /// What the model wants a picture's values from 0 to 255 to be; it does not matter for one that takes bytes.
+    range: [f32; 2],
+    /// The beginning of a pipeline that gives video frames; `None` where the video is not at hand.
+    source: Option<String>,
 }
 
-const REAL_MODELS: [&str; 7] = [
-    "yolox_nano_416",
-    "light_person_detector_192",
-    "FastestDet",
-    "mobilenet_v1_0.25_128_f32",
-    "mobilenet_v2_1.0_224_f32",
-    "movenet_lightning_f32_192",
-    "blazepose_landmark_lite",
+/// Name, range, video.
+const REAL_MODELS: [(&str, [f32; 2], &str); 7] = [
+    ("yolox_nano_416", [0.0, 255.0], CARS),
+    ("light_person_detector_192", [0.0, 255.0], PERSON),
+    ("FastestDet", [0.0, 1.0], CARS),
+    ("mobilenet_v1_0.25_128_f32", [-1.0, 1.0], CARS),
+    ("mobilenet_v2_1.0_224_f32", [-1.0, 1.0], CARS),
+    ("movenet_lightning_f32_192", [0.0, 255.0], PERSON),
+    ("blazepose_landmark_lite", [0.0, 1.0], PERSON),
 ];
+const CARS: &str = "car-detection.mp4";
+const PERSON: &str = "one-by-one-person-detection.mp4";
+/// The frame of a video that is looked at: there is something in it.
+const FRAME: usize = 80;
 
 /// The shipped students, and real models where those are at hand.
 pub fn subjects() -> Vec<Subject> {
-    let students = ["walker-student", "traffic-student"].map(|name| Subject {
-        name: name.to_owned(),
-        path: crate::repository().join(format!("models/{name}.onnx")),
+    let students = ["walker", "traffic"].map(|scene| Subject {
+        name: format!("{scene}-student"),
+        path: crate::repository().join(format!("models/{scene}-student.onnx")),
         shipped: true,
+        range: [0.0, 1.0],
+        source: Some(format!(
+            "scenesrc scene={scene} ! video/x-raw,width=640,height=360"
+        )),
     });
-    let real = REAL_MODELS.iter().filter_map(|name| {
-        crate::data::find(&format!("models/{name}.onnx")).map(|path| Subject {
+    let real = REAL_MODELS.iter().filter_map(|(name, range, video)| {
+        let path = crate::data::find(&format!("models/{name}.onnx"))?;
+        let video = crate::data::find(&format!("videos/{video}"));
+        Some(Subject {
             name: (*name).to_owned(),
             path,
             shipped: false,
+            range: *range,
+            source: video.map(|v| format!("filesrc location={} ! decodebin", v.display())),
         })
     });
     students.into_iter().chain(real).collect()
 }
 
-/// A model that ends at the tensors which its losses judge, with all shapes fixed.
-pub struct Trainee {
-    pub model: Model,
-    pub facts: Facts,
-    pub losses: Vec<LossTerm>,
-    pub batch: usize,
-}
-
-impl Trainee {
-    /// For batches of `batch` pictures, or of one where the graph has that fixed.
+impl Subject {
+    /// A frame as the model's input, stretched to its size; `None` where there is no video.
     ///
     /// # Errors
-    /// When the model cannot be read, or has no convolution.
-    pub fn load(path: &Path, batch: usize) -> Result<Self> {
-        let model = trainable_form(&Model::load(path)?)?;
-        Self::with_batch(&model, batch).or_else(|_| Self::with_batch(&model, 1))
-    }
-
-    fn with_batch(model: &Model, batch: usize) -> Result<Self> {
-        let whole = with_batch(model, batch)?;
-        let losses = losses(model);
-        ensure!(!losses.is_empty(), "the model has no convolution");
-        let judged: Vec<String> = losses.iter().map(|l| l.tensor.clone()).collect();
-        let inputs: Vec<String> = whole.inputs().into_iter().map(|i| i.name).collect();
-        // Decoding may have the batch size fixed where the layers before have not.
-        let model = whole
-            .part(&Facts::default(), &inputs, &judged)
-            .or_else(|_| {
-                whole
-                    .part(&probe_all(&whole, &[], &options(2))?, &inputs, &judged)
-                    .map_err(anyhow::Error::from)
-            })?;
-        Self::new(model, losses, batch)
-    }
-
-    fn new(model: Model, losses: Vec<LossTerm>, batch: usize) -> Result<Self> {
-        let facts = probe_all(&model, &[], &options(2))?;
-        for term in &losses {
-            let shape = facts.get(&term.tensor).map(|f| f.shape.as_slice());
-            let given = shape.and_then(<[_]>::first) == Some(&batch);
-            ensure!(given, "'{}' is of shape {shape:?}", term.tensor);
-        }
-        Ok(Self {
-            model,
-            facts,
-            losses,
-            batch,
-        })
-    }
-
-    /// What comes after a cut; its inputs are the tensors there.
-    ///
-    /// # Errors
-    /// When the model cannot be taken apart there.
-    pub fn tail(&self, cut: &Cut) -> Result<Self> {
-        let from: Vec<String> = cut.tensors.iter().map(|t| t.name.clone()).collect();
-        let judged: Vec<String> = self.losses.iter().map(|l| l.tensor.clone()).collect();
-        let model = self.model.part(&self.facts, &from, &judged)?;
-        Self::new(model, self.losses.clone(), self.batch)
-    }
-
-    /// The cut for which the tail is trained: the first after which at most a third of the computing lies.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn late_cut(&self) -> Result<Cut> {
-        let cuts = self.model.candidates(&self.facts, 24);
-        let late = |c: &Cut| c.tail_macs > 0 && c.tail_macs * 3 <= c.head_macs + c.tail_macs;
-        let cut = cuts.into_iter().find(late);
-        cut.context("no cut leaves a third of the model or less behind it")
-    }
-
-    pub fn parameters(&self) -> Vec<Parameter> {
-        parameters(&self.model)
-    }
-
-    /// A step of Adam on all weights.
-    pub fn spec(&self) -> Spec {
-        Spec {
-            parameters: self.parameters().into_iter().map(|p| p.name).collect(),
-            losses: self.losses.clone(),
-            optimizer: Optimizer::adam(),
-            clip_norm: None,
-            accumulate: false,
-        }
-    }
-
-    /// Name, type and shape of each input.
-    pub fn inputs(&self) -> Vec<(String, DType, Vec<usize>)> {
-        let known = |name: String| {
-            let fact = self.facts.get(&name)?;
-            Some((name, fact.dtype, fact.shape.clone()))
+    /// When the pipeline does not run.
+    pub fn picture(&self, dtype: DType, shape: &[usize]) -> Result<Option<Tensor>> {
+        let Some(source) = &self.source else {
+            return Ok(None);
         };
-        self.model
-            .inputs()
-            .into_iter()
-            .filter_map(|i| known(i.name))
-            .collect()
+        let planar = shape[1] == 3;
+        let [height, width] = if planar {
+            [shape[2], shape[3]]
+        } else {
+            [shape[1], shape[2]]
+        };
+        let rgb = frame(source, width, height)?;
+        let bytes = match planar {
+            true => (0..3)
+                .flat_map(|c| rgb.iter().skip(c).step_by(3).copied())
+                .collect(),
+            false => rgb,
+        };
+        Ok(Some(as_input(dtype, shape, bytes, self.range)?))
     }
 }
 
-pub fn options(threads: usize) -> SessionOptions {
-    SessionOptions {
-        threads,
-        ..Default::default()
-    }
-}
-
-/// The model for another number of pictures, also where its file says one: whether its nodes can do that shows when it
-/// runs.
-fn with_batch(model: &Model, batch: usize) -> Result<Model> {
-    let mut proto = ModelProto::clone(model.proto());
-    let graph = proto.graph.as_mut().context("the model has no graph")?;
-    for input in model.inputs() {
-        let dims = input.shape.context("an input has no shape")?;
-        let size = |(i, dim): (usize, &Dim)| match dim {
-            _ if i == 0 => Ok(batch),
-            Dim::Fixed(n) => Ok(*n),
-            Dim::Symbol(s) => Err(anyhow!("the size {s:?} of '{}' is open", input.name)),
-        };
-        let shape = dims
-            .iter()
-            .enumerate()
-            .map(size)
-            .collect::<Result<Vec<_>>>()?;
-        let dtype = input.dtype.context("an input has no type")?;
-        let own = graph.input.iter_mut().find(|i| i.name() == input.name);
-        *own.context("an input of the model")? = value(&input.name, dtype, &shape);
-    }
-    // What the file says of other shapes holds for its own batch.
-    graph.value_info.clear();
-    for output in &mut graph.output {
-        *output = untyped(output.name());
-    }
-    Ok(Model::from_proto(proto)?)
-}
-
-/// A loss for each convolution that no other comes after: binary cross-entropy where a sigmoid follows, else the mean
-/// square.
-fn losses(model: &Model) -> Vec<LossTerm> {
-    let nodes: Vec<_> = model.ordered_nodes().collect();
-    let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (i, node) in nodes.iter().enumerate() {
-        for input in &node.input {
-            readers.entry(input).or_default().push(i);
-        }
-    }
-    let mut before_another = HashSet::new();
-    for (i, node) in nodes.iter().enumerate().rev() {
-        let mut after = node
-            .output
-            .iter()
-            .flat_map(|o| readers.get(o.as_str()).into_iter().flatten());
-        if after.any(|r| nodes[*r].op_type() == "Conv" || before_another.contains(r)) {
-            before_another.insert(i);
-        }
-    }
-    let last =
-        (0..nodes.len()).filter(|i| nodes[*i].op_type() == "Conv" && !before_another.contains(i));
-    let term = |i: usize| {
-        let output = nodes[i].output[0].as_str();
-        let mut after = readers.get(output).into_iter().flatten();
-        let loss = match after.any(|r| nodes[*r].op_type() == "Sigmoid") {
-            true => Loss::BinaryCrossEntropyWithLogits,
-            false => Loss::MeanSquared,
-        };
-        LossTerm::new(output, loss)
-    };
-    last.map(term).collect()
+/// RGB, rows without gaps.
+fn frame(source: &str, width: usize, height: usize) -> Result<Vec<u8>> {
+    let text = format!(
+        "{source} ! videoconvert ! videoscale add-borders=false ! \
+         video/x-raw,format=RGB,width={width},height={height},pixel-aspect-ratio=1/1 ! appsink name=sink sync=false max-buffers=4"
+    );
+    let pipeline = gst::parse::launch(&text)?.downcast::<gst::Pipeline>();
+    let pipeline = pipeline.ok().context("not a pipeline")?;
+    let sink = pipeline
+        .by_name("sink")
+        .and_downcast::<gst_app::AppSink>()
+        .context("no appsink")?;
+    pipeline.set_state(gst::State::Playing)?;
+    let samples = std::iter::from_fn(|| sink.pull_sample().ok());
+    let sample = samples.take(FRAME).last();
+    pipeline.set_state(gst::State::Null)?;
+    let sample = sample.with_context(|| format!("`{source}` gives no frame"))?;
+    let buffer = sample.buffer_owned().context("a sample has a buffer")?;
+    let info = gst_video::VideoInfo::from_caps(sample.caps().context("a sample has caps")?)?;
+    let mapped = buffer.map_readable()?;
+    let rows = mapped.chunks(info.stride()[0] as usize).take(height);
+    Ok(rows.flat_map(|row| &row[..3 * width]).copied().collect())
 }

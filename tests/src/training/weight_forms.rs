@@ -16,7 +16,7 @@ use splitinfer_runtime::probe_all;
 use splitinfer_tensor::{DType, Tensor};
 
 use super::convolution::Convolution;
-use super::subject::options;
+use splitinfer_grad_reference::options;
 
 /// What a form is called, and its graph.
 pub type Form = (&'static str, Model);

@@ -18,7 +18,7 @@ use splitinfer_runtime::{CarriedSession, Session, load_library};
 use splitinfer_tensor::Tensor;
 
 use super::Job;
-use super::subject::options;
+use splitinfer_grad_reference::options;
 
 /// The argument that makes a measurement's program a worker.
 pub const ARGUMENT: &str = "--worker";
