@@ -25,7 +25,7 @@ const DEAREST: usize = 2;
 const WHOLE: Sample = Sample {
     warm_up: 3,
     rounds: 31,
-    limit: Duration::from_secs(20),
+    limit: Duration::from_secs(15),
 };
 const SMALL: Sample = Sample {
     warm_up: 2,

@@ -11,6 +11,7 @@ pub mod agreement;
 pub mod breakdown;
 pub mod child;
 pub mod convolution;
+pub mod draft;
 pub mod job;
 pub mod profile;
 pub mod python;
@@ -18,6 +19,7 @@ pub mod single;
 pub mod study;
 pub mod subject;
 pub mod weight_forms;
+pub mod weight_operands;
 pub mod worker;
 
 pub use child::Child;

@@ -16,6 +16,8 @@ use splitinfer_runtime::probe_all;
 use splitinfer_tensor::{DType, Tensor};
 
 use super::convolution::Convolution;
+use super::draft::Draft;
+use super::weight_operands::{Fold, Seen, operands};
 use splitinfer_grad_reference::options;
 
 /// What a form is called, and its graph.
@@ -80,237 +82,24 @@ pub fn attributes(c: &Convolution) -> Vec<AttributeProto> {
     ]
 }
 
-/// Whether all pictures are one long row, so that one product sums over them too.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fold {
-    None,
-    Pictures,
-}
-
-/// How what the window sees at one place is taken from the picture: cut out of it row by row, or, with the gradient
-/// spread to rows as long as the picture's, as one run of all rows.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    Windows,
-    Flat,
-}
-
-/// A graph that grows; tensors are numbered.
-struct Draft {
-    builder: GraphBuilder,
-    count: usize,
-}
-
-impl Draft {
-    fn new(c: &Convolution) -> Self {
-        let [height, width] = c.output();
-        let builder = GraphBuilder::new(17)
-            .input("x", DType::F32, &[c.pictures, c.inputs, c.height, c.width])
-            .input(
-                "seed/y",
-                DType::F32,
-                &[c.pictures, c.outputs, height, width],
-            );
-        Self { builder, count: 0 }
-    }
-
-    fn node(&mut self, op: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
-        let output = format!("t{}", self.count);
-        self.count += 1;
-        let builder = std::mem::replace(&mut self.builder, GraphBuilder::new(17));
-        self.builder = builder.node(op, inputs, &[&output], attributes);
-        output
-    }
-
-    fn list(&mut self, values: &[usize]) -> Result<String> {
-        let name = format!("c{}", self.count);
-        self.count += 1;
-        let values: Vec<i64> = values.iter().map(|v| *v as i64).collect();
-        let builder = std::mem::replace(&mut self.builder, GraphBuilder::new(17));
-        self.builder = builder.constant(&name, &Tensor::new(vec![values.len()], values)?);
-        Ok(name)
-    }
-
-    fn reshape(&mut self, x: &str, shape: &[usize]) -> Result<String> {
-        let shape = self.list(shape)?;
-        Ok(self.node("Reshape", &[x, &shape], vec![]))
-    }
-
-    fn transpose(&mut self, x: &str, perm: &[i64]) -> String {
-        self.node("Transpose", &[x], vec![ints("perm", perm)])
-    }
-
-    /// `ends` are absolute.
-    fn slice(
-        &mut self,
-        x: &str,
-        axes: &[usize],
-        starts: &[usize],
-        ends: &[usize],
-        step: usize,
-    ) -> Result<String> {
-        let lists = [starts, ends, axes, &vec![step; axes.len()]].map(|l| self.list(l));
-        let [starts, ends, axes, steps] = lists;
-        Ok(self.node("Slice", &[x, &starts?, &ends?, &axes?, &steps?], vec![]))
-    }
-
-    /// Zeros after and before the last two axes.
-    fn pad(&mut self, x: &str, before: usize, after: [usize; 2]) -> Result<String> {
-        if before == 0 && after == [0, 0] {
-            return Ok(x.to_owned());
-        }
-        let pads = self.list(&[0, 0, before, before, 0, 0, after[0], after[1]])?;
-        Ok(self.node("Pad", &[x, &pads], vec![]))
-    }
-
-    fn sum(&mut self, x: &str, axes: &[usize]) -> Result<String> {
-        let axes = self.list(axes)?;
-        Ok(self.node("ReduceSum", &[x, &axes], vec![int("keepdims", 0)]))
-    }
-
-    fn finish(mut self, c: &Convolution, dw: &str) -> Result<Model> {
-        let shape = [c.outputs, c.inputs / c.groups, c.kernel, c.kernel];
-        let sizes = self.list(&shape)?;
-        let builder = self.builder.node("Reshape", &[dw, &sizes], &["dw"], vec![]);
-        Ok(builder.output("dw", DType::F32, &shape).model()?)
-    }
-}
-
-/// What each place of the window sees, (a, b, length), and the gradient in the same order, (a, outputs, length); a is the
-/// pictures and b the channels, or with all pictures in a row, a is 1.
-struct Operands {
-    seen: Vec<String>,
-    dy: String,
-    rows: usize,
-    length: usize,
-}
-
-fn operands(d: &mut Draft, c: &Convolution, fold: Fold, how: Seen) -> Result<Operands> {
-    let [height, width] = c.output();
-    let (mut x, mut dy) = ("x".to_owned(), "seed/y".to_owned());
-    let (mut outer, mut inner, mut outputs) = (c.pictures, c.inputs, c.outputs);
-    if fold == Fold::Pictures {
-        x = d.transpose(&x, &[1, 0, 2, 3]);
-        dy = d.transpose(&dy, &[1, 0, 2, 3]);
-        (outer, inner, outputs) = (c.inputs, c.pictures, c.pictures);
-    }
-    let reach = (c.kernel - 1) * c.dilation;
-    let (tall, wide, length) = match how {
-        Seen::Windows => (height, width, height * width),
-        Seen::Flat => {
-            // Whole phases of the stride, and as many columns as the window reaches beyond the output.
-            let extra = reach / c.stride;
-            (
-                height + extra,
-                width + extra,
-                height * (width + extra) - extra,
-            )
-        }
-    };
-    let padded = match how {
-        Seen::Windows => d.pad(&x, c.padding, [c.padding; 2])?,
-        Seen::Flat => {
-            let [tall, wide] = [tall * c.stride, wide * c.stride];
-            let (have_tall, have_wide) = (c.height + c.padding, c.width + c.padding);
-            let after = [
-                tall.saturating_sub(have_tall),
-                wide.saturating_sub(have_wide),
-            ];
-            let grown = d.pad(&x, c.padding, after)?;
-            let shape = [outer, inner, tall, wide];
-            match have_tall > tall || have_wide > wide {
-                true => d.slice(&grown, &[2, 3], &[0, 0], &shape[2..], 1)?,
-                false => grown,
-            }
-        }
-    };
-    let phases = match how {
-        Seen::Flat if c.stride > 1 => {
-            let split = d.reshape(&padded, &[outer, inner, tall, c.stride, wide, c.stride])?;
-            let split = d.transpose(&split, &[3, 5, 0, 1, 2, 4]);
-            d.reshape(&split, &[c.stride * c.stride, outer, inner, tall * wide])?
-        }
-        Seen::Flat => d.reshape(&padded, &[outer, inner, tall * wide])?,
-        Seen::Windows => padded,
-    };
-    let dy = match how {
-        Seen::Flat => {
-            let spread = d.pad(&dy, 0, [0, wide - width])?;
-            let (a, b) = if fold == Fold::Pictures {
-                (c.outputs, c.pictures)
-            } else {
-                (c.pictures, c.outputs)
-            };
-            let flat = d.reshape(&spread, &[a, b, height * wide])?;
-            d.slice(&flat, &[2], &[0], &[length], 1)?
-        }
-        Seen::Windows => dy,
-    };
-    let (rows, columns, a) = match fold {
-        Fold::None => (c.inputs, length, c.pictures),
-        Fold::Pictures => (c.inputs, c.pictures * length, 1),
-    };
-    let _ = outputs;
-    let dy = d.reshape(&dy, &[a, c.outputs, columns])?;
-    let mut seen = Vec::new();
-    for i in 0..c.kernel {
-        for j in 0..c.kernel {
-            let (y, x) = (i * c.dilation, j * c.dilation);
-            let piece = match how {
-                Seen::Windows => {
-                    let ends = [
-                        y + (height - 1) * c.stride + 1,
-                        x + (width - 1) * c.stride + 1,
-                    ];
-                    d.slice(&phases, &[2, 3], &[y, x], &ends, c.stride)?
-                }
-                Seen::Flat => {
-                    let start = y / c.stride * wide + x / c.stride;
-                    if c.stride > 1 {
-                        let phase = y % c.stride * c.stride + x % c.stride;
-                        d.slice(
-                            &phases,
-                            &[0, 3],
-                            &[phase, start],
-                            &[phase + 1, start + length],
-                            1,
-                        )?
-                    } else {
-                        d.slice(&phases, &[2], &[start], &[start + length], 1)?
-                    }
-                }
-            };
-            seen.push(d.reshape(&piece, &[a, rows, columns])?);
-        }
-    }
-    Ok(Operands {
-        seen,
-        dy,
-        rows,
-        length: columns,
-    })
-}
-
 /// All places in one matrix, (b · places) × length, and one product a picture, or one.
 fn im2col(c: &Convolution, fold: Fold, how: Seen) -> Result<Model> {
     let mut d = Draft::new(c);
     let o = operands(&mut d, c, fold, how)?;
-    let a = if fold == Fold::Pictures {
-        1
-    } else {
-        c.pictures
-    };
     let seen: Vec<String> = o
         .seen
         .iter()
-        .map(|s| d.reshape(s, &[a, o.rows, 1, o.length]))
+        .map(|s| d.reshape(s, &[o.outer, o.inner, 1, o.length]))
         .collect::<Result<_>>()?;
     let names: Vec<&str> = seen.iter().map(String::as_str).collect();
     let columns = match names.as_slice() {
         [one] => (*one).to_owned(),
         all => d.node("Concat", all, vec![int("axis", 2)]),
     };
-    let columns = d.reshape(&columns, &[a, o.rows * c.kernel * c.kernel, o.length])?;
+    let columns = d.reshape(
+        &columns,
+        &[o.outer, o.inner * c.kernel * c.kernel, o.length],
+    )?;
     let columns = d.transpose(&columns, &[0, 2, 1]);
     let product = d.node("MatMul", &[&o.dy, &columns], vec![]);
     let dw = d.sum(&product, &[0])?;
@@ -326,7 +115,7 @@ fn taps(c: &Convolution, fold: Fold, how: Seen) -> Result<Model> {
         let transposed = d.transpose(seen, &[0, 2, 1]);
         let product = d.node("MatMul", &[&o.dy, &transposed], vec![]);
         let sum = d.sum(&product, &[0])?;
-        products.push(d.reshape(&sum, &[c.outputs, o.rows, 1])?);
+        products.push(d.reshape(&sum, &[c.outputs, o.inner, 1])?);
     }
     let names: Vec<&str> = products.iter().map(String::as_str).collect();
     let dw = d.node("Concat", &names, vec![int("axis", 2)]);
