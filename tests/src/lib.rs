@@ -17,6 +17,7 @@ pub mod plugins;
 pub mod process;
 pub mod tensor_code;
 pub mod trainer;
+pub mod training;
 pub mod weight_update;
 
 use std::path::PathBuf;

@@ -8,11 +8,13 @@
 
 mod common;
 
-use common::{Fixture, load, names, relative_error, runtime, size};
+use common::runtime;
 use serde_json::Value;
 use splitinfer_grad::{
     Loss, LossTerm, Optimizer, Reduction, Spec, TrainingGraph, loss_graph, trainable_form,
 };
+use splitinfer_grad_reference::compare::{doubles, relative_error, size};
+use splitinfer_grad_reference::fixture::{Fixture, load, names};
 use splitinfer_graph::{Facts, Model};
 use splitinfer_runtime::{CarriedSession, Session, SessionOptions, probe_all};
 use splitinfer_tensor::Tensor;
@@ -102,7 +104,7 @@ fn feeds(fixture: &Fixture) -> Vec<(String, Tensor)> {
 }
 
 fn scalar(tensor: &Tensor) -> f64 {
-    common::doubles(tensor)[0]
+    doubles(tensor)[0]
 }
 
 #[test]
@@ -216,8 +218,8 @@ fn ten_steps(fixture: &Fixture) -> Vec<String> {
     let kind = json["optimizer"]["kind"].as_str().unwrap();
     let feeds = feeds(fixture);
     let (losses, norms) = (
-        common::doubles(&fixture.data["loss"]),
-        common::doubles(&fixture.data["norm"]),
+        doubles(&fixture.data["loss"]),
+        doubles(&fixture.data["norm"]),
     );
     let mut wrong = Vec::new();
     for i in 0..10 {
@@ -323,7 +325,7 @@ fn the_loss_alone_is_that_of_the_step() {
     let fed: Vec<(&str, &Tensor)> = feeds.iter().map(|(n, t)| (n.as_str(), t)).collect();
     let outputs = session.run(&fed).unwrap();
     let loss = scalar(&outputs.iter().find(|(n, _)| *n == step.loss).unwrap().1);
-    let expected = common::doubles(&fixture.data["loss"])[0];
+    let expected = doubles(&fixture.data["loss"])[0];
     assert!(
         (loss - expected).abs() <= LOSS_TOLERANCE * expected.abs(),
         "{loss}, not {expected}"

@@ -18,6 +18,7 @@ use splitinfer_graph::Model;
 use splitinfer_tensor::{DType, Tensor};
 use std::borrow::Cow;
 use std::mem::ManuallyDrop;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// How a session uses the machine.
@@ -52,13 +53,15 @@ pub struct Session {
 
 /// What a session is made for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Way<'a> {
     /// Speed.
     Optimised,
     /// Every operator as the model has it.
     AsItStands,
     /// As it stands, and without keeping memory.
     OneUse,
+    /// Speed, and a record in this folder of what it does.
+    Recorded(&'a Path),
 }
 
 impl Session {
@@ -93,12 +96,38 @@ impl Session {
         Self::make(bytes, options, Way::Optimised)
     }
 
+    /// As [`from_model`](Self::from_model), leaving a record in `folder`: `optimised.onnx`, the model with what ONNX
+    /// Runtime fused and rearranged, and the time of each node of each run, once [`end_record`](Self::end_record) is
+    /// called.
+    ///
+    /// # Errors
+    /// As [`from_model`](Self::from_model); when the folder cannot be written.
+    pub fn recorded(
+        model: &Model,
+        options: &SessionOptions,
+        folder: &Path,
+    ) -> Result<Self, RuntimeError> {
+        Self::make(&model.to_bytes(), options, Way::Recorded(folder))
+    }
+
+    /// Ends the record of a [`recorded`](Self::recorded) session; the file of its times, in Chrome's trace format
+    /// (JSON).
+    ///
+    /// # Errors
+    /// When the session does not record.
+    pub fn end_record(&self) -> Result<PathBuf, RuntimeError> {
+        let _inside = exit::enter()?;
+        self.with_inner(OrtSession::end_profiling)
+            .map(PathBuf::from)
+            .map_err(|e| RuntimeError::run(&e))
+    }
+
     fn make(bytes: &[u8], options: &SessionOptions, way: Way) -> Result<Self, RuntimeError> {
         let environment = library::environment()?;
         let _inside = exit::enter()?;
         let provider = options.provider.dispatch(options.device)?;
         let level = match way {
-            Way::Optimised => GraphOptimizationLevel::All,
+            Way::Optimised | Way::Recorded(_) => GraphOptimizationLevel::All,
             Way::AsItStands | Way::OneUse => GraphOptimizationLevel::Disable,
         };
         let mut builder = OrtSession::builder(&environment)
@@ -128,6 +157,13 @@ impl Session {
                 .with_execution_providers([cpu])
                 .map_err(RuntimeError::load)?
                 .with_memory_pattern(false)
+                .map_err(RuntimeError::load)?;
+        }
+        if let Way::Recorded(folder) = way {
+            builder = builder
+                .with_optimized_model_path(folder.join("optimised.onnx"))
+                .map_err(RuntimeError::load)?
+                .with_profiling(folder.join("times"))
                 .map_err(RuntimeError::load)?;
         }
         let session = builder
