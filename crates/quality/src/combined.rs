@@ -6,7 +6,7 @@
 
 //! The combined score: how likely the prediction is wrong, from all evidence together.
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, NEGLIGIBLE};
 
 /// Wrong: the mean error of the points over the window is above this share of the object's size.
 pub const WRONG: f64 = 0.06;
@@ -20,8 +20,7 @@ pub const TERMS: usize = 4;
 /// The jitter is not among them: it tells more than the residual, but what it tells of one clip misleads on others
 /// (fast gestures that the student follows well).
 pub fn terms(evidence: &Evidence) -> [f64; TERMS] {
-    // Below a thousandth of the object's size nothing differs that matters.
-    let ln = |v: f64| v.max(1e-3).ln();
+    let ln = |v: f64| v.max(NEGLIGIBLE).ln();
     [
         1.0,
         ln(evidence.residual),
@@ -38,13 +37,13 @@ struct Coefficients {
 }
 
 const KEYPOINTS: Coefficients = Coefficients {
-    with_mirror: [6.0, 0.0, 8.0, 2.6],
-    without: [-4.0, 0.1, 11.0, 0.0],
+    with_mirror: [5.285, 0.0, 6.913, 2.825],
+    without: [-0.824, 1.224, 13.094, 0.0],
 };
 
 const BOXES: Coefficients = Coefficients {
-    with_mirror: [6.0, 0.0, 8.0, 2.6],
-    without: [-4.0, 0.1, 11.0, 0.0],
+    with_mirror: [2.238, 0.0, 9.623, 1.790],
+    without: [-1.096, 0.143, 13.169, 0.0],
 };
 
 /// Probability that the mean error of the points is above [`WRONG`], 0 to 1.
@@ -72,7 +71,7 @@ mod tests {
         keypoints: true,
         residual: 0.004,
         jitter: 0.01,
-        unsure: 0.2,
+        unsure: 0.1,
         disagreement: Some(0.02),
     };
     const BAD: Evidence = Evidence {

@@ -6,7 +6,7 @@
 
 //! What one window says about the prediction, beyond any single score.
 
-use crate::metric::scaled_residual;
+use crate::metric::scaled_residual_above;
 use crate::motion::Motion;
 use crate::observation::{Observation, Point};
 
@@ -15,12 +15,15 @@ const KEYPOINTS_RANK: usize = 3;
 /// Of two corners: places along a line, and a size that changes with it.
 const BOX_RANK: usize = 2;
 
+/// In units of the object's size: below that nothing differs that matters.
+pub(crate) const NEGLIGIBLE: f64 = 1e-3;
+
 /// Signs of a wrong prediction; each the larger, the worse.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evidence {
     /// J keypoints instead of the corners of a box.
     pub keypoints: bool,
-    /// [`scaled_residual`] at a fixed rank.
+    /// [`scaled_residual`](crate::scaled_residual) at a fixed rank; below a thousandth not exactly.
     pub residual: f64,
     /// Mean length of the points' second differences in time in units of the object's size, weighted with confidence;
     /// what is longer than the object counts as long as it.
@@ -51,7 +54,7 @@ impl Evidence {
             .fold((0, 0.0), |(n, sum), m| (n + 1, sum + m));
         Self {
             keypoints,
-            residual: scaled_residual(motion, rank),
+            residual: scaled_residual_above(motion, rank, NEGLIGIBLE),
             jitter: jitter(rows, motion.size()),
             unsure: 1.0 - squares / weight,
             disagreement: (mirrored > 0).then(|| 1.0 - agreement / f64::from(mirrored)),

@@ -7,7 +7,7 @@
 //! Scores of M: the higher, the worse the prediction seems.
 
 use crate::motion::Motion;
-use crate::spectrum::{Spectrum, tail_and_energy};
+use crate::spectrum::{Spectrum, tail_and_energy, tail_and_energy_above};
 
 /// ‖M − M̂‖F / ‖M‖F with M̂ the best approximation of M of rank `rank`, just as published: M. Boldo, N. Bombieri et al.,
 /// IEEE Transactions on CAD 43.11, 2024. Of raw pixels, so it depends on where in the picture the object stands; it
@@ -48,13 +48,19 @@ pub fn effective_rank(motion: &Motion, share: f64) -> usize {
 /// of M less its columns' means, each point weighted with its mean confidence. Changes neither with the picture's scale
 /// nor with where the object stands.
 pub fn scaled_residual(motion: &Motion, rank: usize) -> f64 {
+    scaled_residual_above(motion, rank, 0.0)
+}
+
+/// The same where it does not matter what exactly a residual is that lies below `floor`, which takes half the time.
+pub(crate) fn scaled_residual_above(motion: &Motion, rank: usize, floor: f64) -> f64 {
     let mut m = motion.centred();
     for (j, weight) in motion.weights().iter().enumerate() {
         // A weight for the whole column keeps the rank of what it weighs.
         m.columns_mut(2 * j, 2).scale_mut(weight.sqrt());
     }
-    let (tail, _) = tail_and_energy(&m, rank);
     let weights: f64 = motion.weights().iter().sum::<f64>() * m.nrows() as f64;
+    let floor = (floor * motion.size()).powi(2) * weights;
+    let (tail, _) = tail_and_energy_above(&m, rank, floor);
     (tail / weights).sqrt() / motion.size()
 }
 

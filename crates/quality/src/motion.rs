@@ -114,8 +114,8 @@ fn fill(values: &mut [f64]) {
             (Some(l), Some(next)) => {
                 let before = values[l];
                 let step = (next - before) / (i - l) as f64;
-                for j in first..i {
-                    values[j] = before + step * (j - l) as f64;
+                for (missing, place) in values[first..i].iter_mut().zip(1u32..) {
+                    *missing = before + step * f64::from(place);
                 }
             }
             (None, None) => {}

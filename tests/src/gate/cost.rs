@@ -22,7 +22,10 @@ use super::windows::RANK;
 /// Rows T and points J.
 pub const SIZES: [[usize; 2]; 4] = [[20, 2], [20, 17], [64, 2], [64, 17]];
 
-/// Median and 99th percentile in microseconds.
+/// Of each window the least time of so many, so that what else the machine does in between does not count.
+const REPEATS: usize = 3;
+
+/// Median and 99th percentile over windows in microseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub p50: f64,
@@ -34,7 +37,7 @@ pub struct Cost {
     pub size: [usize; 2],
     /// From the observations to the published score.
     pub published: Times,
-    /// From the observations to the probability of being wrong: two scores' worth of evidence.
+    /// From the observations to the probability of being wrong.
     pub combined: Times,
     /// The tail's energy alone: by this crate, by a full decomposition of `nalgebra`, and by LAPACK's.
     pub tail: Times,
@@ -45,9 +48,10 @@ pub struct Cost {
     pub error_lapack: Option<f64>,
 }
 
-/// Motions of three patterns, with noise from a millionth of a pixel to ten pixels, so that every branch is measured.
+/// Motions of two patterns around where the points are, rank 3 in all, with noise from a hundredth of a pixel to ten pixels, so that both ways to the singular values
+/// are measured.
 fn observations(random: &mut ChaCha8Rng, [rows, points]: [usize; 2]) -> Vec<Option<Observation>> {
-    let noise = 10f64.powf(random.random_range(-6.0..1.0));
+    let noise = 10f64.powf(random.random_range(-2.0..1.0));
     let places: Vec<[f64; 2]> = (0..points)
         .map(|_| {
             [
@@ -56,18 +60,18 @@ fn observations(random: &mut ChaCha8Rng, [rows, points]: [usize; 2]) -> Vec<Opti
             ]
         })
         .collect();
-    let patterns: Vec<[f64; 6]> = (0..points)
+    let patterns: Vec<[f64; 4]> = (0..points)
         .map(|_| std::array::from_fn(|_| random.random_range(-20.0..20.0)))
         .collect();
     (0..rows)
         .map(|_| {
-            let phase: [f64; 3] = std::array::from_fn(|_| random.random_range(-1.0..1.0));
+            let phase: [f64; 2] = std::array::from_fn(|_| random.random_range(-1.0..1.0));
             let keypoints: Vec<[f64; 3]> = places
                 .iter()
                 .zip(&patterns)
                 .map(|(place, pattern)| {
                     let mut at = |axis: usize| {
-                        let moved: f64 = (0..3).map(|k| phase[k] * pattern[2 * k + axis]).sum();
+                        let moved: f64 = (0..2).map(|k| phase[k] * pattern[2 * k + axis]).sum();
                         place[axis] + moved + noise * random.random_range(-1.0..1.0)
                     };
                     [at(0), at(1), 0.8]
@@ -102,7 +106,7 @@ pub fn measure(size: [usize; 2], count: usize, lapack: Option<&Lapack>) -> Cost 
         })
         .0,
         tail,
-        decomposition: timed(matrices(), |m| full(m)).0,
+        decomposition: timed(matrices(), full).0,
         error: worst(matrices(), &tails),
         error_lapack: of_lapack.map(|(_, e)| e),
         lapack: of_lapack.map(|(t, _)| t),
@@ -127,15 +131,23 @@ fn worst<'a>(matrices: impl Iterator<Item = &'a DMatrix<f64>>, tails: &[(f64, f6
         .fold(0.0, f64::max)
 }
 
-fn timed<T, R>(inputs: impl Iterator<Item = T> + Clone, f: impl Fn(T) -> R) -> (Times, Vec<R>) {
+fn timed<T: Copy, R>(
+    inputs: impl Iterator<Item = T> + Clone,
+    f: impl Fn(T) -> R,
+) -> (Times, Vec<R>) {
     inputs.clone().take(50).for_each(|i| {
         black_box(f(i));
     });
     let (mut times, results): (Vec<f64>, Vec<R>) = inputs
         .map(|i| {
-            let begun = Instant::now();
-            let result = black_box(f(black_box(i)));
-            (begun.elapsed().as_secs_f64() * 1e6, result)
+            let once = || {
+                let begun = Instant::now();
+                let result = black_box(f(black_box(i)));
+                (begun.elapsed().as_secs_f64() * 1e6, result)
+            };
+            let (first, result) = once();
+            let least = (1..REPEATS).map(|_| once().0).fold(first, f64::min);
+            (least, result)
         })
         .unzip();
     times.sort_by(f64::total_cmp);

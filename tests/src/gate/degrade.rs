@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn every_kind_but_clean_changes_the_picture_and_more_strength_changes_it_more() {
-        let (width, height) = (96, 64);
+        let (width, height) = (480, 320);
         let picture: Vec<u8> = (0..width * height)
             .flat_map(|i| {
                 [

@@ -9,7 +9,9 @@
 use nalgebra::{SMatrix, SVector};
 use splitinfer_quality::{Evidence, TERMS, WRONG, terms};
 
+use super::record::Set;
 use super::windows::Window;
+use std::collections::BTreeMap;
 
 pub type Coefficients = SVector<f64, TERMS>;
 
@@ -25,41 +27,39 @@ struct Row {
 }
 
 /// Coefficients by Newton's method; `None` where all windows are of one kind. Each set of clips counts the same, however
-/// many windows it has.
+/// many windows it has, and a term is used only if it helps on each of them: what tells right from wrong in scenes may
+/// mislead on real videos.
 pub fn fit<'a>(
-    windows: impl Iterator<Item = &'a Window> + Clone,
+    windows: impl Iterator<Item = &'a Window>,
     evidence: impl Fn(&Window) -> Evidence,
 ) -> Option<Coefficients> {
-    let of_set = |w: &Window| windows.clone().filter(|o| o.set == w.set).count();
-    let counts: Vec<(super::record::Set, f64)> = {
-        let mut sets: Vec<&Window> = windows.clone().collect();
-        sets.dedup_by_key(|w| w.set);
-        sets.iter().map(|w| (w.set, of_set(w) as f64)).collect()
-    };
-    let total = windows.clone().count() as f64;
-    let rows: Vec<Row> = windows
-        .map(|w| Row {
+    let mut sets: BTreeMap<Set, Vec<Row>> = BTreeMap::new();
+    for w in windows {
+        sets.entry(w.set).or_default().push(Row {
             terms: terms(&evidence(w)).into(),
             wrong: w.error > WRONG,
-            weight: total
-                / counts.len() as f64
-                / counts
-                    .iter()
-                    .find(|(s, _)| *s == w.set)
-                    .map_or(1.0, |(_, n)| *n),
-        })
-        .collect();
-    let wrong = rows.iter().filter(|r| r.wrong).count();
-    if wrong == 0 || wrong == rows.len() {
-        return None;
+            weight: 1.0,
+        });
     }
-    Some(none_negative(&rows))
+    let mixed = |rows: &&Vec<Row>| rows.iter().any(|r| r.wrong) && rows.iter().any(|r| !r.wrong);
+    let mut used = [true; TERMS];
+    for rows in sets.values().filter(mixed) {
+        let (helps, _) = none_negative(rows, [true; TERMS]);
+        (1..TERMS).for_each(|i| used[i] &= helps[i]);
+    }
+    let total: usize = sets.values().map(Vec::len).sum();
+    let share = total as f64 / sets.len().max(1) as f64;
+    let mut all = Vec::with_capacity(total);
+    for rows in sets.into_values() {
+        let weight = share / rows.len() as f64;
+        all.extend(rows.into_iter().map(|r| Row { weight, ..r }));
+    }
+    mixed(&&all).then(|| none_negative(&all, used).1)
 }
 
 /// All evidence is the larger, the worse: a coefficient below 0 tells what clips happen to have in common, not what is
-/// wrong with them. Terms that get one are left out, the most negative first.
-fn none_negative(rows: &[Row]) -> Coefficients {
-    let mut used = [true; TERMS];
+/// wrong with them. Terms that get one are left out, the most negative first. Gives also which terms are used.
+fn none_negative(rows: &[Row], mut used: [bool; TERMS]) -> ([bool; TERMS], Coefficients) {
     loop {
         let (standardised, coefficients) = newton(rows, used);
         let worst = (1..TERMS)
@@ -67,7 +67,7 @@ fn none_negative(rows: &[Row]) -> Coefficients {
             .min_by(|a, b| standardised[*a].total_cmp(&standardised[*b]));
         match worst {
             Some(term) => used[term] = false,
-            None => return coefficients,
+            None => return (used, coefficients),
         }
     }
 }
@@ -133,7 +133,7 @@ pub fn left_out(
     evidence: impl Fn(&Window) -> Evidence + Copy,
 ) -> Vec<Option<f64>> {
     let cell = |w: &Window| (w.set, w.clip.clone(), w.kind.clone());
-    let mut fits = std::collections::BTreeMap::new();
+    let mut fits = BTreeMap::new();
     windows
         .iter()
         .map(|w| {
@@ -216,7 +216,8 @@ mod tests {
             row(0.5, false),
             row(1.0, true),
         ];
-        let c = none_negative(&rows);
+        let (used, c) = none_negative(&rows, [true; TERMS]);
+        assert!(!used[1]);
         assert!(c[1] == 0.0 && c[2] > 0.0, "{c}");
     }
 }

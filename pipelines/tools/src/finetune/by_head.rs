@@ -12,10 +12,6 @@ use splitinfer_vision::ModelInfo;
 use splitinfer_vision::modelinfo::{Activation, HeadKind};
 use std::collections::BTreeSet;
 
-/// What a heatmap's loss counts beside a loss that is a mean over the few places where there is something: it is a
-/// mean over all places, of which about one in a hundred shows something.
-pub(super) const HEATMAP_FACTOR: f64 = 100.0;
-
 /// Boxes and offsets mean something only where the heatmap shows something: of all classes, or of the joint itself.
 pub(super) fn by_head(info: Option<&ModelInfo>) -> Vec<WeighBy> {
     let Some(head) = info.map(|i| &i.head) else {

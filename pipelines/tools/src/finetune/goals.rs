@@ -6,7 +6,7 @@
 
 //! What is learned: losses, whose values each takes as target, and what weighs its elements.
 
-use super::by_head::{HEATMAP_FACTOR, by_head};
+use super::by_head::by_head;
 use anyhow::{Result, bail};
 use splitinfer_graph::Model;
 use splitinfer_trainer::{

@@ -12,7 +12,7 @@ use splitinfer_trainer::{
     parse_loss,
 };
 use splitinfer_vision::ModelInfo;
-use splitinfer_vision::modelinfo::HeadKind;
+use splitinfer_vision::modelinfo::{Activation, HeadKind};
 
 /// A loss, where its target comes from, and what weighs its elements.
 #[derive(Clone, Debug)]
@@ -58,14 +58,18 @@ fn by_default(defaults: Vec<DefaultLoss>, info: &ModelInfo) -> Vec<Goal> {
         HeadKind::PoseHeatmaps => Some(Weighing::Each),
         _ => None,
     };
-    let heatmap = how.and(defaults.first()).map(|d| d.output.clone());
+    let role = |name: &str| info.head.roles.get(name);
+    let plain = info.head.activation == Activation::None;
+    let heatmap = role("heatmap").filter(|_| plain).cloned();
     let goal = |DefaultLoss { output, mut term }| {
         let weigh = match (&heatmap, how) {
-            (Some(heatmap), _) if *heatmap == output => {
+            (Some(heatmap), Some(_)) if *heatmap == output => {
                 term.factor = HEATMAP_FACTOR;
                 None
             }
-            (Some(heatmap), Some(how)) => {
+            (Some(heatmap), Some(how))
+                if [role("box"), role("offset")].contains(&Some(&output)) =>
+            {
                 term.weighted = true;
                 term.reduction = Reduction::WeightedMean;
                 Some((heatmap.clone(), how))
