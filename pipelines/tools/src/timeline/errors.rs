@@ -106,7 +106,7 @@ fn against(results: &Path, truth: &Truth) -> Result<(&'static str, Series)> {
         let moments = figures.moments.iter();
         moments.filter_map(|m| Some((m.frame, value(m)?))).collect()
     };
-    // Of persons that are missed no joint has an error, but their box has.
+    // Also for poses: of a person that is missed no joint has an error, but the box has.
     Ok(("box MAE [px]", series(|m| m.box_mae)))
 }
 

@@ -138,11 +138,11 @@ fn draw_legend(area: &Area<'_>) -> Drawn {
     Ok(())
 }
 
-/// The mean over a hundredth of the frames on either side: single frames jump.
+/// The mean over the last hundredth of the frames: single frames jump. What comes later must not show earlier.
 fn smooth(series: &Series) -> Vec<(f64, f64)> {
-    let half = series.len() / 100;
+    let span = (series.len() / 100).max(1);
     let mean = |i: usize| {
-        let near = &series[i.saturating_sub(half)..(i + half + 1).min(series.len())];
+        let near = &series[(i + 1).saturating_sub(span)..=i];
         near.iter().map(|p| p.1).sum::<f64>() / near.len() as f64
     };
     (0..series.len())
@@ -179,6 +179,16 @@ mod tests {
         };
         let plainer = Picture::new(&errors, &without_update).svg().unwrap();
         assert!(svg.len() > plainer.len());
+    }
+
+    #[test]
+    fn nothing_shows_before_it_happens() {
+        let jump = (0..400).map(|i| (i, if i < 200 { 0.0 } else { 1.0 }));
+        let smoothed = smooth(&jump.collect());
+        assert_eq!(
+            (smoothed[199].1, smoothed[200].1, smoothed[203].1),
+            (0.0, 0.25, 1.0)
+        );
     }
 
     #[test]

@@ -15,8 +15,7 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     what: &'static str,
-    /// Name of a part of the time, its frames, and the mean errors with and without adaptation.
-    parts: Vec<(&'static str, Range<u64>, Option<f64>, Option<f64>)>,
+    parts: Vec<Part>,
     frames: u64,
     labelled: u64,
     windows: usize,
@@ -24,13 +23,25 @@ pub struct Summary {
     rejected: usize,
 }
 
+/// A part of the time.
+#[derive(Clone, Debug, PartialEq)]
+struct Part {
+    name: &'static str,
+    frames: Range<u64>,
+    /// Mean errors; `None` where no frame has one.
+    with: Option<f64>,
+    without: Option<f64>,
+}
+
 impl Summary {
     pub(super) fn new(errors: &Errors, events: &Events) -> Self {
         let end = errors.frames;
         let parts = parts(errors.drift, &events.updates, end).into_iter();
-        let part = |(name, frames): (&'static str, Range<u64>)| {
-            let (with, without) = (mean(&errors.adapted, &frames), mean(&errors.plain, &frames));
-            (name, frames, with, without)
+        let part = |(name, frames)| Part {
+            name,
+            with: mean(&errors.adapted, &frames),
+            without: mean(&errors.plain, &frames),
+            frames,
         };
         Self {
             what: errors.what,
@@ -74,13 +85,19 @@ fn mean(series: &Series, frames: &Range<u64>) -> Option<f64> {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = |v: &Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.1}"));
-        if self.parts.iter().any(|(_, _, with, _)| with.is_some()) {
+        if self.parts.iter().any(|p| p.with.is_some()) {
             writeln!(
                 f,
                 "{:<36}{:>12}{:>16}{:>19}",
                 self.what, "frames", "with adaptation", "without adaptation"
             )?;
-            for (name, frames, with, without) in &self.parts {
+            for Part {
+                name,
+                frames,
+                with,
+                without,
+            } in &self.parts
+            {
                 let span = format!("{}-{}", frames.start, frames.end - 1);
                 writeln!(
                     f,
