@@ -80,8 +80,8 @@ class Run:
         bus = self.pipeline.get_bus()
         bus.add_signal_watch()
         bus.connect("message", self.on_message)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            GLib.unix_signal_add(GLib.PRIORITY_HIGH, number, self.on_signal)
+        signals = [
+            GLib.unix_signal_add(GLib.PRIORITY_HIGH, number, self.on_signal) for number in (signal.SIGINT, signal.SIGTERM)]
         self.element("edge").get_static_pad("sink").add_probe(Gst.PadProbeType.BUFFER, self.on_frame)
         self.pipeline.set_state(Gst.State.PLAYING)
         try:
@@ -89,6 +89,8 @@ class Run:
         finally:
             self.pipeline.set_state(Gst.State.NULL)
             bus.remove_signal_watch()
+            for source in signals:
+                GLib.source_remove(source)
         if self.failure:
             raise Failure(self.failure)
 
@@ -206,11 +208,12 @@ class Demo:
             events = Events(run, log)
             run.on_element_message = events.on_message
             truth = self.watch_truth(run)
-            GLib.timeout_add_seconds(REFRESH, events.progress)
+            progress = GLib.timeout_add_seconds(REFRESH, events.progress)
             print(f"with adaptation: {self.args.video or f'{self.args.scene}, {self.args.domain}'}", flush=True)
             try:
                 run.start()
             finally:
+                GLib.source_remove(progress)
                 events.finish()
                 if truth:
                     truth.close()

@@ -3,7 +3,7 @@
 
 import json
 
-from gi.repository import GLib, Gst
+from gi.repository import GLib
 
 
 class Events:
@@ -56,7 +56,7 @@ class Events:
         self.say(text)
 
     def progress(self):
-        """One line now and then; for ever, until the run ends."""
+        """One line now and then."""
         stats = self.run.element("finetune").get_property("stats")
         quality = self.run.element("gate").get_property("quality")
         parts = [f"version {number(stats, 'model-version')}"]
@@ -66,7 +66,7 @@ class Events:
         if (step := number(stats, "training-step")) is not None:
             parts.append(f"training: step {step}, loss {number(stats, 'training-loss'):.3f}")
         self.say(" | ".join(parts))
-        return GLib.SOURCE_CONTINUE if not self.run.ending else GLib.SOURCE_REMOVE
+        return GLib.SOURCE_CONTINUE
 
     def look_at_teacher(self):
         labelled = number(self.run.element("teacher").get_property("stats"), "labelled-frames") or 0
@@ -75,6 +75,7 @@ class Events:
             self.labelled = labelled
 
     def finish(self):
+        self.look_at_teacher()
         self.write("end", labelled=self.labelled)
         self.log.flush()
 
