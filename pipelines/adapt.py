@@ -32,10 +32,10 @@ def arguments():
         epilog="Without VIDEO: a synthetic scene that changes from day to night, whose truth is known.",
     )
     parser.add_argument("video", metavar="VIDEO", nargs="?", help="any video that GStreamer can decode")
-    parser.add_argument("--scene", choices=("traffic", "walker"), default="traffic", help="default: %(default)s")
-    parser.add_argument("--frames", metavar="N", type=int, help="end after so many (default: 1800; of a video all)")
+    parser.add_argument("--scene", choices=("traffic", "walker"), default="walker", help="default: %(default)s")
+    parser.add_argument("--frames", metavar="N", type=int, help="end after so many (default: 1500; of a video all)")
     parser.add_argument("--rate", metavar="FPS", type=int, default=15, help="frames a second of the scene (default: %(default)s)")
-    parser.add_argument("--night", metavar="SECONDS", type=float, default=20, help="when night falls (default: %(default)s)")
+    parser.add_argument("--night", metavar="SECONDS", type=float, default=15, help="when night falls (default: %(default)s)")
     parser.add_argument("--domain", metavar="SCHEDULE", help="another schedule of the scene than day and night (docs/scenes.md)")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the scene (default: %(default)s)")
     parser.add_argument("--student", metavar="FILE", help="ONNX model that works and learns (default: the scene's)")
@@ -190,7 +190,7 @@ class Demo:
             f" results. ! queue ! inferoverlay ! videoconvert ! {self.encoder} ! filesink name=video-file sync=false"
             " gate.adapt ! queue leaky=downstream max-size-buffers=60 max-size-bytes=0 max-size-time=0"
             " ! teacherlabel name=teacher ! finetune name=finetune async=false",
-            self.args.frames or (None if self.args.video else 1800),
+            self.args.frames or (None if self.args.video else 1500),
         )
         run.set("lines", location=self.file("adapted.jsonl"))
         run.set("video-file", location=self.file(f"adapt{self.suffix}"))

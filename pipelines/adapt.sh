@@ -5,8 +5,8 @@
 # the boxes go wrong, the gate opens, the teacher labels, the student trains and changes, all while the video plays.
 # Leaves the annotated video, one with and without adaptation side by side, a plot over time, and a table.
 #
-#   pipelines/adapt.sh                        the street that comes with the project
-#   pipelines/adapt.sh --scene walker
+#   pipelines/adapt.sh                        a person in a room, and a pose model
+#   pipelines/adapt.sh --scene traffic        a street
 #   pipelines/adapt.sh --student FILE.onnx --teacher FILE.onnx VIDEO
 #   pipelines/adapt.sh --help                 all options
 #
