@@ -14,7 +14,7 @@ const SIZE: (u32, u32) = (900, 540);
 /// Width beside the chart for the names of the runs.
 const LEGEND: u32 = 210;
 /// Readable on white, told apart by people who see few colours: P. Tol, *Colour Schemes*, "bright" and "muted".
-const COLOURS: [RGBColor; 8] = [
+pub(crate) const COLOURS: [RGBColor; 8] = [
     RGBColor(0x44, 0x77, 0xaa),
     RGBColor(0xee, 0x66, 0x77),
     RGBColor(0x22, 0x88, 0x33),

@@ -13,4 +13,5 @@ pub mod finetune;
 mod images;
 mod playing;
 mod progress;
+pub mod timeline;
 mod video;

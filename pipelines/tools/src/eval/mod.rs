@@ -27,8 +27,10 @@ pub use report::{Report, Row, Table};
 pub use run::evaluate;
 
 pub use labels::Labels;
+pub(crate) use results::read as read_results;
 use splitinfer_evaluate::{Ignore, Rules};
 use std::path::PathBuf;
+pub(crate) use truth::load as load_truth;
 
 /// What to evaluate, how, and where to put what comes out.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// When the file cannot be read or a line is no result; the message names the line.
-pub(super) fn read(path: &Path) -> Result<BTreeMap<u64, Vec<Found>>> {
+pub(crate) fn read(path: &Path) -> Result<BTreeMap<u64, Vec<Found>>> {
     let file = || path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(file)?;
     let mut frames = BTreeMap::new();

@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// # Errors
 /// When the file cannot be read or is no truth of a known format.
-pub(super) fn load(path: &Path) -> Result<Truth> {
+pub(crate) fn load(path: &Path) -> Result<Truth> {
     let file = || path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(file)?;
     let format = Format::of(&text);

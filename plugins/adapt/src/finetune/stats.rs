@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use splitinfer_trainer::Outcome;
+use splitinfer_trainer::{Outcome, Progress};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts {
@@ -25,11 +25,14 @@ pub(super) struct Counts {
     pub(super) loss: Option<(f32, f32)>,
     pub(super) version: u64,
     pub(super) update_bytes: u64,
+    /// Of the training that is under way.
+    pub(super) now: Option<Progress>,
 }
 
 impl Counts {
     pub(super) fn add(&mut self, outcome: &Outcome) {
         self.trainings += 1;
+        self.now = None;
         match *outcome {
             Outcome::Accepted {
                 before,
@@ -74,6 +77,10 @@ impl Counts {
         if let Some((before, after)) = self.loss {
             stats.set("loss-before", f64::from(before));
             stats.set("loss-after", f64::from(after));
+        }
+        if let Some(now) = self.now {
+            stats.set("training-step", now.step as u64);
+            stats.set("training-loss", f64::from(now.train_loss));
         }
         stats
     }

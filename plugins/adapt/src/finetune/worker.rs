@@ -189,9 +189,13 @@ impl Training {
     fn adapt(&mut self, queue: &Queue, element: &Element) -> Result<(), String> {
         let mut begun = Instant::now();
         let counts = Arc::clone(&self.counts);
-        let outcome = self.adaptation.adapt(|_| {
+        let outcome = self.adaptation.adapt(|progress| {
             let busy = begun.elapsed();
-            counts.lock().unwrap().busy += busy;
+            {
+                let mut counts = counts.lock().unwrap();
+                counts.busy += busy;
+                counts.now = Some(*progress);
+            }
             let share = element.upgrade().map_or(1.0, |e| e.imp().cpu_share());
             let goes_on = queue.rest(busy.mul_f64(1.0 / share - 1.0));
             begun = Instant::now();
