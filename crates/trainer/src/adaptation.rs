@@ -27,7 +27,8 @@ pub struct AdaptationSettings {
     pub held_back: usize,
     /// New examples before training starts again.
     pub new_examples: usize,
-    /// New weights must lower the loss on what is held back by this share at least.
+    /// New weights must take away at least this share of what the loss on what is held back is above the least
+    /// there can be: soft labels cost something even when they are met.
     pub least_gain: f32,
     /// Earlier weights that are remembered, besides those that the model came with.
     pub remembered: usize,
@@ -153,12 +154,16 @@ impl Adaptation {
         self.new = 0;
         let held_back: Vec<&Sample> = self.held_back.iter().collect();
         let before = self.trainer.loss(&held_back)?;
+        let need = Need {
+            floor: self.trainer.floor(&held_back),
+            share: self.settings.least_gain,
+        };
         if let Some(after) = recall(
             &mut self.trainer,
             &self.remembered,
             &held_back,
             before,
-            self.settings.least_gain,
+            need,
         )? {
             return Ok(Outcome::Recalled { before, after });
         }
@@ -183,7 +188,7 @@ impl Adaptation {
             return Ok(Outcome::Abandoned);
         }
         let steps = report.steps;
-        if !is_gain(before, after, self.settings.least_gain) {
+        if !need.is_met(before, after) {
             self.trainer.restore(&start)?;
             return Ok(Outcome::Rejected {
                 before,
@@ -218,25 +223,35 @@ impl Adaptation {
     }
 }
 
-/// Whether a loss is lower by a share at least, and lower at all.
-fn is_gain(before: f32, after: f32, least: f32) -> bool {
-    after < before && after <= before * (1.0 - least)
+/// How much better weights must be.
+#[derive(Clone, Copy)]
+struct Need {
+    /// The least loss there is.
+    floor: f32,
+    /// Of what can be gained.
+    share: f32,
 }
 
-/// Takes the best of the remembered weights if they are better by `least_gain`; gives their loss.
+impl Need {
+    fn is_met(self, before: f32, after: f32) -> bool {
+        after < before && before - after >= self.share * (before - self.floor)
+    }
+}
+
+/// Takes the best of the remembered weights if they are as much better as is needed; gives their loss.
 fn recall(
     trainer: &mut Trainer,
     remembered: &VecDeque<State>,
     held_back: &[&Sample],
     before: f32,
-    least_gain: f32,
+    need: Need,
 ) -> Result<Option<f32>, TrainError> {
     let now = trainer.state()?;
     let mut best: Option<(f32, &State)> = None;
     for state in remembered {
         trainer.restore(state)?;
         let loss = trainer.loss(held_back)?;
-        if is_gain(before, loss, least_gain) && best.is_none_or(|(b, _)| loss < b) {
+        if need.is_met(before, loss) && best.is_none_or(|(b, _)| loss < b) {
             best = Some((loss, state));
         }
     }

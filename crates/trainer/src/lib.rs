@@ -37,6 +37,7 @@ mod division;
 mod error;
 mod feed;
 mod fit;
+mod floor;
 mod losses;
 mod memory;
 mod replay;

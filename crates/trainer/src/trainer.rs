@@ -19,6 +19,7 @@ use crate::delta::Delta;
 use crate::division::divide;
 use crate::error::TrainError;
 use crate::feed::{Feed, StepReport};
+use crate::floor::floor;
 use crate::memory::Memory;
 use crate::sample::{Sample, Slot};
 use crate::selection::Trainable;
@@ -56,6 +57,7 @@ pub struct Trainer {
     feed: Feed,
     session: CarriedSession,
     losses: Session,
+    terms: Vec<LossTerm>,
     memory: Memory,
     /// Samples a run of the session: the whole batch, or one after the other.
     together: usize,
@@ -113,6 +115,7 @@ impl Trainer {
         Ok(Self {
             session: carried(&feed.graph, options)?,
             losses: Session::from_model(&loss_graph(&single, &one, &spec)?, options)?,
+            terms: spec.losses,
             model: model.clone(),
             head,
             feed,
@@ -240,6 +243,12 @@ impl Trainer {
             true => Ok(report),
             false => Err(TrainError::Diverged(report.loss)),
         }
+    }
+
+    /// The least mean loss over samples that any weights can have: with soft labels it is not 0.
+    pub fn floor(&self, samples: &[&Sample]) -> f32 {
+        let sum: f32 = samples.iter().map(|s| floor(&self.terms, s)).sum();
+        sum / samples.len().max(1) as f32
     }
 
     /// The mean loss over samples with the weights as they are.

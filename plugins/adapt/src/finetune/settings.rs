@@ -178,7 +178,7 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
         number("target-loss", "Target", "A training ends when the loss on held-back frames is no larger (0: never)", defaults.target_loss, f64::MAX),
         count("replay-size", "Replay buffer", "Labelled frames that are kept to train on; new ones take the places of others at random", defaults.replay_size, 2),
         count("new-frames", "New frames", "A training begins after so many new labelled frames", defaults.new_frames, 2),
-        number("min-gain", "Least gain", "New weights are taken only if they lower the loss on held-back frames by this share", defaults.min_gain, 1.0),
+        number("min-gain", "Least gain", "New weights are taken only if they take away this share of what the loss on held-back frames is above the least there can be", defaults.min_gain, 1.0),
         glib::ParamSpecDouble::builder("cpu-share")
             .nick("Share of one processor")
             .blurb("Training works for this share of the time, at low priority, and rests in between")

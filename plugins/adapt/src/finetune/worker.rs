@@ -83,13 +83,16 @@ impl Drop for Worker {
     }
 }
 
-/// Inference comes first.
+/// Inference comes first; but a training that gets no turn at all beside other work helps nobody, and `cpu-share`
+/// limits it already.
 fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    const NICE: libc::c_int = 5;
     #[cfg(target_os = "linux")]
     // SAFETY: plain system calls; on Linux a thread has a priority of its own.
     unsafe {
         let thread = libc::syscall(libc::SYS_gettid) as libc::id_t;
-        libc::setpriority(libc::PRIO_PROCESS, thread, 15);
+        libc::setpriority(libc::PRIO_PROCESS, thread, NICE);
     }
 }
 
