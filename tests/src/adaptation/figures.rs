@@ -1,0 +1,130 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! From what a run showed to the columns of the table.
+
+use splitinfer_evaluate::{Frame, evaluate};
+
+use super::plan::{Case, RATE, Task};
+use super::run::Run;
+
+/// How wrong the results of some frames are.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Quality {
+    /// Pixels: box error for vehicles, joint error for people.
+    pub error: Option<f64>,
+    /// AP at IoU 0.5 whatever the kind; PCK at a tenth of the body's size.
+    pub score: Option<f64>,
+}
+
+impl Quality {
+    pub fn of(frames: &[Frame], task: Task) -> Self {
+        let figures = evaluate(frames, &task.rules().0);
+        match task {
+            Task::Traffic => Self {
+                error: figures.detection.boxes.mae,
+                score: figures.detection.any_label.ap50,
+            },
+            Task::Walker => {
+                let joints = figures.pose.map(|p| p.joints);
+                Self {
+                    error: joints.as_ref().and_then(|j| j.joint_error),
+                    score: joints.and_then(|j| j.pck.get(1)?.all),
+                }
+            }
+        }
+    }
+}
+
+/// A run in figures.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// Before the domain changes, from then on, and in the last quarter of the run.
+    pub before: Quality,
+    pub after: Quality,
+    pub end: Quality,
+    /// The last weights on the domain before the change.
+    pub back: Quality,
+    /// Shares of frames, percent.
+    pub updates_pct: f64,
+    pub teacher_pct: f64,
+    pub updates: f64,
+    pub trainings: f64,
+    pub steps: f64,
+    pub cpu_s: f64,
+    pub training_s: f64,
+    pub label_s: f64,
+    pub update_kbit_s: f64,
+    pub lost: f64,
+    pub gated: f64,
+}
+
+impl Figures {
+    pub fn of(run: &Run, case: &Case) -> Self {
+        let frames: Vec<Frame> = run.seen.iter().map(|s| s.frame.clone()).collect();
+        let of = |from: u64, to: u64| {
+            let range = from as usize..(to as usize).min(frames.len());
+            Quality::of(&frames[range], case.task)
+        };
+        let share = |n: u64| n as f64 * 100.0 / case.frames as f64;
+        let updates = run.accepted + run.recalled;
+        let seconds = case.frames as f64 / f64::from(RATE);
+        Self {
+            before: of(0, case.drift()),
+            after: of(case.drift(), case.frames),
+            end: of(case.frames - case.frames / 4, case.frames),
+            back: Quality::of(&run.back, case.task),
+            updates_pct: share(updates),
+            teacher_pct: share(run.labelled),
+            updates: updates as f64,
+            trainings: run.trainings as f64,
+            steps: run.steps as f64,
+            cpu_s: run.cpu.as_secs_f64(),
+            training_s: run.training.as_secs_f64(),
+            label_s: run.label.as_secs_f64() * run.labelled as f64,
+            update_kbit_s: run.update_bytes as f64 * 8.0 / 1e3 / seconds,
+            lost: run.lost as f64,
+            gated: run.gated.len() as f64,
+        }
+    }
+}
+
+/// Percent of what `always` gains over `none` that `own` gains, in errors after the change; `None` where always gains
+/// nothing.
+pub fn gain_kept(none: &Figures, always: &Figures, own: &Figures) -> Option<f64> {
+    let gain = none.after.error? - always.after.error?;
+    (gain > 0.0).then_some((none.after.error? - own.after.error?) * 100.0 / gain)
+}
+
+/// Percent of the steps of `always` that `own` did without; `None` where it made none.
+pub fn saved(always: &Figures, own: &Figures) -> Option<f64> {
+    (always.steps > 0.0).then(|| (1.0 - own.steps / always.steps) * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(error: f64, steps: f64) -> Figures {
+        Figures {
+            after: Quality {
+                error: Some(error),
+                score: None,
+            },
+            steps,
+            ..Figures::default()
+        }
+    }
+
+    #[test]
+    fn gain_and_savings_by_hand() {
+        let (none, always, own) = (after(80.0, 0.0), after(30.0, 600.0), after(40.0, 60.0));
+        assert_eq!(gain_kept(&none, &always, &own), Some(80.0));
+        assert_eq!(gain_kept(&none, &none, &own), None);
+        assert_eq!(saved(&always, &own), Some(90.0));
+        assert_eq!(saved(&none, &own), None);
+    }
+}
