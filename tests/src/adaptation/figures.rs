@@ -10,6 +10,7 @@ use splitinfer_evaluate::{Frame, evaluate};
 
 use super::plan::{Case, RATE, Task};
 use super::run::Run;
+use super::spread::mean;
 
 /// How wrong the results of some frames are.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -59,7 +60,9 @@ pub struct Figures {
     pub label_s: f64,
     pub update_kbit_s: f64,
     pub lost: f64,
-    pub gated: f64,
+    /// Of the windows that ended before the change, and after it, those that the gate called bad; percent.
+    pub bad_before: Option<f64>,
+    pub bad_after: Option<f64>,
 }
 
 impl Figures {
@@ -87,9 +90,17 @@ impl Figures {
             label_s: run.label.as_secs_f64() * run.labelled as f64,
             update_kbit_s: run.update_bytes as f64 * 8.0 / 1e3 / seconds,
             lost: run.lost as f64,
-            gated: run.gated.len() as f64,
+            bad_before: bad(run, 0..case.drift()),
+            bad_after: bad(run, case.drift()..case.frames),
         }
     }
+}
+
+fn bad(run: &Run, frames: std::ops::Range<u64>) -> Option<f64> {
+    let windows = run.windows.iter();
+    let windows = windows.filter(|w| frames.contains(&w.last_frame));
+    let bad: Vec<f64> = windows.map(|w| if w.bad { 100.0 } else { 0.0 }).collect();
+    mean(&bad)
 }
 
 /// Percent of what `always` gains over `none` that `own` gains, in errors after the change; `None` where always gains

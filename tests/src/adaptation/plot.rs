@@ -17,6 +17,7 @@ use splitinfer_evaluate::Frame;
 use super::figures::Quality;
 use super::plan::{Case, Method, RATE};
 use super::run::Run;
+use super::spread::mean;
 
 const SIZE: (u32, u32) = (960, 640);
 const KEY: u32 = 190;
@@ -126,7 +127,7 @@ fn error_line(case: &Case, run: &Run) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// Lowest quality a third of a second; dots where a window was gated, lines where a new version came.
+/// Mean quality a third of a second; dots where a window was gated, lines where a new version came.
 fn gate(area: &Area<'_>, case: &Case, method: Method, run: &Run) -> Result<(), Failure> {
     let title = format!("quality, {}", method.name());
     let mut chart = chart(area, case, 1.05, ["seconds", &title])?;
@@ -143,11 +144,12 @@ fn gate(area: &Area<'_>, case: &Case, method: Method, run: &Run) -> Result<(), F
         }
     }
     let line = run.seen.chunks(STEP / 3).enumerate().filter_map(|(i, s)| {
-        let quality = s.iter().filter_map(|s| s.quality).reduce(f32::min)?;
-        Some((time((i * STEP / 3) as u64), f64::from(quality)))
+        let qualities: Vec<f64> = s.iter().filter_map(|s| s.quality).collect();
+        Some((time((i * STEP / 3) as u64), mean(&qualities)?))
     });
     chart.draw_series(LineSeries::new(line, colour(method).stroke_width(2)))?;
-    let mut gated = run.gated.clone();
+    let gated = run.windows.iter().filter(|w| w.gated);
+    let mut gated: Vec<u64> = gated.map(|w| w.last_frame).collect();
     gated.dedup();
     let dots = gated
         .iter()

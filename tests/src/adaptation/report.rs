@@ -90,6 +90,8 @@ impl Cell {
                     "trainings": own(|f| Some(f.trainings)),
                     "steps": own(|f| Some(f.steps)),
                     "cpu_s": own(|f| Some(f.cpu_s)),
+                    "bad_windows_before_pct": own(|f| f.bad_before),
+                    "bad_windows_after_pct": own(|f| f.bad_after),
                     "update_kbit_s": own(|f| Some(f.update_kbit_s)),
                     "lost": own(|f| Some(f.lost)),
                 }),
@@ -137,6 +139,8 @@ fn columns(task: Task) -> Vec<Column> {
         own("teacher s", 1, |f| Some(f.label_s)),
         own("old domain: error", 1, |f| f.back.error),
         own("score", 3, |f| f.back.score),
+        own("bad windows % before", 1, |f| f.bad_before),
+        own("after", 1, |f| f.bad_after),
         own("update kbit/s", 0, |f| Some(f.update_kbit_s)),
     ]
 }

@@ -17,6 +17,7 @@ use splitinfer_meta::Object;
 
 use super::pace::{Pace, count, stats};
 use super::plan::{Case, Method, Task, Tuning};
+use super::spread::mean;
 
 /// Neither a frame nor a training takes longer.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(600);
@@ -25,19 +26,27 @@ const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(600);
 pub struct Seen {
     /// What does not count is marked.
     pub frame: Frame,
-    /// Lowest quality that the gate gave to an object.
-    pub quality: Option<f32>,
+    /// Mean of the qualities that the gate gave to objects.
+    pub quality: Option<f64>,
     pub version: u64,
+}
+
+/// What the gate said of an object's window.
+#[derive(Clone, Copy)]
+pub struct Window {
+    pub last_frame: u64,
+    pub bad: bool,
+    pub gated: bool,
 }
 
 /// What one run showed.
 #[derive(Default)]
 pub struct Run {
     pub seen: Vec<Seen>,
-    /// Last frames of windows that were gated.
-    pub gated: Vec<u64>,
-    /// Frames and losses of the trainings, as the elements told of them.
+    pub windows: Vec<Window>,
+    /// Frames that the teacher saw.
     pub labelled: u64,
+    /// A frame's.
     pub label: Duration,
     pub trainings: u64,
     pub accepted: u64,
@@ -150,7 +159,7 @@ fn play(launch: &str, task: Task, every: u64, run: &mut Run) -> Result<()> {
     Ok(())
 }
 
-/// Gated windows; warnings and errors end the run, as nothing here is to go wrong.
+/// Windows; warnings and errors end the run, as nothing here is to go wrong.
 fn messages(bus: &gst::Bus, run: &mut Run) -> Result<()> {
     while let Some(message) = bus.pop() {
         match message.view() {
@@ -158,9 +167,10 @@ fn messages(bus: &gst::Bus, run: &mut Run) -> Result<()> {
             gst::MessageView::Warning(e) => bail!("{} {:?}", e.error(), e.debug()),
             gst::MessageView::Element(m) => {
                 let Some(s) = m.structure() else { continue };
-                if s.name() == "svdgate" && s.get::<bool>("gated") == Ok(true) {
-                    run.gated.extend(s.get::<u64>("last-frame").ok());
+                if s.name() == "svdgate" {
+                    run.windows.push(window(s)?);
                 }
+                // What became of each training, for whoever looks into a cell.
                 if s.name() == "finetune" && std::env::var_os("ADAPTATION_LOG").is_some() {
                     eprintln!("frame {}: {s}", run.seen.len());
                 }
@@ -171,13 +181,22 @@ fn messages(bus: &gst::Bus, run: &mut Run) -> Result<()> {
     Ok(())
 }
 
+fn window(s: &gst::StructureRef) -> Result<Window> {
+    Ok(Window {
+        last_frame: s.get("last-frame")?,
+        bad: s.get("bad")?,
+        gated: s.get("gated")?,
+    })
+}
+
 fn seen(buffer: &gst::BufferRef, task: Task) -> Result<Seen> {
     let meta = gst::meta::CustomMeta::from_buffer(buffer, "SplitInferTruth")
         .context("a frame without its truth")?;
     let json: &str = meta.structure().get("json").context("the scene's truth")?;
     let (number, _, actual) = read_scene_frame(json)?;
     let result = splitinfer_meta::read(buffer).context("a frame without a result")?;
-    let quality = result.objects.iter().filter_map(|o| o.quality);
+    let qualities = result.objects.iter().filter_map(|o| o.quality);
+    let qualities: Vec<f64> = qualities.map(f64::from).collect();
     let mut frame = Frame {
         number,
         found: result.objects.iter().map(found).collect(),
@@ -185,7 +204,7 @@ fn seen(buffer: &gst::BufferRef, task: Task) -> Result<Seen> {
     };
     task.rules().1.apply(&mut frame);
     Ok(Seen {
-        quality: quality.reduce(f32::min),
+        quality: mean(&qualities),
         version: result.model_version,
         frame,
     })

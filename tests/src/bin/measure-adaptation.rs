@@ -55,7 +55,7 @@ struct Args {
 
 const SEEDS: u64 = 5;
 const FRAMES: u64 = 900;
-const QUICK_FRAMES: u64 = 300;
+const QUICK_FRAMES: u64 = 180;
 
 fn main() -> Result<()> {
     let args = Args::parse();
