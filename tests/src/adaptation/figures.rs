@@ -19,6 +19,9 @@ pub struct Quality {
     pub error: Option<f64>,
     /// AP at IoU 0.5 whatever the kind; PCK at a tenth of the body's size.
     pub score: Option<f64>,
+    /// What gains are counted in: the box error, and for people the share of joints that were not found, as the joint
+    /// error would reward a student that finds nobody.
+    pub cost: Option<f64>,
 }
 
 impl Quality {
@@ -28,12 +31,15 @@ impl Quality {
             Task::Traffic => Self {
                 error: figures.detection.boxes.mae,
                 score: figures.detection.any_label.ap50,
+                cost: figures.detection.boxes.mae,
             },
             Task::Walker => {
                 let joints = figures.pose.map(|p| p.joints);
+                let score = joints.as_ref().and_then(|j| j.pck.get(1)?.all);
                 Self {
-                    error: joints.as_ref().and_then(|j| j.joint_error),
-                    score: joints.and_then(|j| j.pck.get(1)?.all),
+                    error: joints.and_then(|j| j.joint_error),
+                    score,
+                    cost: score.map(|s| 1.0 - s),
                 }
             }
         }
@@ -103,11 +109,11 @@ fn bad(run: &Run, frames: std::ops::Range<u64>) -> Option<f64> {
     mean(&bad)
 }
 
-/// Percent of what `always` gains over `none` that `own` gains, in errors after the change; `None` where always gains
+/// Percent of what `always` gains over `none` that `own` gains, in costs after the change; `None` where always gains
 /// nothing.
 pub fn gain_kept(none: &Figures, always: &Figures, own: &Figures) -> Option<f64> {
-    let gain = none.after.error? - always.after.error?;
-    (gain > 0.0).then_some((none.after.error? - own.after.error?) * 100.0 / gain)
+    let gain = none.after.cost? - always.after.cost?;
+    (gain > 0.0).then_some((none.after.cost? - own.after.cost?) * 100.0 / gain)
 }
 
 /// Percent of the steps of `always` that `own` did without; `None` where it made none.
@@ -119,11 +125,11 @@ pub fn saved(always: &Figures, own: &Figures) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn after(error: f64, steps: f64) -> Figures {
+    fn after(cost: f64, steps: f64) -> Figures {
         Figures {
             after: Quality {
-                error: Some(error),
-                score: None,
+                cost: Some(cost),
+                ..Quality::default()
             },
             steps,
             ..Figures::default()

@@ -36,9 +36,8 @@ struct State {
 }
 
 impl Pace {
-    /// Of a pipeline by [`Case::launch`](super::plan::Case::launch). `every`: without a gate, one frame in so many goes to
-    /// the branch.
-    pub fn hold(pipeline: &gst::Pipeline, every: u64) -> Self {
+    /// Of a pipeline by [`Case::launch`](super::plan::Case::launch).
+    pub fn hold(pipeline: &gst::Pipeline) -> Self {
         let state = Arc::new(State {
             passed: AtomicU64::new(0),
             arrived: AtomicU64::new(0),
@@ -52,22 +51,13 @@ impl Pace {
         probe(pipeline, "source", "src", &state, |state| {
             state.wait();
             state.passed.fetch_add(1, Ordering::SeqCst);
-            true
         });
         probe(pipeline, "out", "sink", &state, |state| {
             state.arrived.fetch_add(1, Ordering::SeqCst);
-            true
         });
-        if state.gate.is_none() {
-            let seen = AtomicU64::new(0);
-            probe(pipeline, "branch", "sink", &state, move |state| {
-                let wanted = seen
-                    .fetch_add(1, Ordering::SeqCst)
-                    .is_multiple_of(every.max(1));
-                state.offered.fetch_add(u64::from(wanted), Ordering::SeqCst);
-                wanted
-            });
-        }
+        probe(pipeline, "branch", "sink", &state, |state| {
+            state.offered.fetch_add(1, Ordering::SeqCst);
+        });
         Self { state }
     }
 
@@ -84,20 +74,20 @@ impl Drop for Pace {
     }
 }
 
-/// Calls `each` for every buffer of a pad, if there is such an element; on false the buffer is dropped.
+/// Calls `each` for every buffer of a pad, if there is such an element.
 fn probe(
     pipeline: &gst::Pipeline,
     element: &str,
     pad: &str,
     state: &Arc<State>,
-    each: impl Fn(&State) -> bool + Send + Sync + 'static,
+    each: impl Fn(&State) + Send + Sync + 'static,
 ) {
     let pad = pipeline.by_name(element).and_then(|e| e.static_pad(pad));
     let Some(pad) = pad else { return };
     let state = Arc::clone(state);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| match each(&state) {
-        true => gst::PadProbeReturn::Ok,
-        false => gst::PadProbeReturn::Drop,
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        each(&state);
+        gst::PadProbeReturn::Ok
     });
 }
 
@@ -124,9 +114,9 @@ impl State {
         };
         let given = self.given();
         let teacher = stats(teacher);
-        let [seen, labelled, dropped] =
-            ["frames", "labelled-frames", "dropped-frames"].map(|f| count(&teacher, f));
-        if seen < given || labelled + dropped < seen {
+        let [seen, labelled] = ["frames", "labelled-frames"].map(|f| count(&teacher, f));
+        let passed_over = count(&teacher, "dropped-frames") + count(&teacher, "over-rate-frames");
+        if seen < given || labelled + passed_over < seen {
             return false;
         }
         let finetune = stats(finetune);

@@ -179,8 +179,9 @@ impl Case {
         )
     }
 
-    /// The whole pipeline of a method. `tuning`: further properties of `svdgate` and of `finetune`.
-    pub fn launch(&self, method: Method, folder: &Path, tuning: &Tuning) -> String {
+    /// The whole pipeline of a method. `every`: with [`Method::Periodic`], of so many frames the teacher sees one;
+    /// `folder`: where accepted weights go.
+    pub fn launch(&self, method: Method, every: u64, folder: &Path, tuning: &Tuning) -> String {
         let [before, after] = &self.domains;
         let drift = self.drift() as f64 / f64::from(RATE);
         let domain = format!("{before}; {drift:.3} {after}");
@@ -192,9 +193,14 @@ impl Case {
         let rate = format!("{RATE}/1");
         let edge = self.inference(&domain, &self.model(role), self.frames, &rate);
         let sink = "appsink name=out sync=false max-buffers=8";
+        // A little more, as times are rounded.
+        let max_rate = match method {
+            Method::Periodic => f64::from(RATE) * 1.001 / every.max(1) as f64,
+            _ => 0.0,
+        };
         let learn = format!(
             "queue name=branch max-size-buffers=0 max-size-bytes=0 max-size-time=0 \
-             ! teacherlabel name=teacher model=\"{}\" \
+             ! teacherlabel name=teacher model=\"{}\" max-rate={max_rate} \
              ! finetune name=finetune model=\"{}\" cpu-share=1 seed={} checkpoint-dir=\"{}\" {}",
             self.model("teacher").display(),
             self.model("student").display(),

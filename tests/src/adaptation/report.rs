@@ -190,10 +190,10 @@ mod tests {
 
     #[test]
     fn the_worst_cell_counts_and_what_was_not_measured_is_null() {
-        let with = |error, steps| Figures {
+        let with = |cost, steps| Figures {
             after: Quality {
-                error: Some(error),
-                score: None,
+                cost: Some(cost),
+                ..Quality::default()
             },
             steps,
             ..Figures::default()

@@ -64,7 +64,7 @@ pub struct Run {
     pub back: Vec<Frame>,
 }
 
-/// Runs a method. `every`: see [`Pace::hold`].
+/// Runs a method. `every`: of so many frames the teacher sees one, where no gate decides.
 ///
 /// # Errors
 /// When a pipeline fails, hangs, or gives other frames than were asked for.
@@ -72,9 +72,8 @@ pub fn run(case: &Case, method: Method, every: u64, tuning: &Tuning) -> Result<R
     let folder = tempfile::tempdir()?;
     let begun = cpu();
     let mut run = Run::default();
-    let launch = case.launch(method, folder.path(), tuning);
-    play(&launch, case.task, every, &mut run)
-        .with_context(|| format!("{}: {launch}", method.name()))?;
+    let launch = case.launch(method, every, folder.path(), tuning);
+    play(&launch, case.task, &mut run).with_context(|| format!("{}: {launch}", method.name()))?;
     run.cpu = cpu().saturating_sub(begun);
     if run.seen.len() as u64 != case.frames {
         bail!(
@@ -89,7 +88,7 @@ pub fn run(case: &Case, method: Method, every: u64, tuning: &Tuning) -> Result<R
         (_, None) => case.model("student"),
     };
     let mut back = Run::default();
-    play(&case.look_back(&model), case.task, 1, &mut back).context("a look back")?;
+    play(&case.look_back(&model), case.task, &mut back).context("a look back")?;
     run.back = back.seen.into_iter().map(|s| s.frame).collect();
     Ok(run)
 }
@@ -123,7 +122,7 @@ impl Drop for Playing {
     }
 }
 
-fn play(launch: &str, task: Task, every: u64, run: &mut Run) -> Result<()> {
+fn play(launch: &str, task: Task, run: &mut Run) -> Result<()> {
     let pipeline = gst::parse::launch(launch)?
         .downcast::<gst::Pipeline>()
         .map_err(|_| anyhow::anyhow!("not a pipeline"))?;
@@ -131,7 +130,7 @@ fn play(launch: &str, task: Task, every: u64, run: &mut Run) -> Result<()> {
         .by_name("out")
         .and_downcast::<gst_app::AppSink>()
         .context("no appsink")?;
-    let pace = Pace::hold(&pipeline, every);
+    let pace = Pace::hold(&pipeline);
     let playing = Playing {
         pipeline,
         pace: Some(pace),
