@@ -55,6 +55,8 @@ pub struct Figures {
     pub end: Quality,
     /// The last weights on the domain before the change.
     pub back: Quality,
+    /// Objects found a frame from the change on: a gate that judges objects sees nothing where there are none.
+    pub found_after: Option<f64>,
     /// Shares of frames, percent.
     pub updates_pct: f64,
     pub teacher_pct: f64,
@@ -79,6 +81,8 @@ impl Figures {
             Quality::of(&frames[range], case.task)
         };
         let share = |n: u64| n as f64 * 100.0 / case.frames as f64;
+        let found = frames.iter().skip(case.drift() as usize);
+        let found: Vec<f64> = found.map(|f| f.found.len() as f64).collect();
         let updates = run.accepted + run.recalled;
         let seconds = case.frames as f64 / f64::from(RATE);
         Self {
@@ -86,6 +90,7 @@ impl Figures {
             after: of(case.drift(), case.frames),
             end: of(case.frames - case.frames / 4, case.frames),
             back: Quality::of(&run.back, case.task),
+            found_after: mean(&found),
             updates_pct: share(updates),
             teacher_pct: share(run.labelled),
             updates: updates as f64,
