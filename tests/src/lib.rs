@@ -7,6 +7,7 @@
 //! What the whole-pipeline tests share: the plugins as they were built, a model that reads numbers off pictures, and a
 //! server in a process of its own.
 
+pub mod adaptation;
 pub mod data;
 pub mod gate;
 pub mod measure;

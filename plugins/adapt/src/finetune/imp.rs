@@ -60,9 +60,12 @@ impl ObjectImpl for FineTune {
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         if pspec.name() == "stats" {
+            // The counts first: with those of a frame in hand, idle means that it is dealt with.
+            let counts = self.counts.lock().unwrap().clone();
             let worker = self.worker.lock().unwrap();
-            let dropped = worker.as_ref().map_or(0, |w| w.queue.dropped());
-            return self.counts.lock().unwrap().to_structure(dropped).to_value();
+            let queue = worker.as_ref().map(|w| &w.queue);
+            let (dropped, idle) = queue.map_or((0, true), |q| (q.dropped(), q.is_idle()));
+            return counts.to_structure(dropped, idle).to_value();
         }
         let value = self.settings.lock().unwrap().get(pspec.name());
         value.unwrap_or_else(|| pspec.default_value().clone())
@@ -129,10 +132,10 @@ impl BaseSinkImpl for FineTune {
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let video = self.video.lock().unwrap().clone();
         let video = video.ok_or(gst::FlowError::NotNegotiated)?;
-        self.counts.lock().unwrap().frames += 1;
         if let Some(worker) = &*self.worker.lock().unwrap() {
             worker.queue.push(buffer.clone(), video);
         }
+        self.counts.lock().unwrap().frames += 1;
         Ok(gst::FlowSuccess::Ok)
     }
 }

@@ -16,6 +16,8 @@ const MOST: usize = 64;
 #[derive(Default)]
 struct Inner {
     frames: VecDeque<(gst::Buffer, gst_video::VideoInfo)>,
+    /// Whether the trainer waits for a frame.
+    waited_for: bool,
     stopped: bool,
     dropped: u64,
 }
@@ -46,14 +48,22 @@ impl Queue {
                 return None;
             }
             if let Some(frame) = inner.frames.pop_front() {
+                inner.waited_for = false;
                 return Some(frame);
             }
+            inner.waited_for = true;
             inner = self.changed.wait(inner).unwrap();
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.inner.lock().unwrap().frames.is_empty()
+    }
+
+    /// Whether nothing is left to do: no frame waits, and the trainer has asked for the next.
+    pub(super) fn is_idle(&self) -> bool {
+        let inner = self.inner.lock().unwrap();
+        inner.waited_for && inner.frames.is_empty()
     }
 
     pub(super) fn dropped(&self) -> u64 {
@@ -84,13 +94,35 @@ impl Queue {
 mod tests {
     use super::*;
 
+    fn video() -> gst_video::VideoInfo {
+        gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, 2, 2)
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn it_is_idle_only_while_the_trainer_waits_for_a_frame() {
+        gst::init().unwrap();
+        let queue = Queue::default();
+        assert!(!queue.is_idle(), "the trainer is still being prepared");
+        queue.push(gst::Buffer::new(), video());
+        assert!(!queue.is_idle(), "a frame waits");
+        assert!(queue.next().is_some());
+        assert!(!queue.is_idle(), "a frame was taken and is worked on");
+        std::thread::scope(|threads| {
+            let trainer = threads.spawn(|| queue.next().is_some());
+            while !queue.is_idle() {
+                std::thread::yield_now();
+            }
+            queue.stop();
+            assert!(!trainer.join().unwrap());
+        });
+    }
+
     #[test]
     fn the_oldest_of_too_many_go_and_stopping_ends_every_wait() {
         gst::init().unwrap();
-        let video = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, 2, 2)
-            .build()
-            .unwrap();
-        let queue = Queue::default();
+        let (queue, video) = (Queue::default(), video());
         for n in 0..MOST as u64 + 3 {
             let mut buffer = gst::Buffer::new();
             buffer.get_mut().unwrap().set_offset(n);

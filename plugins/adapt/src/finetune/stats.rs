@@ -60,9 +60,10 @@ impl Counts {
         }
     }
 
-    pub(super) fn to_structure(&self, dropped: u64) -> gst::Structure {
+    pub(super) fn to_structure(&self, dropped: u64, idle: bool) -> gst::Structure {
         let mut stats = gst::Structure::builder("stats")
             .field("frames", self.frames)
+            .field("idle", idle)
             .field("dropped-frames", dropped)
             .field("refused-frames", self.refused)
             .field("trainings", self.trainings)

@@ -1,0 +1,146 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The source waits until all that a frame has set going is done: nothing is in the pipeline, the teacher has labelled
+//! what it was given, and no training is under way. So results do not depend on how fast the machine is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+
+/// A training that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(300);
+const POLL: Duration = Duration::from_millis(1);
+
+/// Holds the source of a pipeline. Must be released before the pipeline is stopped.
+pub struct Pace {
+    state: Arc<State>,
+}
+
+struct State {
+    /// Frames that left the source, and that reached the sink.
+    passed: AtomicU64,
+    arrived: AtomicU64,
+    /// Frames that a tee gave to the branch.
+    offered: AtomicU64,
+    released: AtomicBool,
+    hung: AtomicBool,
+    gate: Option<gst::Element>,
+    teacher: Option<gst::Element>,
+    finetune: Option<gst::Element>,
+}
+
+impl Pace {
+    /// Of a pipeline by [`Case::launch`](super::plan::Case::launch).
+    pub fn hold(pipeline: &gst::Pipeline) -> Self {
+        let state = Arc::new(State {
+            passed: AtomicU64::new(0),
+            arrived: AtomicU64::new(0),
+            offered: AtomicU64::new(0),
+            released: AtomicBool::new(false),
+            hung: AtomicBool::new(false),
+            gate: pipeline.by_name("gate"),
+            teacher: pipeline.by_name("teacher"),
+            finetune: pipeline.by_name("finetune"),
+        });
+        probe(pipeline, "source", "src", &state, |state| {
+            state.wait();
+            state.passed.fetch_add(1, Ordering::SeqCst);
+        });
+        probe(pipeline, "out", "sink", &state, |state| {
+            state.arrived.fetch_add(1, Ordering::SeqCst);
+        });
+        probe(pipeline, "branch", "sink", &state, |state| {
+            state.offered.fetch_add(1, Ordering::SeqCst);
+        });
+        Self { state }
+    }
+
+    /// Waits for the last frame's doings; whether they ended.
+    pub fn settle(&self) -> bool {
+        self.state.wait();
+        !self.state.hung.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Pace {
+    fn drop(&mut self) {
+        self.state.released.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Calls `each` for every buffer of a pad, if there is such an element.
+fn probe(
+    pipeline: &gst::Pipeline,
+    element: &str,
+    pad: &str,
+    state: &Arc<State>,
+    each: impl Fn(&State) + Send + Sync + 'static,
+) {
+    let pad = pipeline.by_name(element).and_then(|e| e.static_pad(pad));
+    let Some(pad) = pad else { return };
+    let state = Arc::clone(state);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        each(&state);
+        gst::PadProbeReturn::Ok
+    });
+}
+
+impl State {
+    fn wait(&self) {
+        let begun = Instant::now();
+        while !self.is_settled() && !self.released.load(Ordering::SeqCst) {
+            if begun.elapsed() > PATIENCE {
+                self.hung.store(true, Ordering::SeqCst);
+                return;
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Looks along the way of the frames, so that one on its way is seen where it is or where it comes from.
+    fn is_settled(&self) -> bool {
+        let passed = self.passed.load(Ordering::SeqCst);
+        if self.arrived.load(Ordering::SeqCst) < passed {
+            return false;
+        }
+        let (Some(teacher), Some(finetune)) = (&self.teacher, &self.finetune) else {
+            return true;
+        };
+        let given = self.given();
+        let teacher = stats(teacher);
+        let [seen, labelled] = ["frames", "labelled-frames"].map(|f| count(&teacher, f));
+        let passed_over = count(&teacher, "dropped-frames") + count(&teacher, "over-rate-frames");
+        if seen < given || labelled + passed_over < seen {
+            return false;
+        }
+        let finetune = stats(finetune);
+        count(&finetune, "frames") >= labelled && finetune.get::<bool>("idle").unwrap_or(true)
+    }
+
+    /// Frames that were sent on the way to the teacher.
+    fn given(&self) -> u64 {
+        let Some(gate) = &self.gate else {
+            return self.offered.load(Ordering::SeqCst);
+        };
+        let gate = stats(gate);
+        let [sent, canaries, dropped] =
+            ["sent-frames", "canary-frames", "dropped-frames"].map(|f| count(&gate, f));
+        (sent + canaries).saturating_sub(dropped)
+    }
+}
+
+/// Statistics of an element of the project.
+pub fn stats(element: &gst::Element) -> gst::Structure {
+    element.property("stats")
+}
+
+/// A counter among them; 0 if there is none.
+pub fn count(stats: &gst::StructureRef, field: &str) -> u64 {
+    stats.get::<u64>(field).unwrap_or(0)
+}

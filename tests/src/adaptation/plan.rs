@@ -1,0 +1,243 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! What is measured: tasks, scenarios, ways to decide what the teacher sees, and the pipeline of each.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use splitinfer_evaluate::{Ignore, Rules};
+
+/// Frames a second of the scenes, as in the gate's measurement.
+pub const RATE: u32 = 15;
+/// Scenes that no model was trained on.
+const SEED: u64 = 900_000;
+
+/// What the models look for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    Traffic,
+    Walker,
+}
+
+impl Task {
+    pub const ALL: [Self; 2] = [Self::Traffic, Self::Walker];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Traffic => "traffic",
+            Self::Walker => "walker",
+        }
+    }
+
+    /// How the error and the score are called.
+    pub fn columns(self) -> [&'static str; 2] {
+        match self {
+            Self::Traffic => ["box MAE px", "AP50 any kind"],
+            Self::Walker => ["joint error px", "PCK@.1"],
+        }
+    }
+
+    /// Score from which an answer counts, as in the models' sidecars; what is ignored as in docs/measurements/models.md.
+    pub fn rules(self) -> (Rules, Ignore) {
+        let ignore = Ignore {
+            min_size: 0.0,
+            min_visible: 0.3,
+            largest: false,
+        };
+        match self {
+            Self::Traffic => (
+                Rules {
+                    score: 0.3,
+                    ..Rules::default()
+                },
+                Ignore {
+                    min_size: 12.0,
+                    ..ignore
+                },
+            ),
+            Self::Walker => (
+                Rules::default(),
+                Ignore {
+                    largest: true,
+                    ..ignore
+                },
+            ),
+        }
+    }
+}
+
+pub const SCENARIOS: [&str; 3] = ["repetitive", "semi-repetitive", "dynamic"];
+
+/// Who decides which frames the teacher sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Nobody: the student as it came.
+    None,
+    /// The teacher runs in the student's place.
+    Teacher,
+    /// It sees every frame.
+    Always,
+    /// `svdgate` as it is by default.
+    Combined,
+    /// `svdgate metric=relative-error`.
+    Published,
+    /// One frame in so many that it is as often as with [`Combined`](Self::Combined).
+    Periodic,
+}
+
+impl Method {
+    pub const ALL: [Self; 6] = [
+        Self::None,
+        Self::Teacher,
+        Self::Always,
+        Self::Combined,
+        Self::Published,
+        Self::Periodic,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Teacher => "teacher",
+            Self::Always => "always",
+            Self::Combined => "combined",
+            Self::Published => "published",
+            Self::Periodic => "periodic",
+        }
+    }
+
+    /// What the table calls it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::None => "no training",
+            Self::Teacher => "teacher itself",
+            Self::Always => "always",
+            Self::Combined => "ours: combined gate",
+            Self::Published => "published gate",
+            Self::Periodic => "periodic, our budget",
+        }
+    }
+
+    /// Whether `svdgate` decides.
+    pub fn is_gated(self) -> bool {
+        matches!(self, Self::Combined | Self::Published)
+    }
+}
+
+/// Names of methods, tasks or scenarios, comma separated.
+///
+/// # Errors
+/// When one is not known; the message lists those that are.
+pub fn chosen<T: Copy>(text: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<Vec<T>> {
+    let one = |word: &str| match all.iter().find(|t| name(**t) == word) {
+        Some(found) => Ok(*found),
+        None => bail!(
+            "'{word}' is none of {}",
+            all.iter().map(|t| name(*t)).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    text.split(',').map(|w| one(w.trim())).collect()
+}
+
+/// A scene whose domain changes once.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub task: Task,
+    pub scenario: &'static str,
+    /// From 0.
+    pub seed: u64,
+    pub frames: u64,
+    /// Domain before and after.
+    pub domains: [String; 2],
+}
+
+impl Case {
+    /// The first frame of the other domain.
+    pub fn drift(&self) -> u64 {
+        self.frames / 3
+    }
+
+    /// Model of a role, `student` or `teacher`.
+    pub fn model(&self, role: &str) -> std::path::PathBuf {
+        crate::repository().join(format!("models/{}-{role}.onnx", self.task.name()))
+    }
+
+    /// `scenesrc ! caps ! splitinfer-edge`, and what comes behind it.
+    fn inference(&self, domain: &str, model: &Path, frames: u64, rate: &str) -> String {
+        format!(
+            "scenesrc name=source scene={} scenario={} seed={} domain=\"{domain}\" num-buffers={frames} \
+             ! video/x-raw,width=640,height=360,framerate={rate} \
+             ! splitinfer-edge name=edge model=\"{}\"",
+            self.task.name(),
+            self.scenario,
+            SEED + self.seed,
+            model.display()
+        )
+    }
+
+    /// The whole pipeline of a method. `every`: with [`Method::Periodic`], of so many frames the teacher sees one;
+    /// `folder`: where accepted weights go.
+    pub fn launch(&self, method: Method, every: u64, folder: &Path, tuning: &Tuning) -> String {
+        let [before, after] = &self.domains;
+        let drift = self.drift() as f64 / f64::from(RATE);
+        let domain = format!("{before}; {drift:.3} {after}");
+        let role = if method == Method::Teacher {
+            "teacher"
+        } else {
+            "student"
+        };
+        let rate = format!("{RATE}/1");
+        let edge = self.inference(&domain, &self.model(role), self.frames, &rate);
+        let sink = "appsink name=out sync=false max-buffers=8";
+        // A little more, as times are rounded.
+        let max_rate = match method {
+            Method::Periodic => f64::from(RATE) * 1.001 / every.max(1) as f64,
+            _ => 0.0,
+        };
+        let learn = format!(
+            "queue name=branch max-size-buffers=0 max-size-bytes=0 max-size-time=0 \
+             ! teacherlabel name=teacher model=\"{}\" max-rate={max_rate} \
+             ! finetune name=finetune model=\"{}\" cpu-share=1 seed={} checkpoint-dir=\"{}\" {}",
+            self.model("teacher").display(),
+            self.model("student").display(),
+            self.seed,
+            folder.display(),
+            tuning.finetune
+        );
+        let metric = match method {
+            Method::Published => "metric=relative-error",
+            _ => "",
+        };
+        match method {
+            Method::Teacher => format!("{edge} ! {sink}"),
+            Method::None => format!("{edge} mirror-check=5 ! svdgate name=gate ! {sink}"),
+            Method::Combined | Method::Published => format!(
+                "{edge} mirror-check=5 ! svdgate name=gate {metric} {} ! {sink} gate.adapt ! {learn}",
+                tuning.gate
+            ),
+            Method::Always | Method::Periodic => {
+                format!("{edge} mirror-check=5 ! tee name=all ! {sink} all. ! {learn}")
+            }
+        }
+    }
+
+    /// A look at a model on the domain before the change, few frames far apart: what was forgotten.
+    pub fn look_back(&self, model: &Path) -> String {
+        let edge = self.inference(&self.domains[0], model, LOOK_BACK, "3/1");
+        format!("{edge} ! appsink name=out sync=false max-buffers=8")
+    }
+}
+
+/// Frames of a look back, a third of a second apart.
+pub const LOOK_BACK: u64 = 60;
+
+/// Properties other than the defaults, as a pipeline's text has them.
+#[derive(Clone, Debug, Default)]
+pub struct Tuning {
+    pub gate: String,
+    pub finetune: String,
+}
