@@ -15,8 +15,7 @@
 //! use splitinfer_graph::Model;
 //! use splitinfer_trainer::{FitSettings, Replay, Sample, Trainable, Trainer, TrainerSettings, default_losses, fit};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let (picture, target): (splitinfer_tensor::Tensor, splitinfer_tensor::Tensor) = todo!();
+//! # fn example(picture: splitinfer_tensor::Tensor, target: splitinfer_tensor::Tensor) -> Result<(), Box<dyn std::error::Error>> {
 //! let model = Model::load("student.onnx".as_ref())?;
 //! let losses = default_losses(&model);
 //! let mut trainer = Trainer::new(&model, &Trainable::All, losses, TrainerSettings::default())?;
