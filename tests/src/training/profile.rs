@@ -117,6 +117,12 @@ impl Purposes {
     fn new(optimised: &Model, step: &TrainingGraph) -> Self {
         let losses = step.terms.iter().chain([&step.loss]).cloned();
         let memories = step.memories.iter().map(|m| m.input.clone());
+        // Of the optimizer's nodes some read nothing but the gradient.
+        let forward = before(optimised, losses.collect());
+        let of_gradients = uses_of_gradients(optimised, &step.gradient_norm, &forward);
+        let started = memories
+            .chain([step.learning_rate.clone()])
+            .chain(of_gradients);
         let mut parameters: HashMap<String, HashSet<String>> = HashMap::new();
         for (name, carried) in &step.parameters {
             for tensor in before(optimised, [carried.output.clone()].into()) {
@@ -124,11 +130,8 @@ impl Purposes {
             }
         }
         Self {
-            forward: before(optimised, losses.collect()),
-            update: after(
-                optimised,
-                memories.chain([step.learning_rate.clone()]).collect(),
-            ),
+            forward,
+            update: after(optimised, started.collect()),
             parameters,
         }
     }
@@ -150,6 +153,23 @@ impl Purposes {
             _ => (Part::Data, None),
         }
     }
+}
+
+/// The outputs of all nodes that read a finished gradient. Gradients are known by their squares, which make their norm.
+fn uses_of_gradients(model: &Model, norm: &str, forward: &HashSet<String>) -> HashSet<String> {
+    let summed = before(model, [norm.to_owned()].into());
+    let squares = model.ordered_nodes().filter(|n| {
+        let squared = n.op_type() == "Mul" && n.input[0] == n.input[1];
+        squared
+            && n.output
+                .iter()
+                .any(|o| summed.contains(o) && !forward.contains(o))
+    });
+    let gradients: HashSet<&String> = squares.map(|n| &n.input[0]).collect();
+    let users = model
+        .ordered_nodes()
+        .filter(|n| n.input.iter().any(|i| gradients.contains(i)));
+    users.flat_map(|n| n.output.iter().cloned()).collect()
 }
 
 /// Everything that some tensors are made from, themselves included.
