@@ -63,8 +63,10 @@ fuzz_target!(|data: &[u8]| {
         now += Duration::from_millis(100);
         edge.handle_control(now, piece);
         edge.provide_model(now, (&b"abc"[..]).into());
+        edge.offer_weights(now, u64::from(data[0]), (&b"update"[..]).into(), 100);
         edge.handle_timeout(now);
         server.handle_control(now, piece);
+        server.offer_weights(now, u64::from(data[0]), (&b"update"[..]).into(), 0);
         server.handle_timeout(now);
         if server.state() == ServerState::Deciding {
             // Both ways through the handshake are to be seen.

@@ -8,6 +8,7 @@
 //! server in a process of its own.
 
 pub mod data;
+pub mod gate;
 pub mod measure;
 pub mod model;
 pub mod numbered;
@@ -15,7 +16,9 @@ pub mod pipeline;
 pub mod plugins;
 pub mod process;
 pub mod tensor_code;
+pub mod trainer;
 pub mod training;
+pub mod weight_update;
 
 use std::path::PathBuf;
 use std::sync::Once;

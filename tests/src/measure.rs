@@ -60,9 +60,16 @@ pub fn subjects() -> Vec<Subject> {
 /// # Errors
 /// When the pipeline does not run.
 pub fn frames(source: &str, count: usize) -> Result<(gst::Caps, Vec<gst::Buffer>)> {
-    let text = format!(
-        "{source} ! videoconvert ! video/x-raw,format=I420 ! appsink name=sink sync=false max-buffers=4"
-    );
+    let source = format!("{source} ! videoconvert ! video/x-raw,format=I420");
+    frames_as_they_are(&source, count)
+}
+
+/// The first frames of a source, in the format that it gives.
+///
+/// # Errors
+/// When the pipeline does not run.
+pub fn frames_as_they_are(source: &str, count: usize) -> Result<(gst::Caps, Vec<gst::Buffer>)> {
+    let text = format!("{source} ! appsink name=sink sync=false max-buffers=4");
     let pipeline = gst::parse::launch(&text)?
         .downcast::<gst::Pipeline>()
         .map_err(|_| anyhow::anyhow!("not a pipeline"))?;

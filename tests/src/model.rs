@@ -30,12 +30,25 @@ impl LocalModel {
     /// # Errors
     /// When the model, its sidecar or ONNX Runtime cannot be used.
     pub fn load(path: &Path, options: &SessionOptions) -> Result<Self> {
+        Self::load_as(path, options, |_| ())
+    }
+
+    /// The same, with something changed of what the sidecar or the model says.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_as(
+        path: &Path,
+        options: &SessionOptions,
+        change: impl FnOnce(&mut ModelInfo),
+    ) -> Result<Self> {
         load_library(Some(&crate::build_folder()))?;
         let model = Model::load(path)?;
         let infos =
             |values: Vec<ValueInfo>| values.into_iter().map(tensor_info).collect::<Vec<_>>();
-        let (info, _) =
+        let (mut info, _) =
             ModelInfo::load_or_guess(path, &infos(model.inputs()), &infos(model.outputs()))?;
+        change(&mut info);
         let sized = model.with_input_shape(&info.input.name, &info.input.shape())?;
         let facts = probe(&sized, options)?;
         let candidates = sized.candidates(&facts, DEFAULT_CANDIDATES);
@@ -88,6 +101,30 @@ impl LocalModel {
         let (width, height) = (video.width(), video.height());
         let frame = Frame::new(PixelFormat::I420, width, height, planes, matrix, range)?;
         Ok(self.preprocessor.picture(&frame)?)
+    }
+
+    /// The picture that the model sees of an RGB frame without padding, and where the frame lies on it.
+    ///
+    /// # Errors
+    /// When `rgb` does not hold as many pixels.
+    pub fn picture_of_rgb(
+        &mut self,
+        rgb: &[u8],
+        [width, height]: [u32; 2],
+    ) -> Result<(Picture, Placement)> {
+        let frame = Frame::from_rgb(width, height, rgb)?;
+        Ok(self.preprocessor.picture(&frame)?)
+    }
+
+    /// Objects of a picture in pixels of the frame that lies on it.
+    ///
+    /// # Errors
+    /// When ONNX Runtime fails or the outputs do not fit the head.
+    pub fn objects(&mut self, picture: &Picture, placement: &Placement) -> Result<Vec<Object>> {
+        let tensor = self.tensor(picture)?;
+        let mut objects = self.read(&self.split.whole(&tensor)?)?;
+        objects.iter_mut().for_each(|o| placement.to_frame(o));
+        Ok(objects)
     }
 
     /// # Errors

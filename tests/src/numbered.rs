@@ -9,6 +9,7 @@
 
 use std::path::Path;
 
+use splitinfer_graph::Model;
 use splitinfer_graph::build::{GraphBuilder, int, ints};
 use splitinfer_meta::FrameResult;
 use splitinfer_tensor::DType;
@@ -27,8 +28,7 @@ const STEP: f32 = 22.0;
 /// channel, under a pattern that gives the coders something to do.
 pub fn picture(number: u64) -> Vec<u8> {
     let n = number % NUMBERS;
-    let digits = [n / 100, n / 10 % 10, n % 10];
-    let level = digits.map(|d| DARKEST + STEP * d as f32);
+    let level = digits(n).map(|d| DARKEST + STEP * d as f32);
     (0..WIDTH * HEIGHT)
         .flat_map(|i| {
             let ripple = if (i % WIDTH / 4 + i / WIDTH / 4).is_multiple_of(2) {
@@ -79,13 +79,23 @@ pub fn write_model(folder: &Path) -> std::io::Result<String> {
 }
 
 /// Two ways through the model, one of them a skip connection, so that some cuts consist of two tensors.
-fn model() -> splitinfer_graph::Model {
-    let identity: Vec<f32> = (0..9).map(|i| if i % 4 == 0 { 1.0 } else { 0.0 }).collect();
+fn model() -> Model {
+    turned(0)
+}
+
+/// The same graph with other weights: both its first convolution, which every head runs, and its second, which tails run,
+/// turn the digits by `turns` places. So the skip connection shows what the head did, and the other way what both did.
+///
+/// # Panics
+/// Never: the graph is valid.
+pub fn turned(turns: usize) -> Model {
+    let identity = turn(0);
+    let turn = turn(turns);
     let pool = || vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
     GraphBuilder::new(17)
         .input("picture", DType::F32, &[1, 3, SIDE, SIDE])
-        .weight("w1", &[3, 3, 1, 1], &identity)
-        .weight("w2", &[3, 3, 1, 1], &identity)
+        .weight("w1", &[3, 3, 1, 1], &turn)
+        .weight("w2", &[3, 3, 1, 1], &turn)
         .weight("w3", &[3, 3, 1, 1], &identity)
         .node("Conv", &["picture", "w1"], &["conv1"], vec![])
         .node("AveragePool", &["conv1"], &["pool1"], pool())
@@ -100,4 +110,45 @@ fn model() -> splitinfer_graph::Model {
         .output("digits", DType::F32, &[1, 6])
         .model()
         .expect("the model is valid")
+}
+
+/// A 1×1 convolution that turns three channels.
+fn turn(turns: usize) -> Vec<f32> {
+    let one = |i: usize| {
+        if (i / 3 + turns) % 3 == i % 3 {
+            1.0
+        } else {
+            0.0
+        }
+    };
+    (0..9).map(one).collect()
+}
+
+/// The `n`-th number whose three digits differ, so that turned digits can be told apart.
+pub fn distinct(n: u64) -> u64 {
+    let all = (0..NUMBERS).filter(|n| {
+        let [a, b, c] = digits(*n);
+        a != b && b != c && a != c
+    });
+    all.collect::<Vec<_>>()[n as usize % 720]
+}
+
+fn digits(number: u64) -> [u64; 3] {
+    [number / 100, number / 10 % 10, number % 10]
+}
+
+/// By how many places head and tail have turned the digits of `shown`; `None` for anything else than turned digits.
+pub fn turns(result: &FrameResult, shown: u64) -> Option<(usize, usize)> {
+    let tensor = result.tensors.iter().find(|t| t.name == "digits")?;
+    let values = tensor.data.as_chunks::<4>().0.iter();
+    let read: Vec<u64> = values
+        .map(|b| ((f32::from_le_bytes(*b) * 255.0 - DARKEST) / STEP).round() as u64)
+        .collect();
+    let (deep, skip) = read.split_at_checked(3)?;
+    let places = |read: &[u64]| {
+        let turned = |by: usize| (0..3).all(|i| read[i] == digits(shown)[(i + by) % 3]);
+        (0..3).find(|by| turned(*by))
+    };
+    let (both, head) = (places(deep)?, places(skip)?);
+    Some((head, (both + 3 - head) % 3))
 }

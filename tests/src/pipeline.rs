@@ -24,6 +24,7 @@ pub struct Numbered {
     pub pipeline: gst::Pipeline,
     pub edge: gst::Element,
     source: gst_app::AppSrc,
+    sink: gst_app::AppSink,
     received: Receiver<Received>,
 }
 
@@ -87,8 +88,14 @@ impl Numbered {
             pipeline,
             edge,
             source,
+            sink,
             received,
         }
+    }
+
+    /// Sends an event upstream, as an element behind the edge does.
+    pub fn send_upstream(&self, event: gst::Event) -> bool {
+        self.sink.send_event(event)
     }
 
     /// Pushes frame `number`; waits while the pipeline is full.
@@ -96,7 +103,15 @@ impl Numbered {
     /// # Panics
     /// When the pipeline refuses the frame.
     pub fn push(&self, number: u64) {
-        let mut buffer = gst::Buffer::from_mut_slice(numbered::picture(number));
+        self.push_showing(number, number);
+    }
+
+    /// Pushes frame `number` with the picture of another one.
+    ///
+    /// # Panics
+    /// As [`push`](Self::push).
+    pub fn push_showing(&self, number: u64, shown: u64) {
+        let mut buffer = gst::Buffer::from_mut_slice(numbered::picture(shown));
         {
             let buffer = buffer.get_mut().expect("the buffer is ours");
             buffer.set_pts(pts(number));
@@ -170,6 +185,18 @@ impl Numbered {
 
     pub fn wait_until_connected(&self) {
         self.wait_for("the connection", |stats| stats.get("connected") == Ok(true));
+    }
+
+    /// Structures of the element messages of this name on the bus so far, in order; other messages are lost.
+    ///
+    /// # Panics
+    /// Never: a pipeline has a bus.
+    pub fn element_messages(&self, name: &str) -> Vec<gst::Structure> {
+        let bus = self.pipeline.bus().expect("a pipeline has a bus");
+        std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Element]))
+            .filter_map(|m| m.structure().map(gst::StructureRef::to_owned))
+            .filter(|s| s.name() == name)
+            .collect()
     }
 
     /// Texts of the warnings and infos on the bus so far, in order.

@@ -39,10 +39,7 @@ fn prepare() -> io::Result<PathBuf> {
     let folder = build.with_file_name(format!("gstreamer-1.0-{name}"));
     std::fs::create_dir_all(&folder)?;
     for plugin in PLUGINS {
-        match std::os::unix::fs::symlink(build.join(plugin), folder.join(plugin)) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-            _ => {}
-        }
+        link(&build.join(plugin), &folder.join(plugin))?;
     }
     let mut inspect = Command::new("gst-inspect-1.0");
     with_folder(&mut inspect, &folder)
@@ -54,4 +51,25 @@ fn prepare() -> io::Result<PathBuf> {
             "gst-inspect-1.0 does not find splitinfer-edge",
         )),
     }
+}
+
+/// A build folder that was copied brings links to the plugins of another build.
+fn link(plugin: &Path, at: &Path) -> io::Result<()> {
+    if std::fs::read_link(at).is_ok_and(|there| there != plugin) {
+        std::fs::remove_file(at)?;
+    }
+    match std::os::unix::fs::symlink(plugin, at) {
+        // Another test program was faster.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    }
+}
+
+/// `$PYTHON`, or the system's, which has GStreamer's bindings; a virtual environment before it on the path usually has not.
+pub fn system_python() -> String {
+    let system = "/usr/bin/python3";
+    std::env::var("PYTHON").unwrap_or_else(|_| match Path::new(system).exists() {
+        true => system.to_owned(),
+        false => "python3".to_owned(),
+    })
 }

@@ -36,6 +36,11 @@ impl Server {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends the process without giving it a chance to say so.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

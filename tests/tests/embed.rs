@@ -6,7 +6,6 @@
 
 //! The two example applications, run as a user runs them.
 
-use std::path::Path;
 use std::process::Command;
 
 use splitinfer_tests::process::Server;
@@ -55,18 +54,7 @@ fn the_rust_application() {
 #[test]
 fn the_python_application() {
     let application = repository().join("pipelines/embed_python.py");
-    let mut python = Command::new(std::env::var("PYTHON").unwrap_or_else(|_| system_python()));
+    let mut python = Command::new(plugins::system_python());
     python.arg(application);
     runs(python);
-}
-
-/// The system's Python has GStreamer's bindings; a virtual environment before it on the path usually has not.
-fn system_python() -> String {
-    let system = "/usr/bin/python3";
-    if Path::new(system).exists() {
-        system
-    } else {
-        "python3"
-    }
-    .to_owned()
 }

@@ -6,11 +6,11 @@
 
 //! Errors of boxes and of their number, at one threshold of the score.
 
-use crate::assignment::assign;
 use crate::frame::{Actual, Found, Frame};
 use crate::operating_point::counted;
 use crate::rules::Rules;
 use serde::Serialize;
+use splitinfer_assignment::assign;
 
 /// Errors over a sequence.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

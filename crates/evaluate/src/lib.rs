@@ -22,7 +22,6 @@
 //! assert_eq!(figures.detection.ap50, Some(1.0));
 //! ```
 
-mod assignment;
 mod average_precision;
 mod boxes;
 mod evaluate;

@@ -6,10 +6,10 @@
 
 //! Errors of keypoints, at one threshold of the score.
 
-use crate::assignment::assign;
 use crate::frame::{Actual, Found, Frame};
 use crate::rules::Rules;
 use serde::Serialize;
+use splitinfer_assignment::assign;
 
 /// Points of [`Pose::pck_curve`]: shares 0, 0.01, …, 0.5.
 const CURVE: usize = 51;

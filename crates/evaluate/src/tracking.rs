@@ -6,12 +6,12 @@
 
 //! Identities across frames: CLEAR-MOT and IDF1, at one threshold of the score.
 
-use crate::assignment::assign;
 use crate::frame::Frame;
 use crate::operating_point::{OVERLAP, counted};
 use crate::rules::Rules;
 use crate::similarity::iou;
 use serde::Serialize;
+use splitinfer_assignment::assign;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Cost of a pair that must not be made; more than all others of a frame together.

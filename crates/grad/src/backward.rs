@@ -127,6 +127,7 @@ fn node_gradients(
         false => forward.value(name).cloned().map(Some),
     };
     let taps = RefCell::default();
+    let maker = |name: &String| forward.makers.get(name).map(|i| &forward.nodes[*i]);
     let call = Call {
         node,
         inputs: node.input.iter().map(known).collect::<Result<_, _>>()?,
@@ -134,6 +135,7 @@ fn node_gradients(
         grads,
         wanted: node.input.iter().map(|i| active.contains(i)).collect(),
         constants: &forward.constants,
+        makers: node.input.iter().map(maker).collect(),
         taps: &taps,
     };
     let gradients = rule(&call, e).map_err(no_rule)?;

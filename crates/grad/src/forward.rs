@@ -24,6 +24,8 @@ pub(crate) struct Forward {
     pub opset: i64,
     /// Each after those it reads from.
     pub nodes: Vec<NodeProto>,
+    /// Place of the node that makes each tensor.
+    pub makers: HashMap<String, usize>,
     /// Initializers, by name.
     pub initializers: BTreeMap<String, TensorProto>,
     /// Every tensor of known type and shape.
@@ -45,9 +47,14 @@ impl Forward {
         if opset < upgrade::OPSET {
             return Err(GradError::OldOpset(opset));
         }
+        let nodes: Vec<NodeProto> = model.ordered_nodes().cloned().collect();
+        let outputs = |(i, n): (usize, &NodeProto)| {
+            n.output.iter().map(|o| (o.clone(), i)).collect::<Vec<_>>()
+        };
         let mut forward = Self {
             opset,
-            nodes: model.ordered_nodes().cloned().collect(),
+            makers: nodes.iter().enumerate().flat_map(outputs).collect(),
+            nodes,
             initializers: BTreeMap::new(),
             values: HashMap::new(),
             constants: HashMap::new(),

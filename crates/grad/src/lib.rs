@@ -54,6 +54,7 @@ mod training;
 mod update;
 mod upgrade;
 mod value;
+mod widen;
 mod writer;
 
 pub use error::GradError;

@@ -6,7 +6,7 @@
 
 //! The operators that rules are written in, with the shapes they give.
 
-use splitinfer_graph::build::{int, ints};
+use splitinfer_graph::build::{float, int, ints};
 use splitinfer_graph::proto::AttributeProto;
 use splitinfer_tensor::DType;
 
@@ -103,15 +103,27 @@ impl Emitter {
         self.cast(&mask, x.dtype)
     }
 
+    /// 1 where `x`, which is not negative, is above 0, and 0 elsewhere. A steep HardSigmoid is one fast pass;
+    /// a comparison takes two and Where many times as long in ONNX Runtime.
+    pub fn step(&mut self, x: &Value) -> Value {
+        if x.dtype == DType::F16 {
+            return self.above(x, 0.0);
+        }
+        let steep = vec![float("alpha", f32::MAX), float("beta", 0.0)];
+        self.unary_with("HardSigmoid", x, steep)
+    }
+
+    /// `yes` where `mask` is 1 and `no` where it is 0, all numbers being finite.
+    pub fn blend(&mut self, mask: &Value, yes: &Value, no: &Value) -> Value {
+        let rest = self.one_minus(mask);
+        let (yes, no) = (self.mul(mask, yes), self.mul(&rest, no));
+        self.add(&yes, &no)
+    }
+
     /// `a == b`, as 0 and 1 of their type.
     pub fn same(&mut self, a: &Value, b: &Value) -> Value {
         let mask = self.compare("Equal", a, b);
         self.cast(&mask, a.dtype)
-    }
-
-    pub fn select(&mut self, condition: &Value, yes: &Value, no: &Value) -> Value {
-        let shape = broadcast(&condition.shape, &broadcast(&yes.shape, &no.shape));
-        self.node("Where", &[condition, yes, no], &shape, yes.dtype, vec![])
     }
 
     pub fn cast(&mut self, x: &Value, dtype: DType) -> Value {
@@ -202,6 +214,12 @@ impl Emitter {
     pub fn total(&mut self, x: &Value) -> Value {
         let flat = self.reshape(x, &[x.len()]);
         self.reduce_sum(&flat, &[0], false)
+    }
+
+    /// The sum of all elements' squares, a scalar.
+    pub fn square_sum(&mut self, x: &Value) -> Value {
+        let flat = self.reshape(x, &[x.len()]);
+        self.reduce("ReduceSumSquare", &flat, &[0], false)
     }
 
     /// What flows back through broadcasting from the shape of `x` to `shape`: the sum over every axis that

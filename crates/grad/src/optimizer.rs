@@ -6,8 +6,6 @@
 
 //! Optimizers: a step of each parameter, and what is remembered between steps. As in PyTorch 2.
 
-use splitinfer_tensor::DType;
-
 use crate::emitter::Emitter;
 use crate::value::Value;
 
@@ -66,7 +64,7 @@ impl Optimizer {
         }
     }
 
-    /// What is remembered of each parameter, in its shape.
+    /// What is remembered of each element of the parameters.
     pub(crate) fn memories(&self) -> &'static [&'static str] {
         match self {
             Self::Sgd { momentum: 0.0, .. } => &[],
@@ -142,75 +140,60 @@ impl Optimizer {
             .collect()
     }
 
-    /// The parameter after this step, and what is remembered of it. `corrections` are those of this step.
-    pub(crate) fn step(
+    /// What is added to the gradient, as a multiple of the parameter.
+    pub(crate) fn decay_of_gradient(&self) -> f64 {
+        match *self {
+            Self::Sgd { weight_decay, .. } | Self::Adam { weight_decay, .. } => weight_decay,
+            Self::AdamW { .. } => 0.0,
+        }
+    }
+
+    /// What is added to the direction, as a multiple of the parameter.
+    pub(crate) fn decay_of_weights(&self) -> f64 {
+        match *self {
+            Self::AdamW { weight_decay, .. } => weight_decay,
+            _ => 0.0,
+        }
+    }
+
+    /// Where parameters move against, at the learning rate, and what is remembered. `corrections` are those
+    /// of this step.
+    pub(crate) fn direction(
         &self,
         e: &mut Emitter,
-        parameter: &Value,
         gradient: &Value,
-        rate: &Value,
         memories: &[Value],
         corrections: &[Value],
     ) -> (Value, Vec<Value>) {
         match *self {
             Self::Sgd {
-                momentum,
-                nesterov,
-                weight_decay,
+                momentum, nesterov, ..
             } => {
-                let gradient = decayed(e, gradient, parameter, weight_decay);
                 let Some(old) = memories.first() else {
-                    return (descend(e, parameter, &gradient, rate), vec![]);
+                    return (gradient.clone(), vec![]);
                 };
                 let kept = e.scale(old, momentum);
-                let velocity = e.add(&kept, &gradient);
-                let direction = match nesterov {
-                    true => {
-                        let ahead = e.scale(&velocity, momentum);
-                        e.add(&gradient, &ahead)
-                    }
-                    false => velocity.clone(),
-                };
-                (descend(e, parameter, &direction, rate), vec![velocity])
+                let velocity = e.add(&kept, gradient);
+                if !nesterov {
+                    return (velocity.clone(), vec![velocity]);
+                }
+                let ahead = e.scale(&velocity, momentum);
+                (e.add(gradient, &ahead), vec![velocity])
             }
             Self::Adam {
                 beta1,
                 beta2,
                 epsilon,
-                weight_decay,
-            } => {
-                let gradient = decayed(e, gradient, parameter, weight_decay);
-                let (direction, kept) =
-                    adaptive(e, &gradient, memories, corrections, (beta1, beta2), epsilon);
-                (descend(e, parameter, &direction, rate), kept)
+                ..
             }
-            Self::AdamW {
+            | Self::AdamW {
                 beta1,
                 beta2,
                 epsilon,
-                weight_decay,
-            } => {
-                let (direction, kept) =
-                    adaptive(e, gradient, memories, corrections, (beta1, beta2), epsilon);
-                let direction = decayed(e, &direction, parameter, weight_decay);
-                (descend(e, parameter, &direction, rate), kept)
-            }
+                ..
+            } => adaptive(e, gradient, memories, corrections, (beta1, beta2), epsilon),
         }
     }
-}
-
-/// `gradient + weight_decay · parameter`.
-fn decayed(e: &mut Emitter, gradient: &Value, parameter: &Value, weight_decay: f64) -> Value {
-    if weight_decay == 0.0 {
-        return gradient.clone();
-    }
-    let pull = e.scale(parameter, weight_decay);
-    e.add(gradient, &pull)
-}
-
-fn descend(e: &mut Emitter, parameter: &Value, direction: &Value, rate: &Value) -> Value {
-    let step = e.mul(direction, rate);
-    e.sub(parameter, &step)
 }
 
 /// m̂ / (√v̂ + ε), and m and v.
@@ -236,19 +219,14 @@ fn adaptive(
     (e.div(&unbiased, &safe), vec![mean, variance])
 }
 
-/// One factor for all gradients: their common Euclidean norm, and what brings it down to `limit`, as
-/// PyTorch's `clip_grad_norm_`.
+/// The Euclidean norm of a gradient, and the factor that brings it down to `limit`, as PyTorch's
+/// `clip_grad_norm_`.
 pub(crate) fn clip(
     e: &mut Emitter,
-    gradients: &[Value],
+    gradient: &Value,
     limit: Option<f64>,
 ) -> (Value, Option<Value>) {
-    let mut squares = Vec::with_capacity(gradients.len());
-    for gradient in gradients {
-        let square = e.square(gradient);
-        squares.push(e.total(&square));
-    }
-    let sum = e.sum(&squares).unwrap_or_else(|| e.scalar(0.0, DType::F32));
+    let sum = e.square_sum(gradient);
     let norm = e.unary("Sqrt", &sum);
     let factor = limit.map(|limit| {
         let safe = e.offset(&norm, 1e-6);

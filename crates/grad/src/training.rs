@@ -121,7 +121,7 @@ impl TrainingGraph {
                     .ok_or_else(|| GradError::Unreached(p.clone()))
             })
             .collect();
-        let step = writer.steps(spec, &parameters, gradients?);
+        let step = writer.steps(spec, &parameters, &gradients?);
         let (loss, terms) = writer.loss_outputs(&judged, &spec.losses);
         let gradient_norm = writer.output(&step.norm, "gradient-norm");
         Ok(Self {

@@ -5,7 +5,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! The optimizer's part of a training step, and gradients that are added up before it.
+//!
+//! All gradients are put into one long vector, which the optimizer works on: a dozen operators, however many
+//! parameters there are. Only the last subtraction is made parameter by parameter.
 
+use splitinfer_graph::build::{int, node};
 use splitinfer_tensor::{DType, Tensor};
 
 use crate::optimizer;
@@ -25,7 +29,10 @@ pub(crate) struct Steps {
 /// Values that decide what a run does with its gradients.
 struct Gate {
     share: Value,
+    /// As it is given.
     apply: Value,
+    /// As a number.
+    step: Value,
 }
 
 impl Writer {
@@ -34,57 +41,45 @@ impl Writer {
         &mut self,
         spec: &Spec,
         parameters: &[(Value, Tensor)],
-        gradients: Vec<Value>,
+        gradients: &[Value],
     ) -> Steps {
         let rate = self.input("learning-rate", &[], DType::F32);
-        let gate = spec.accumulate.then(|| Gate {
-            share: self.input("share", &[], DType::F32),
-            apply: self.input("apply", &[], DType::Bool),
-        });
+        let gate = spec.accumulate.then(|| self.gate());
         let mut memories = Vec::new();
-        let gradients = match &gate {
-            Some(gate) => self.accumulated(gate, parameters, gradients, &mut memories),
-            None => gradients,
-        };
-        let (norm, factor) = optimizer::clip(&mut self.emitter, &gradients, spec.clip_norm);
-        let names = spec.optimizer.corrections().iter();
-        let before: Vec<Value> = names.map(|n| self.input(n, &[], DType::F32)).collect();
-        let corrections = spec.optimizer.corrected(&mut self.emitter, &before);
-        for (old, new) in before.iter().zip(&corrections) {
-            memories.push(self.carry(old, new, zeros(old), gate.as_ref()));
+        let mut gradient = self.joined(gradients);
+        if let Some(gate) = &gate {
+            gradient = self.accumulated(gate, &gradient, &mut memories);
         }
-        let mut carried = Vec::new();
-        for ((parameter, initial), gradient) in parameters.iter().zip(gradients) {
-            let gradient = match &factor {
-                Some(factor) => self.emitter.mul(&gradient, factor),
-                None => gradient,
-            };
-            let names = spec.optimizer.memories().iter();
-            let old: Vec<Value> = names
-                .map(|m| {
-                    self.input(
-                        &format!("{m}/{}", parameter.name),
-                        &parameter.shape,
-                        parameter.dtype,
-                    )
-                })
-                .collect();
-            let (next, kept) = spec.optimizer.step(
-                &mut self.emitter,
-                parameter,
-                &gradient,
-                &rate,
-                &old,
-                &corrections,
-            );
-            for (old, new) in old.iter().zip(&kept) {
-                memories.push(self.carry(old, new, zeros(old), gate.as_ref()));
-            }
-            carried.push(self.carry(parameter, &next, initial.clone(), gate.as_ref()));
+        let (norm, factor) = optimizer::clip(&mut self.emitter, &gradient, spec.clip_norm);
+        if let Some(factor) = factor {
+            gradient = self.emitter.mul(&gradient, &factor);
         }
+        let parameter_values: Vec<Value> = parameters.iter().map(|(v, _)| v.clone()).collect();
+        let gradient = self.decayed(
+            &gradient,
+            &parameter_values,
+            spec.optimizer.decay_of_gradient(),
+        );
+        let direction = self.direction(spec, &gradient, gate.as_ref(), &mut memories);
+        let direction = self.decayed(
+            &direction,
+            &parameter_values,
+            spec.optimizer.decay_of_weights(),
+        );
+        let e = &mut self.emitter;
+        let rate_as = e.cast(&rate, direction.dtype);
+        let step = e.mul(&direction, &rate_as);
+        let pieces = self.pieces(&step, &parameter_values);
+        let moved = parameters
+            .iter()
+            .zip(pieces)
+            .map(|((old, initial), piece)| {
+                let new = self.emitter.sub(old, &piece);
+                self.carry(old, &new, initial.clone(), gate.as_ref())
+            });
         Steps {
             rate: rate.name.to_string(),
-            parameters: carried,
+            parameters: moved.collect(),
             memories,
             accumulation: gate.map(|g| Accumulation {
                 share: g.share.name.to_string(),
@@ -94,33 +89,107 @@ impl Writer {
         }
     }
 
-    /// The gradients with those of earlier runs; the sums start again once a step was made.
-    fn accumulated(
-        &mut self,
-        gate: &Gate,
-        parameters: &[(Value, Tensor)],
-        gradients: Vec<Value>,
-        memories: &mut Vec<Carried>,
-    ) -> Vec<Value> {
-        let mut sums = Vec::with_capacity(gradients.len());
-        for ((parameter, _), gradient) in parameters.iter().zip(gradients) {
-            let name = format!("sum/{}", parameter.name);
-            let old = self.input(&name, &parameter.shape, parameter.dtype);
-            let e = &mut self.emitter;
-            let part = e.mul(&gradient, &gate.share);
-            let sum = e.add(&old, &part);
-            let zero = e.scalar(0.0, sum.dtype);
-            let kept = e.select(&gate.apply, &zero, &sum);
-            memories.push(self.carry(&old, &kept, zeros(&old), None));
-            sums.push(sum);
+    fn gate(&mut self) -> Gate {
+        let share = self.input("share", &[], DType::F32);
+        let apply = self.input("apply", &[], DType::Bool);
+        Gate {
+            step: self.emitter.cast(&apply, DType::F32),
+            share,
+            apply,
         }
-        sums
+    }
+
+    /// All elements of some values in a row.
+    fn joined(&mut self, values: &[Value]) -> Value {
+        let e = &mut self.emitter;
+        let flat: Vec<Value> = values.iter().map(|v| e.reshape(v, &[v.len()])).collect();
+        e.concat(&flat, 0)
+    }
+
+    /// A row in pieces, in the shapes of some values: the opposite of [`Writer::joined`].
+    fn pieces(&mut self, row: &Value, like: &[Value]) -> Vec<Value> {
+        let e = &mut self.emitter;
+        if let [one] = like {
+            return vec![e.reshape(row, &one.shape)];
+        }
+        let lengths: Vec<i64> = like.iter().map(|v| v.len() as i64).collect();
+        let lengths = e.ints(&lengths);
+        let names: Vec<String> = like.iter().map(|_| e.fresh("grad/Split")).collect();
+        let outputs: Vec<&str> = names.iter().map(String::as_str).collect();
+        let split = node(
+            "Split",
+            &[&row.name, &lengths.name],
+            &outputs,
+            vec![int("axis", 0)],
+        );
+        e.nodes.push(split);
+        let pieces = names.iter().zip(like);
+        pieces
+            .map(|(name, like)| e.reshape(&Value::new(name, &[like.len()], row.dtype), &like.shape))
+            .collect()
+    }
+
+    /// `row + decay · parameters`.
+    fn decayed(&mut self, row: &Value, parameters: &[Value], decay: f64) -> Value {
+        if decay == 0.0 {
+            return row.clone();
+        }
+        let weights = self.joined(parameters);
+        let e = &mut self.emitter;
+        let pull = e.scale(&weights, decay);
+        e.add(row, &pull)
+    }
+
+    /// Where the optimizer goes from here, and what it remembers for the next step.
+    fn direction(
+        &mut self,
+        spec: &Spec,
+        gradient: &Value,
+        gate: Option<&Gate>,
+        memories: &mut Vec<Carried>,
+    ) -> Value {
+        let names = spec.optimizer.corrections().iter();
+        let before: Vec<Value> = names.map(|n| self.input(n, &[], gradient.dtype)).collect();
+        let corrections = spec.optimizer.corrected(&mut self.emitter, &before);
+        let names = spec.optimizer.memories().iter();
+        let old: Vec<Value> = names
+            .map(|n| self.input(n, &gradient.shape, gradient.dtype))
+            .collect();
+        let (direction, kept) =
+            spec.optimizer
+                .direction(&mut self.emitter, gradient, &old, &corrections);
+        let all = before
+            .iter()
+            .chain(&old)
+            .zip(corrections.iter().chain(&kept));
+        for (old, new) in all {
+            memories.push(self.carry(old, new, zeros(old), gate));
+        }
+        direction
+    }
+
+    /// The gradient with those of earlier runs; the sum starts again once a step was made.
+    fn accumulated(&mut self, gate: &Gate, gradient: &Value, memories: &mut Vec<Carried>) -> Value {
+        let old = self.input("sum", &gradient.shape, gradient.dtype);
+        let e = &mut self.emitter;
+        let share = e.cast(&gate.share, gradient.dtype);
+        let part = e.mul(gradient, &share);
+        let sum = e.add(&old, &part);
+        let step = e.cast(&gate.step, gradient.dtype);
+        let stays = e.one_minus(&step);
+        let kept = e.mul(&sum, &stays);
+        memories.push(self.carry(&old, &kept, zeros(&old), None));
+        sum
     }
 
     /// `new` takes the place of `old` in the next run; with a gate, only if a step is made.
     fn carry(&mut self, old: &Value, new: &Value, initial: Tensor, gate: Option<&Gate>) -> Carried {
+        let e = &mut self.emitter;
         let new = match gate {
-            Some(gate) => self.emitter.select(&gate.apply, new, old),
+            Some(gate) => {
+                let step = e.cast(&gate.step, new.dtype);
+                e.blend(&step, new, old)
+            }
             None => new.clone(),
         };
         let output = self.output(&new, &format!("next/{}", old.name));

@@ -18,26 +18,28 @@ use splitinfer_graph::proto::{AttributeProto, GraphProto, ModelProto, NodeProto,
 use splitinfer_tensor::Tensor;
 
 use crate::error::GradError;
+use crate::widen::widen;
 
 /// The set that models are raised to.
 pub(crate) const OPSET: i64 = 17;
 
-/// The same model in the form that can be trained. Tensors and initializers keep their names.
+/// The same model in the form that can be trained: of operator set 17 or newer, with weights that are kept as
+/// float16 as float32. Tensors and initializers keep their names.
 ///
 /// # Errors
 /// When what would have to be rewritten is inside control flow.
 pub fn trainable_form(model: &Model) -> Result<Model, GradError> {
     let mut proto = ModelProto::clone(model.proto());
     let from = opset(&proto);
-    if from >= OPSET {
-        return Ok(model.clone());
-    }
     if let Some(graph) = &mut proto.graph {
-        raise(graph, from)?;
+        widen(graph);
+        if from < OPSET {
+            raise(graph, from)?;
+        }
     }
     for import in &mut proto.opset_import {
         if matches!(import.domain(), "" | "ai.onnx") {
-            import.version = Some(OPSET);
+            import.version = Some(import.version().max(OPSET));
         }
     }
     proto.ir_version = Some(proto.ir_version().max(8));

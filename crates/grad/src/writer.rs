@@ -74,6 +74,12 @@ impl Writer {
             if !matches!(initial.dtype(), DType::F32 | DType::F64) {
                 return Err(unfit(&format!("it is of type {}", initial.dtype())));
             }
+            if taken
+                .first()
+                .is_some_and(|(v, _): &(Value, Tensor)| v.dtype != initial.dtype())
+            {
+                return Err(unfit("the others are of another type"));
+            }
             self.inputs
                 .push(value(name, initial.dtype(), initial.shape()));
             self.forward.constants.remove(name);
@@ -111,6 +117,7 @@ impl Writer {
             .chain(self.emitter.constants)
             .collect();
         drop_unused(&mut graph);
+        name_at_the_source(&mut graph);
         Ok(Model::from_proto(ModelProto {
             graph: Some(graph),
             training_info: Vec::new(),
@@ -144,4 +151,31 @@ fn drop_unused(graph: &mut GraphProto) {
     let mut keep = keep.into_iter();
     graph.node.retain(|_| keep.next().unwrap_or(false));
     graph.initializer.retain(|t| needed.contains(t.name()));
+}
+
+/// Lets what makes an output give it the output's name, instead of an Identity node behind it, which would copy
+/// it.
+fn name_at_the_source(graph: &mut GraphProto) {
+    let outputs: HashSet<String> = graph.output.iter().map(|o| o.name().to_owned()).collect();
+    let made: HashSet<String> = graph.node.iter().flat_map(|n| &n.output).cloned().collect();
+    let mut names: HashMap<String, String> = HashMap::new();
+    graph.node.retain(|node| {
+        let (input, output) = (&node.input[..], &node.output[..]);
+        let ([input], [output], "Identity") = (input, output, node.op_type()) else {
+            return true;
+        };
+        let free = made.contains(input) && !outputs.contains(input) && !names.contains_key(input);
+        if outputs.contains(output) && free {
+            names.insert(input.clone(), output.clone());
+            return false;
+        }
+        true
+    });
+    for node in &mut graph.node {
+        for name in node.input.iter_mut().chain(&mut node.output) {
+            if let Some(new) = names.get(name) {
+                name.clone_from(new);
+            }
+        }
+    }
 }

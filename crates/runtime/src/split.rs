@@ -21,6 +21,7 @@
 
 use crate::error::{RuntimeError, describe};
 use crate::exit;
+use crate::sample::sample;
 use crate::session::{Session, SessionOptions};
 use crate::shape::fixed;
 use crate::value::{to_tensor, view};
@@ -106,6 +107,37 @@ impl SplitModel {
             optimised: false,
             ..self
         }
+    }
+
+    /// The same cuts of `model`, the same graph with other weights, in sessions of its own that are all made and have run
+    /// once: when it is taken into use nothing is left to be done. Without candidates only the whole model is made.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model, or the tensors of a cut come out in other types or shapes.
+    pub fn with_weights(&self, model: &Model) -> Result<Self, RuntimeError> {
+        let (_, shape) = fixed(&self.input)?;
+        let model = model.with_input_shape(&self.input.name, &shape)?;
+        let other = Self {
+            outputs: model.outputs().into_iter().map(|o| o.name).collect(),
+            parts: self.parts.iter().map(|_| Lazy::default()).collect(),
+            whole: Lazy::default(),
+            model,
+            facts: self.facts.clone(),
+            options: self.options.clone(),
+            optimised: self.optimised,
+            input: self.input.clone(),
+            candidates: self.candidates.clone(),
+        };
+        let input = sample(&other.input, 1)?;
+        other.whole(&input)?;
+        if let Some(last) = other.candidates.len().checked_sub(1) {
+            for (i, cut) in other.candidates.iter().enumerate() {
+                // Checks number, types and shapes.
+                other.resume(cut, &other.head(i, &input)?)?;
+            }
+            other.tail(last, &other.head(last, &input)?)?;
+        }
+        Ok(other)
     }
 
     pub fn candidates(&self) -> &[Cut] {

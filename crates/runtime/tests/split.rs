@@ -227,3 +227,27 @@ fn a_profile_has_both_sides_of_every_candidate() {
         .chain([&profile.whole]);
     assert!(all.into_iter().all(|t| !t.is_zero()));
 }
+
+#[test]
+fn other_weights_take_the_same_cuts() {
+    if !runtime() {
+        return;
+    }
+    let model = pyramid();
+    let before = split(&model, 4);
+    let mut proto = model.proto().clone();
+    let tensor = &mut proto.graph.as_mut().unwrap().initializer[0];
+    let raw = tensor.raw_data.take().unwrap();
+    let values = raw.as_chunks::<4>().0.iter();
+    let doubled = values.flat_map(|b| (f32::from_le_bytes(*b) * 2.0).to_le_bytes());
+    tensor.raw_data = Some(doubled.collect::<Vec<u8>>().into());
+    let changed = Model::from_proto(proto).unwrap();
+
+    let after = before.with_weights(&changed).unwrap();
+    assert_eq!(after.candidates(), before.candidates());
+    assert_split_is_the_whole(&after, 1e-4);
+    let input = sample(before.input(), 1).unwrap();
+    let fresh = split(&changed, 4).whole(&input).unwrap();
+    assert_same(&after.whole(&input).unwrap(), &fresh, 0.0, "new weights");
+    assert_ne!(after.whole(&input).unwrap(), before.whole(&input).unwrap());
+}

@@ -27,6 +27,7 @@ mod control;
 mod error;
 pub mod picture;
 mod predictive;
+pub mod range;
 mod stream;
 
 use std::ops::Range;

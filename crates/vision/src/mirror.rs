@@ -48,61 +48,73 @@ pub fn flip_objects(objects: &mut [Object], placement: &Placement, info: &ModelI
 
 /// How well two answers for the same picture agree, from 0 to 1; `None` if neither found anything.
 ///
-/// Keypoints: one minus the median distance between corresponding points, in units of the person's size (the longer
-/// side of its box), of the best-scoring person of each. Boxes: the overlap (intersection over union) of the best pairs,
-/// summed, over the larger number of boxes.
+/// The [`agreements`] of the objects of `a`, summed, over the larger number of objects.
 pub fn agreement(a: &[Object], b: &[Object]) -> Option<f64> {
-    if a.is_empty() && b.is_empty() {
-        return None;
-    }
-    let (Some(best_a), Some(best_b)) = (best(a), best(b)) else {
-        return Some(0.0);
-    };
-    if best_a.keypoints.is_empty() || best_a.keypoints.len() != best_b.keypoints.len() {
-        return Some(box_agreement(a, b));
-    }
-    Some(keypoint_agreement(best_a, best_b))
+    let objects = a.len().max(b.len());
+    (objects > 0).then(|| agreements(a, b).iter().sum::<f64>() / objects as f64)
 }
 
-fn best(objects: &[Object]) -> Option<&Object> {
-    objects.iter().max_by(|a, b| a.score.total_cmp(&b.score))
-}
-
-fn keypoint_agreement(a: &Object, b: &Object) -> f64 {
-    let size = a.box_[2]
-        .max(a.box_[3])
-        .max(b.box_[2])
-        .max(b.box_[3])
-        .max(1.0);
-    let mut distances: Vec<f32> = a
-        .keypoints
-        .iter()
-        .zip(&b.keypoints)
-        .map(|(p, q)| (p[0] - q[0]).hypot(p[1] - q[1]))
-        .collect();
-    distances.sort_by(f32::total_cmp);
-    let n = distances.len();
-    let median = (distances[(n - 1) / 2] + distances[n / 2]) / 2.0;
-    f64::from((1.0 - median / size).clamp(0.0, 1.0))
-}
-
-fn box_agreement(a: &[Object], b: &[Object]) -> f64 {
-    let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
+/// How well each object of `a` agrees with its counterpart in `b`, from 0 to 1; 0 without one. Counterparts are the pairs
+/// that agree best.
+///
+/// Keypoints: one minus the mean distance between corresponding points in units of the object's size (the longer side of
+/// its box), weighted with the points' scores; what is farther apart than that counts as that far. Boxes of one class:
+/// their overlap (intersection over union).
+pub fn agreements(a: &[Object], b: &[Object]) -> Vec<f64> {
+    let mut pairs: Vec<(f64, usize, usize)> = Vec::new();
     for (i, a) in a.iter().enumerate() {
         for (j, b) in b.iter().enumerate().filter(|(_, b)| b.class == a.class) {
-            pairs.push((crate::nms::iou(a.corners(), b.corners()), i, j));
+            pairs.push((similarity(a, b), i, j));
         }
     }
     pairs.sort_by(|p, q| q.0.total_cmp(&p.0));
-    let (mut used_a, mut used_b) = (vec![false; a.len()], vec![false; b.len()]);
-    let mut sum = 0.0;
-    for (iou, i, j) in pairs {
+    let (mut of_a, mut used_a, mut used_b) = (
+        vec![0.0; a.len()],
+        vec![false; a.len()],
+        vec![false; b.len()],
+    );
+    for (similarity, i, j) in pairs {
         if !used_a[i] && !used_b[j] {
             (used_a[i], used_b[j]) = (true, true);
-            sum += f64::from(iou);
+            of_a[i] = similarity;
         }
     }
-    sum / a.len().max(b.len()) as f64
+    of_a
+}
+
+/// The agreements of the objects of one frame, handed on to those of a later one that overlap them by half or more.
+pub fn carried(agreements: &[f64], from: &[Object], to: &[Object]) -> Vec<Option<f64>> {
+    let nearest = |object: &Object| {
+        let overlap = |o: &Object| crate::nms::iou(o.corners(), object.corners());
+        let pairs = from.iter().zip(agreements);
+        pairs
+            .map(|(o, agreement)| (overlap(o), *agreement))
+            .filter(|(overlap, _)| *overlap >= 0.5)
+            .max_by(|p, q| p.0.total_cmp(&q.0))
+            .map(|(_, agreement)| agreement)
+    };
+    to.iter().map(nearest).collect()
+}
+
+fn similarity(a: &Object, b: &Object) -> f64 {
+    match a.keypoints.is_empty() || a.keypoints.len() != b.keypoints.len() {
+        true => f64::from(crate::nms::iou(a.corners(), b.corners())),
+        false => keypoint_similarity(a, b),
+    }
+}
+
+fn keypoint_similarity(a: &Object, b: &Object) -> f64 {
+    let size = a.box_[2].max(a.box_[3]).max(1.0);
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for (p, q) in a.keypoints.iter().zip(&b.keypoints) {
+        let distance = ((p[0] - q[0]).hypot(p[1] - q[1]) / size).min(1.0);
+        sum += f64::from(p[2] * distance);
+        weights += f64::from(p[2]);
+    }
+    match weights > 0.0 && sum.is_finite() {
+        true => (1.0 - sum / weights).clamp(0.0, 1.0),
+        false => 0.0,
+    }
 }
 
 #[cfg(test)]
@@ -161,7 +173,8 @@ mod tests {
         };
         assert_eq!(agreement(&[person(0.0)], &[person(0.0)]), Some(1.0));
         let far = agreement(&[person(0.0)], &[person(10.0)]).unwrap();
-        assert!((far - 0.9).abs() < 1e-6, "{far}");
+        // Two of three points are a tenth of the size away.
+        assert!((far - (1.0 - 0.2 / 3.0)).abs() < 1e-6, "{far}");
         assert_eq!(agreement(&[], &[]), None);
         assert_eq!(agreement(&[person(0.0)], &[]), Some(0.0));
     }
@@ -177,5 +190,29 @@ mod tests {
         assert_eq!(agreement(&same, &same), Some(1.0));
         assert_eq!(agreement(&same, &same[..1]), Some(0.5));
         assert_eq!(agreement(&same[..1], &[car(0.0, 3)]), Some(0.0));
+    }
+    #[test]
+    fn points_count_as_much_as_the_model_is_sure_of_them() {
+        let person = |dx: f32| Object {
+            box_: [0.0, 0.0, 50.0, 100.0],
+            keypoints: vec![[10.0, 0.0, 0.9], [20.0 + dx, 9.0, 0.1]],
+            ..Object::default()
+        };
+        let near = agreements(&[person(0.0)], &[person(50.0)])[0];
+        assert!((near - 0.95).abs() < 1e-6, "{near}");
+        let far = agreements(&[person(0.0)], &[person(5e6)])[0];
+        assert!((far - 0.9).abs() < 1e-6, "{far}");
+    }
+
+    #[test]
+    fn a_later_frame_takes_over_what_it_overlaps() {
+        let car = |x: f32| Object {
+            box_: [x, 0.0, 10.0, 10.0],
+            ..Object::default()
+        };
+        let earlier = [car(0.0), car(50.0)];
+        let later = [car(51.0), car(30.0), car(2.0)];
+        let expected = [Some(0.25), None, Some(0.75)];
+        assert_eq!(carried(&[0.75, 0.25], &earlier, &later), expected);
     }
 }

@@ -33,6 +33,7 @@ mod rtt;
 mod server;
 mod token;
 mod upload;
+mod weights;
 
 pub use close::CloseReason;
 pub use codec::{DecodeError, EncodeError, Problem};
@@ -45,7 +46,7 @@ pub use frame::{BodyKind, Content, FrameHeader, ResultHeader, Status};
 pub use framing::MessageReader;
 pub use message::{
     ByeReason, Hello, Load, Message, Refuse, RefuseCode, SendFrames, ServerPhase, Version, Wants,
-    Welcome,
+    WeightsCode, WeightsRefuse, Welcome,
 };
 pub use objects::WireObject;
 pub use rtt::RttEstimator;
@@ -54,6 +55,7 @@ pub use server::{
     ServerTiming,
 };
 pub use token::Token;
+pub use weights::WeightsEvent;
 
 /// The application protocol both sides name in the TLS handshake; the number is the major version.
 pub const ALPN: &[u8] = b"splitinfer/1";

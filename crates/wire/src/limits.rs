@@ -31,6 +31,14 @@ pub const MAX_UPLOAD_CHUNK_BYTES: usize = 256 << 10;
 pub const UPLOAD_CHUNK_BYTES: usize = 32 << 10;
 /// Bytes of a model that may be under way without having been acknowledged.
 pub const UPLOAD_WINDOW_BYTES: u64 = 1 << 20;
+/// Payload of one `WeightsData` message.
+pub const MAX_WEIGHTS_CHUNK_BYTES: usize = 64 << 10;
+/// Chunk size this implementation sends: short, as it goes before frames.
+pub const WEIGHTS_CHUNK_BYTES: usize = 4 << 10;
+/// Bytes of an update that may be under way without having been acknowledged.
+pub const WEIGHTS_WINDOW_BYTES: u64 = 32 << 10;
+/// An update may have twice the bytes of the model, and these for a model that is very small.
+pub const WEIGHTS_EXTRA_BYTES: u64 = 64 << 10;
 /// Largest frame or result header, with fields that later minor versions may append.
 pub const MAX_HEADER_BYTES: usize = 1024;
 /// Objects in one result.

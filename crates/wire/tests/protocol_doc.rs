@@ -9,11 +9,13 @@
 
 use bytes::Bytes;
 use splitinfer_wire::close::{connection_code, stream_code};
-use splitinfer_wire::message::{MESSAGE_PREFIX_BYTES, NeedModel, Pong, ServerStatus, Upload};
+use splitinfer_wire::message::{
+    MESSAGE_PREFIX_BYTES, NeedModel, Pong, ServerStatus, Upload, WeightsData, WeightsOffer,
+};
 use splitinfer_wire::{
     ALPN, BodyKind, ByeReason, Content, FrameHeader, Hello, Load, Message, Refuse, RefuseCode,
-    ResultHeader, SendFrames, ServerPhase, Status, Token, Version, Wants, Welcome, WireObject,
-    limits, objects,
+    ResultHeader, SendFrames, ServerPhase, Status, Token, Version, Wants, WeightsCode,
+    WeightsRefuse, Welcome, WireObject, limits, objects,
 };
 
 const DOC: &str = include_str!("../../../docs/protocol.md");
@@ -46,7 +48,7 @@ fn assert_vector(name: &str, written: &[u8]) {
 
 fn hello() -> Hello {
     Hello {
-        version: Version { major: 1, minor: 0 },
+        version: Version { major: 1, minor: 1 },
         agent: "edge/0.1".into(),
         token: Token::from("secret"),
         model_hash: std::array::from_fn(|i| i as u8),
@@ -76,7 +78,7 @@ fn messages() -> Vec<(&'static str, Message)> {
         (
             "Welcome",
             Message::Welcome(Welcome {
-                version: Version { major: 1, minor: 0 },
+                version: Version { major: 1, minor: 1 },
                 server: "server/0.1".into(),
                 session_id: 7,
                 max_frame_bytes: 16 << 20,
@@ -127,6 +129,39 @@ fn messages() -> Vec<(&'static str, Message)> {
                 text: "eos".into(),
             },
         ),
+        (
+            "WeightsOffer",
+            Message::WeightsOffer(WeightsOffer {
+                version: 4,
+                size: 6000,
+                hash: std::array::from_fn(|i| i as u8),
+            }),
+        ),
+        (
+            "WeightsData",
+            Message::WeightsData(WeightsData {
+                version: 4,
+                offset: 4096,
+                chunk: Bytes::from_static(b"\x53\x49\x57\x55"),
+            }),
+        ),
+        (
+            "WeightsAck",
+            Message::WeightsAck {
+                version: 4,
+                received: 4100,
+            },
+        ),
+        ("WeightsReady", Message::WeightsReady { version: 4 }),
+        (
+            "WeightsRefuse",
+            Message::WeightsRefuse(WeightsRefuse {
+                version: 4,
+                code: WeightsCode::Missing,
+                text: "no version 3".into(),
+            }),
+        ),
+        ("WeightsRetire", Message::WeightsRetire { below: 4 }),
     ]
 }
 
@@ -225,6 +260,7 @@ fn limits_and_codes_are_as_documented() {
         ("MAX_CANDIDATES", MAX_CANDIDATES),
         ("MAX_CUT_TENSORS", MAX_CUT_TENSORS),
         ("MAX_UPLOAD_CHUNK_BYTES", MAX_UPLOAD_CHUNK_BYTES),
+        ("MAX_WEIGHTS_CHUNK_BYTES", MAX_WEIGHTS_CHUNK_BYTES),
         ("MAX_HEADER_BYTES", MAX_HEADER_BYTES),
         ("MAX_OBJECTS", MAX_OBJECTS),
         ("MAX_LABELS", MAX_LABELS),
@@ -244,6 +280,14 @@ fn limits_and_codes_are_as_documented() {
         (RefuseCode::CandidatesMismatch.code(), "candidates mismatch"),
         (RefuseCode::Internal.code(), "internal"),
         (RefuseCode::Protocol.code(), "protocol"),
+        (WeightsCode::WrongBase.code(), "wrong base"),
+        (WeightsCode::Missing.code(), "missing"),
+        (WeightsCode::Damaged.code(), "damaged"),
+        (WeightsCode::Mismatch.code(), "mismatch"),
+        (WeightsCode::Unusable.code(), "unusable"),
+        (WeightsCode::TooLarge.code(), "too large"),
+        (WeightsCode::Outdated.code(), "outdated"),
+        (WeightsCode::Internal.code(), "internal"),
         (ByeReason::Done.code(), "done"),
         (ByeReason::Shutdown.code(), "shutdown"),
         (ByeReason::Timeout.code(), "timeout"),

@@ -20,6 +20,16 @@ impl Progress {
         Self(bar)
     }
 
+    /// With speed and time left.
+    pub fn of_steps() -> Self {
+        let progress = Self::new();
+        let template = "{bar:20} {pos}/{len} {per_sec}, {eta} left; {wide_msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            progress.0.set_style(style);
+        }
+        progress
+    }
+
     pub fn say(&self, what: &str) {
         self.0.set_message(what.to_owned());
         self.0.tick();

@@ -6,12 +6,19 @@
 
 //! GStreamer plugin: synthetic scenes with exact truth, and what adapts a running model to its scene.
 
+mod branch;
+mod finetune;
 mod scenesrc;
+mod svdgate;
+mod teacherlabel;
 
 use gst::glib;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    scenesrc::register(plugin)
+    scenesrc::register(plugin)?;
+    svdgate::register(plugin)?;
+    teacherlabel::register(plugin)?;
+    finetune::register(plugin)
 }
 
 gst::plugin_define!(

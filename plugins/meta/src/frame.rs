@@ -26,15 +26,18 @@ pub const META_NAME: &str = "SplitInferResult";
 /// When GStreamer is not initialised.
 pub fn register() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // Both plugins and the application may carry a copy of this crate, each with its own `ONCE`.
-        // The registry is the one object that they share for certain.
-        let registry = gst::Registry::get();
-        let _guard = registry.object_lock();
-        if !gst::meta::CustomMeta::is_registered(META_NAME) {
-            gst::meta::CustomMeta::register_simple(META_NAME);
-        }
-    });
+    ONCE.call_once(|| register_custom(META_NAME));
+}
+
+/// Registers a custom metadata, if nobody else has.
+pub(crate) fn register_custom(name: &str) {
+    // Both plugins and the application may carry a copy of this crate, each with its own memory of what it has
+    // registered. The registry is the one object that they share for certain.
+    let registry = gst::Registry::get();
+    let _guard = registry.object_lock();
+    if !gst::meta::CustomMeta::is_registered(name) {
+        gst::meta::CustomMeta::register_simple(name);
+    }
 }
 
 /// Puts `result` on the frame, in place of one that is there already.
@@ -150,7 +153,7 @@ fn read_frame(s: &gst::StructureRef) -> Option<FrameResult> {
     })
 }
 
-fn tensor_structure(t: &RawTensor) -> gst::Structure {
+pub(crate) fn tensor_structure(t: &RawTensor) -> gst::Structure {
     gst::Structure::builder("tensor")
         .field("name", without_nul(&t.name))
         .field("type", t.dtype.to_onnx())
@@ -159,7 +162,7 @@ fn tensor_structure(t: &RawTensor) -> gst::Structure {
         .build()
 }
 
-fn read_tensor(s: &gst::StructureRef) -> Option<RawTensor> {
+pub(crate) fn read_tensor(s: &gst::StructureRef) -> Option<RawTensor> {
     Some(RawTensor {
         name: s.get("name").ok()?,
         dtype: DType::from_onnx(s.get("type").ok()?)?,

@@ -168,6 +168,7 @@ impl From<JsonObject> for Object {
             track: o.track,
             keypoints: o.keypoints,
             quality: o.quality,
+            mirror_agreement: None,
         }
     }
 }
@@ -284,6 +285,7 @@ mod tests {
                 track: Some(5),
                 keypoints: vec![[1.0, 2.0, 0.5]],
                 quality: Some(0.25),
+                ..Default::default()
             }],
             ..Default::default()
         };

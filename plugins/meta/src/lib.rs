@@ -44,9 +44,15 @@
 mod analytics;
 mod frame;
 mod json;
+mod labels;
 mod region;
 mod result;
+mod weights;
 
 pub use frame::{META_NAME, attach, detach, is_attached, read, register, update};
 pub use json::{JsonError, from_json, to_json, without_result};
+pub use labels::{LABELS_NAME, Labels, attach_labels, read_labels};
 pub use result::{Completed, FrameResult, Object, RawTensor};
+pub use weights::{
+    WEIGHTS_EVENT, WeightsEventError, WeightsUpdate, read_weights_event, weights_event,
+};

@@ -56,6 +56,7 @@ fn detection(object: &Object, region: &Region) -> gst::Structure {
         .build();
     s.set_if_some("track", object.track);
     s.set_if_some("quality", object.quality.map(f64::from));
+    s.set_if_some("mirror-agreement", object.mirror_agreement.map(f64::from));
     s
 }
 
@@ -101,6 +102,10 @@ pub(crate) fn read(buffer: &gst::BufferRef, structure: &gst::StructureRef) -> Op
             .map(|s| region.points(&array(&s, "points")))
             .unwrap_or_default(),
         quality: detection.get::<f64>("quality").ok().map(|q| q as f32),
+        mirror_agreement: detection
+            .get::<f64>("mirror-agreement")
+            .ok()
+            .map(|q| q as f32),
     })
 }
 

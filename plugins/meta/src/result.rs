@@ -6,7 +6,7 @@
 
 //! The result of one frame, as plain data.
 
-use splitinfer_tensor::DType;
+use splitinfer_tensor::{DType, Tensor, TensorError};
 
 /// Who computed the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -72,6 +72,8 @@ pub struct Object {
     pub keypoints: Vec<[f32; 3]>,
     /// How good the prediction seems without ground truth, 0 (bad) to 1; set by `svdgate`.
     pub quality: Option<f32>,
+    /// Agreement with the answer to a mirrored frame, 0 to 1, where that was asked.
+    pub mirror_agreement: Option<f32>,
 }
 
 /// An output tensor of a model whose head is not known.
@@ -83,6 +85,26 @@ pub struct RawTensor {
     pub dims: Vec<usize>,
     /// Little-endian elements, as in ONNX `raw_data`.
     pub data: gst::glib::Bytes,
+}
+
+impl RawTensor {
+    /// A tensor under its name.
+    pub fn new(name: &str, tensor: &Tensor) -> Self {
+        Self {
+            name: name.to_owned(),
+            dtype: tensor.dtype(),
+            dims: tensor.shape().to_vec(),
+            data: gst::glib::Bytes::from_owned(tensor.to_le_bytes()),
+        }
+    }
+
+    /// The tensor.
+    ///
+    /// # Errors
+    /// When the data are not as long as type and shape ask for.
+    pub fn tensor(&self) -> Result<Tensor, TensorError> {
+        Tensor::from_le_bytes(self.dtype, self.dims.clone(), &self.data)
+    }
 }
 
 /// What became of one frame.
@@ -98,7 +120,7 @@ pub struct FrameResult {
     pub latency: gst::ClockTime,
     pub completed: Completed,
     pub objects: Vec<Object>,
-    /// Agreement with the result on the mirrored frame, 0 to 1, where it was computed.
+    /// Agreement with the result on a mirrored frame, this one or one shortly before, 0 to 1, where it was computed.
     pub mirror_agreement: Option<f64>,
     /// Which keypoints a line connects when drawn, as pairs of indices into `Object::keypoints`.
     pub skeleton: Vec<[u32; 2]>,

@@ -6,11 +6,10 @@
 
 //! From what inference finds to what the metadata carries.
 
-use gst::glib;
 use splitinfer_meta::RawTensor;
 use splitinfer_tensor::Tensor;
 
-/// The two types have the same fields: one belongs to arithmetic without GStreamer, the other to GStreamer without
+/// The two types have nearly the same fields: one belongs to arithmetic without GStreamer, the other to GStreamer without
 /// arithmetic.
 pub(crate) fn object(object: splitinfer_vision::Object) -> splitinfer_meta::Object {
     splitinfer_meta::Object {
@@ -21,25 +20,12 @@ pub(crate) fn object(object: splitinfer_vision::Object) -> splitinfer_meta::Obje
         track: object.track,
         keypoints: object.keypoints,
         quality: object.quality,
+        mirror_agreement: None,
     }
 }
 
 pub(crate) fn raw_tensor((name, tensor): &(String, Tensor)) -> RawTensor {
-    RawTensor {
-        name: name.clone(),
-        dtype: tensor.dtype(),
-        dims: tensor.shape().to_vec(),
-        data: glib::Bytes::from_owned(tensor.to_le_bytes()),
-    }
-}
-
-/// What the sidecar is checked against.
-pub(crate) fn tensor_info(value: &splitinfer_graph::ValueInfo) -> splitinfer_vision::TensorInfo {
-    splitinfer_vision::TensorInfo {
-        name: value.name.clone(),
-        dtype: value.dtype,
-        dims: value.shape.iter().flatten().map(fixed).collect(),
-    }
+    RawTensor::new(name, tensor)
 }
 
 /// An object as the server sends it.
@@ -52,12 +38,5 @@ pub(crate) fn from_wire(object: splitinfer_wire::WireObject) -> splitinfer_visio
         track: object.track,
         keypoints: object.keypoints,
         quality: object.quality,
-    }
-}
-
-fn fixed(dim: &splitinfer_graph::Dim) -> Option<usize> {
-    match dim {
-        splitinfer_graph::Dim::Fixed(n) => Some(*n),
-        splitinfer_graph::Dim::Symbol(_) => None,
     }
 }

@@ -12,10 +12,10 @@ mod convert;
 mod edge;
 mod inferjson;
 mod inferoverlay;
-mod library;
 mod net;
 mod provider;
 mod server;
+mod weights;
 
 use gst::glib;
 

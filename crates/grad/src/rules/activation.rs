@@ -20,9 +20,8 @@ fn times_slope(call: &Call, e: &mut Emitter, slope: Slope) -> Gradients {
     call.first(dx)
 }
 
-/// A rectified output is never negative, so its sign is the mask.
 pub(super) fn relu(call: &Call, e: &mut Emitter) -> Gradients {
-    times_slope(call, e, |_, e, _, y| e.unary("Sign", y))
+    times_slope(call, e, |_, e, _, y| e.step(y))
 }
 
 pub(super) fn leaky_relu(call: &Call, e: &mut Emitter) -> Gradients {
@@ -36,36 +35,39 @@ pub(super) fn leaky_relu(call: &Call, e: &mut Emitter) -> Gradients {
 
 pub(super) fn prelu(call: &Call, e: &mut Emitter) -> Gradients {
     let (x, slope, dy) = (call.input(0)?, call.input(1)?, call.grad()?);
-    let zero = e.scalar(0.0, x.dtype);
-    let positive = e.compare("Greater", x, &zero);
+    let positive = e.above(x, 0.0);
+    let negative = e.one_minus(&positive);
     call.each(|i| {
         Ok(Some(if i == 0 {
-            let sloped = e.mul(dy, slope);
-            e.select(&positive, dy, &sloped)
+            let sloped = e.mul(&negative, slope);
+            let slope = e.add(&positive, &sloped);
+            e.mul(dy, &slope)
         } else {
-            let negative = e.mul(dy, x);
-            let masked = e.select(&positive, &zero, &negative);
-            e.unbroadcast(&masked, &slope.shape)
+            let part = e.mul(&negative, x);
+            let product = e.mul(dy, &part);
+            e.unbroadcast(&product, &slope.shape)
         }))
     })
 }
 
-/// The gradient passes strictly between the bounds, as in PyTorch's `clamp`.
+/// The gradient passes strictly between the bounds, as in PyTorch's `clamp`: where the output is off both.
 pub(super) fn clip(call: &Call, e: &mut Emitter) -> Gradients {
-    let (x, dy) = (call.input(0)?, call.grad()?);
-    let mut inside: Option<Value> = None;
-    for (bound, op) in [(1, "Greater"), (2, "Less")] {
-        if !call.has_input(bound) {
-            continue;
-        }
-        let holds = e.compare(op, x, call.input(bound)?);
-        inside = Some(match inside {
-            Some(other) => e.node("And", &[&other, &holds], &x.shape, holds.dtype, vec![]),
-            None => holds,
-        });
-    }
-    let zero = e.scalar(0.0, x.dtype);
-    let dx = inside.map_or(dy.clone(), |inside| e.select(&inside, dy, &zero));
+    let (y, dy) = (call.output()?, call.grad()?);
+    let above = match call.has_input(1) {
+        true => Some(e.sub(y, call.input(1)?)),
+        false => None,
+    };
+    let below = match call.has_input(2) {
+        true => Some(e.sub(call.input(2)?, y)),
+        false => None,
+    };
+    let room = match (above, below) {
+        (Some(above), Some(below)) => e.mul(&above, &below),
+        (Some(room), None) | (None, Some(room)) => room,
+        (None, None) => return call.first(dy.clone()),
+    };
+    let inside = e.step(&room);
+    let dx = e.mul(dy, &inside);
     call.first(dx)
 }
 
@@ -96,10 +98,9 @@ pub(super) fn celu(call: &Call, e: &mut Emitter) -> Gradients {
 }
 
 fn where_positive(e: &mut Emitter, x: &Value, yes: f64, no: &Value) -> Value {
-    let zero = e.scalar(0.0, x.dtype);
     let yes = e.scalar(yes, x.dtype);
-    let positive = e.compare("Greater", x, &zero);
-    e.select(&positive, &yes, no)
+    let positive = e.above(x, 0.0);
+    e.blend(&positive, &yes, no)
 }
 
 pub(super) fn sigmoid(call: &Call, e: &mut Emitter) -> Gradients {

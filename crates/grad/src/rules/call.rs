@@ -27,6 +27,8 @@ pub(crate) struct Call<'a> {
     pub wanted: Vec<bool>,
     /// Values that are known without running the model.
     pub constants: &'a HashMap<String, Tensor>,
+    /// The nodes that make the inputs.
+    pub makers: Vec<Option<&'a NodeProto>>,
     /// Optional outputs that the rule wants the node to give besides: place, name.
     pub taps: &'a RefCell<Vec<(usize, String)>>,
 }
@@ -59,6 +61,13 @@ impl Call<'_> {
 
     pub fn wants(&self, i: usize) -> bool {
         self.wanted.get(i).copied().unwrap_or(false)
+    }
+
+    /// Whether input `i` is `op` of input `of` and nothing else.
+    pub fn is_made_of(&self, i: usize, op: &str, of: usize) -> bool {
+        let maker = self.makers.get(i).copied().flatten();
+        let made = maker.filter(|m| m.op_type() == op && m.input.len() == 1);
+        made.is_some_and(|m| Some(&m.input[0]) == self.node.input.get(of))
     }
 
     /// The value of an input that is known beforehand.

@@ -112,12 +112,11 @@ pub(super) fn product(call: &Call, e: &mut Emitter) -> Gradients {
     let r = reduction(call, e)?;
     let zero = e.scalar(0.0, r.x.dtype);
     let one = e.scalar(1.0, r.x.dtype);
-    let is_zero = e.compare("Equal", &r.x, &zero);
-    let safe = e.select(&is_zero, &one, &r.x);
+    let mask = e.same(&r.x, &zero);
+    let safe = e.blend(&mask, &one, &r.x);
     let axes: Vec<usize> = (0..r.x.rank())
         .filter(|a| r.y.shape[*a] != r.x.shape[*a])
         .collect();
-    let mask = e.cast(&is_zero, r.x.dtype);
     let zeros = e.reduce_sum(&mask, &axes, true);
     let product = e.reduce("ReduceProd", &safe, &axes, true);
     let others = e.div(&product, &safe);

@@ -14,7 +14,7 @@ use std::ops::Range;
 use super::contexts::Contexts;
 use super::plane::{BLOCK, Mode, Plane, Rect};
 use super::predict::{Values, median, moved};
-use super::range::Coder;
+use crate::range::Coder;
 
 /// What a band is coded against.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@
 //! a moving thing shows in many channels), and where the prediction is not zero (behind a ReLU the background is).
 
 use super::plane::{Mode, Motion};
-use super::range::{Bit, Coder};
+use crate::range::{Bit, Coder};
 
 /// Nothing is known at the start of a band: it must be readable without those before it.
 const UNKNOWN: Bit = Bit::new(1 << 15);
@@ -212,8 +212,8 @@ fn busy_class(busy: u8) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::range::{Reader, Writer};
     use super::*;
+    use crate::range::{Reader, Writer};
     use proptest::prelude::*;
 
     proptest! {

@@ -10,9 +10,9 @@ use splitinfer_tensor::Tensor;
 use super::band::Band;
 use super::frame::{Head, Levels, Part};
 use super::plane::Mode;
-use super::range::Reader;
 use super::reference::{Coded, Frame, History};
 use crate::affine::AffineDecoder;
+use crate::range::Reader;
 use crate::stream::within;
 use crate::{CodeError, Decode, Limits};
 

@@ -9,10 +9,10 @@ use super::band::{Band, Wanted};
 use super::choose::choose;
 use super::frame::{Head, Levels, Part};
 use super::plane::{Mode, Plane};
-use super::range::Writer;
 use super::reference::{Coded, History};
 use super::scale::{Scale, relative_step};
 use crate::affine::{conversion_error, values};
+use crate::range::Writer;
 use crate::{AUTO, AUTO_BITS, Affine, CodeError, Encode};
 
 /// Bands are cut so that one fits into a packet, as well as can be told beforehand.

@@ -21,7 +21,6 @@ mod encoder;
 mod frame;
 mod plane;
 mod predict;
-mod range;
 mod reference;
 mod scale;
 #[cfg(test)]

@@ -8,6 +8,7 @@
 
 mod frames;
 mod types;
+mod weights;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ use crate::message::{
 use crate::outbox::Outbox;
 use crate::rtt::RttEstimator;
 use crate::upload;
+use crate::weights::Weights;
 
 /// Pings that are remembered while their pongs are out.
 const MAX_PINGS: usize = 32;
@@ -56,6 +58,7 @@ pub struct EdgeSession {
     draining: bool,
     pictures_every: u32,
     flights: Flights,
+    weights: Weights,
     rtt: Option<RttEstimator>,
     pings: VecDeque<(u64, Instant)>,
     next_ping_id: u64,
@@ -88,6 +91,7 @@ impl EdgeSession {
             load: None,
             draining: false,
             flights: Flights::default(),
+            weights: Weights::default(),
             rtt: None,
             pings: VecDeque::new(),
             next_ping_id: 1,
@@ -174,6 +178,14 @@ impl EdgeSession {
                     self.events.push_back(EdgeEvent::FramesWanted { every });
                 }
             }
+            (
+                Ready,
+                message @ (Message::WeightsOffer(_)
+                | Message::WeightsData(_)
+                | Message::WeightsAck { .. }
+                | Message::WeightsReady { .. }
+                | Message::WeightsRefuse(_)),
+            ) => self.about_weights(now, message),
             (_, Message::Bye { reason, text }) => self.end(CloseReason::Peer { reason, text }),
             (state, message) => {
                 self.protocol_error(format!("{} in state {state:?}", message.name()));
@@ -276,14 +288,13 @@ impl EdgeSession {
 
     /// When `handle_timeout` wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let (first, second) = match self.state {
+        let (second, third) = match self.state {
             EdgeState::Idle | EdgeState::Closed => return None,
-            EdgeState::HelloSent | EdgeState::Uploading => {
-                (self.silence_ends(), self.prepare_until)
-            }
-            EdgeState::Ready => (self.silence_ends(), self.next_ping),
+            EdgeState::HelloSent | EdgeState::Uploading => (self.prepare_until, None),
+            EdgeState::Ready => (self.next_ping, self.weights.next_time()),
         };
-        [first, second, self.flights.next_deadline()]
+        let first = self.silence_ends();
+        [first, second, third, self.flights.next_deadline()]
             .into_iter()
             .flatten()
             .min()
@@ -319,6 +330,7 @@ impl EdgeSession {
                     self.timed_out("nothing heard from the server");
                 } else {
                     self.ping_when_due(now);
+                    self.send_weights(now);
                 }
             }
         }
@@ -384,6 +396,7 @@ impl EdgeSession {
         }
         self.state = EdgeState::Closed;
         self.upload = None;
+        self.weights = Weights::default();
         self.pings.clear();
         for number in self.flights.cancel_all() {
             let why = Failure::SessionEnded;

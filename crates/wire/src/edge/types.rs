@@ -16,6 +16,7 @@ use crate::flight::Rejection;
 use crate::frame::{BodyKind, Content, ResultHeader, Status};
 use crate::message::{Hello, Refuse, ServerStatus, Welcome};
 use crate::objects::WireObject;
+use crate::weights::WeightsEvent;
 
 /// Where an edge session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +46,8 @@ pub struct EdgeTiming {
     pub ping_interval: Duration,
     /// Longest silence of the server after `Welcome`.
     pub dead_after: Duration,
+    /// Longest silence of the server about an update of the weights.
+    pub weights: Duration,
 }
 
 impl Default for EdgeTiming {
@@ -55,6 +58,7 @@ impl Default for EdgeTiming {
             prepare: Duration::from_secs(300),
             ping_interval: Duration::from_millis(500),
             dead_after: Duration::from_secs(3),
+            weights: Duration::from_secs(60),
         }
     }
 }
@@ -99,6 +103,8 @@ pub enum EdgeEvent {
     Expired { number: u64 },
     /// A result that belongs to no frame in flight was thrown away.
     Rejected { number: u64, why: Rejection },
+    /// About an update of the weights.
+    Weights(WeightsEvent),
     /// The server refuses the session; `Closed` follows.
     Refused(Refuse),
     /// Last event. Every frame in flight has had its `Failed` before.

@@ -13,10 +13,12 @@
 mod handshake;
 mod hello;
 mod load;
+mod weights;
 
 pub use handshake::{ByeReason, NeedModel, Refuse, RefuseCode, Upload, Welcome};
 pub use hello::{Hello, SendFrames, Wants};
 pub use load::{Load, Pong, ServerPhase, ServerStatus};
+pub use weights::{WeightsCode, WeightsData, WeightsOffer, WeightsRefuse};
 
 use crate::codec::{DecodeError, EncodeError, Problem, Reader, Writer};
 use crate::limits::{MAX_CONTROL_BYTES, MAX_TEXT_BYTES};
@@ -34,7 +36,12 @@ pub struct Version {
 
 impl Version {
     /// What this crate speaks.
-    pub const OURS: Self = Self { major: 1, minor: 0 };
+    pub const OURS: Self = Self { major: 1, minor: 1 };
+
+    /// Whether updates of the weights can be sent.
+    pub fn has_weights(self) -> bool {
+        self.minor >= 1
+    }
 
     /// The version both sides speak, or `None` when their major versions differ.
     pub fn common(self, other: Self) -> Option<Self> {
@@ -75,6 +82,18 @@ pub enum Message {
     RequestFrames { every: u32 },
     /// E, S: the sender ends the session.
     Bye { reason: ByeReason, text: String },
+    /// E, S: here is an update of the weights.
+    WeightsOffer(WeightsOffer),
+    /// E, S: a piece of the update.
+    WeightsData(WeightsData),
+    /// E, S: so many bytes of the update are here; asks for the next.
+    WeightsAck { version: u64, received: u64 },
+    /// E, S: the update was taken, frames may use this version.
+    WeightsReady { version: u64 },
+    /// E, S: the update was not taken.
+    WeightsRefuse(WeightsRefuse),
+    /// E: no frame of a version below this one will come any more.
+    WeightsRetire { below: u64 },
 }
 
 impl Message {
@@ -93,6 +112,12 @@ impl Message {
             Self::ServerStatus(_) => 10,
             Self::RequestFrames { .. } => 11,
             Self::Bye { .. } => 12,
+            Self::WeightsOffer(_) => 13,
+            Self::WeightsData(_) => 14,
+            Self::WeightsAck { .. } => 15,
+            Self::WeightsReady { .. } => 16,
+            Self::WeightsRefuse(_) => 17,
+            Self::WeightsRetire { .. } => 18,
         }
     }
 
@@ -111,6 +136,12 @@ impl Message {
             Self::ServerStatus(_) => "ServerStatus",
             Self::RequestFrames { .. } => "RequestFrames",
             Self::Bye { .. } => "Bye",
+            Self::WeightsOffer(_) => "WeightsOffer",
+            Self::WeightsData(_) => "WeightsData",
+            Self::WeightsAck { .. } => "WeightsAck",
+            Self::WeightsReady { .. } => "WeightsReady",
+            Self::WeightsRefuse(_) => "WeightsRefuse",
+            Self::WeightsRetire { .. } => "WeightsRetire",
         }
     }
 
@@ -152,6 +183,15 @@ impl Message {
                 w.u16(reason.code());
                 w.string(text, MAX_TEXT_BYTES, "Bye.text")?;
             }
+            Self::WeightsOffer(m) => m.write(w),
+            Self::WeightsData(m) => m.write(w)?,
+            Self::WeightsAck { version, received } => {
+                w.u64(*version);
+                w.u64(*received);
+            }
+            Self::WeightsReady { version } => w.u64(*version),
+            Self::WeightsRefuse(m) => m.write(w)?,
+            Self::WeightsRetire { below } => w.u64(*below),
         }
         Ok(())
     }
@@ -191,6 +231,19 @@ impl Message {
             12 => Self::Bye {
                 reason: ByeReason::from_code(r.u16("Bye.reason")?),
                 text: r.string(MAX_TEXT_BYTES, "Bye.text")?.to_owned(),
+            },
+            13 => Self::WeightsOffer(WeightsOffer::read(r)?),
+            14 => Self::WeightsData(WeightsData::read(r)?),
+            15 => Self::WeightsAck {
+                version: r.u64("WeightsAck.version")?,
+                received: r.u64("WeightsAck.received")?,
+            },
+            16 => Self::WeightsReady {
+                version: r.u64("WeightsReady.version")?,
+            },
+            17 => Self::WeightsRefuse(WeightsRefuse::read(r)?),
+            18 => Self::WeightsRetire {
+                below: r.u64("WeightsRetire.below")?,
             },
             _ => return Ok(None),
         }))

@@ -8,6 +8,7 @@
 
 mod frames;
 mod types;
+mod weights;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
@@ -28,6 +29,7 @@ use crate::message::{
 };
 use crate::outbox::Outbox;
 use crate::upload;
+use crate::weights::Weights;
 
 /// State machine of the server's side; see the crate's documentation for how to drive it.
 ///
@@ -48,6 +50,7 @@ pub struct ServerSession {
     hello: Option<Box<Hello>>,
     version: Version,
     upload: Option<upload::Receiver>,
+    weights: Weights,
     load: Load,
     /// Deadlines of the frames that are read or worked on.
     frames: HashMap<u64, Instant>,
@@ -79,6 +82,7 @@ impl ServerSession {
             hello: None,
             version: Version::OURS,
             upload: None,
+            weights: Weights::default(),
             load: Load::default(),
             frames: HashMap::new(),
             heard: now,
@@ -130,7 +134,7 @@ impl ServerSession {
     }
 
     fn handle_message(&mut self, now: Instant, message: Message) {
-        use ServerState::{AwaitHello, Uploading};
+        use ServerState::{AwaitHello, Ready, Uploading};
         match (self.state, message) {
             (AwaitHello, Message::Hello(hello)) => self.greeted(now, hello),
             (Uploading, Message::Upload(upload)) => self.uploaded(&upload),
@@ -141,6 +145,17 @@ impl ServerSession {
             (_, Message::Ping { id }) => {
                 let load = self.load.clone();
                 self.send(&Message::Pong(Pong { id, load }));
+            }
+            (
+                Ready,
+                message @ (Message::WeightsOffer(_)
+                | Message::WeightsData(_)
+                | Message::WeightsAck { .. }
+                | Message::WeightsReady { .. }
+                | Message::WeightsRefuse(_)),
+            ) => self.about_weights(now, message),
+            (Ready, Message::WeightsRetire { below }) => {
+                self.events.push_back(ServerEvent::WeightsRetired { below });
             }
             (_, Message::Bye { reason, text }) => self.end(CloseReason::Peer { reason, text }),
             (state, message) => {
@@ -287,7 +302,10 @@ impl ServerSession {
             ServerState::Deciding => self.next_status,
             _ => self.heard + self.silence_limit(),
         };
-        self.frames.values().copied().chain([first]).min()
+        let ready = self.state == ServerState::Ready;
+        let weights = self.weights.next_time().filter(|_| ready);
+        let frames = self.frames.values().copied();
+        frames.chain([first]).chain(weights).min()
     }
 
     fn silence_limit(&self) -> std::time::Duration {
@@ -302,6 +320,7 @@ impl ServerSession {
     /// Does what is due at `now`: signs of life, expired frames, a dead or too slow client.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.expire_frames(now);
+        self.send_weights(now);
         match self.state {
             ServerState::Closed => {}
             ServerState::Deciding => {
@@ -385,6 +404,7 @@ impl ServerSession {
         }
         self.state = ServerState::Closed;
         self.upload = None;
+        self.weights = Weights::default();
         self.frames.clear();
         self.events.push_back(ServerEvent::Closed(reason));
     }

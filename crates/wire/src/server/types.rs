@@ -15,6 +15,7 @@ use crate::frame::Status;
 use crate::message::Hello;
 use crate::objects::WireObject;
 use crate::token::Token;
+use crate::weights::WeightsEvent;
 
 /// Where a server session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +42,8 @@ pub struct ServerTiming {
     pub status_interval: Duration,
     /// Longest silence of the edge after `Welcome`.
     pub dead_after: Duration,
+    /// Longest silence of the edge about an update of the weights.
+    pub weights: Duration,
 }
 
 impl Default for ServerTiming {
@@ -50,6 +53,7 @@ impl Default for ServerTiming {
             upload_stall: Duration::from_secs(15),
             status_interval: Duration::from_secs(1),
             dead_after: Duration::from_secs(10),
+            weights: Duration::from_secs(60),
         }
     }
 }
@@ -81,6 +85,10 @@ pub enum ServerEvent {
     ModelUploaded(Bytes),
     /// A frame's budget is used up: drop the work and reset its stream with `stream_code::DEADLINE`.
     FrameExpired { number: u64 },
+    /// About an update of the weights.
+    Weights(WeightsEvent),
+    /// No frame of a version below this one will come any more.
+    WeightsRetired { below: u64 },
     /// Last event. Frames in flight are of no more use.
     Closed(CloseReason),
 }

@@ -11,10 +11,11 @@
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use splitinfer_wire::message::{NeedModel, Pong, ServerStatus, Upload};
+use splitinfer_wire::message::{NeedModel, Pong, ServerStatus, Upload, WeightsData, WeightsOffer};
 use splitinfer_wire::{
     BodyKind, ByeReason, Content, FrameHeader, Hello, Load, Message, Refuse, RefuseCode,
-    ResultHeader, SendFrames, ServerPhase, Status, Token, Version, Wants, Welcome, WireObject,
+    ResultHeader, SendFrames, ServerPhase, Status, Token, Version, Wants, WeightsCode,
+    WeightsRefuse, Welcome, WireObject,
 };
 
 fn text() -> impl Strategy<Value = String> {
@@ -101,9 +102,40 @@ fn welcome() -> impl Strategy<Value = Welcome> {
     )
 }
 
+fn weights() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        any::<(u64, u64, [u8; 32])>().prop_map(|(version, size, hash)| {
+            Message::WeightsOffer(WeightsOffer {
+                version,
+                size,
+                hash,
+            })
+        }),
+        (any::<(u64, u64)>(), vec(any::<u8>(), 0..200)).prop_map(|((version, offset), chunk)| {
+            Message::WeightsData(WeightsData {
+                version,
+                offset,
+                chunk: Bytes::from(chunk),
+            })
+        }),
+        any::<(u64, u64)>()
+            .prop_map(|(version, received)| Message::WeightsAck { version, received }),
+        any::<u64>().prop_map(|version| Message::WeightsReady { version }),
+        (any::<u64>(), any::<u16>(), text()).prop_map(|(version, code, text)| {
+            Message::WeightsRefuse(WeightsRefuse {
+                version,
+                code: WeightsCode::from_code(code),
+                text,
+            })
+        }),
+        any::<u64>().prop_map(|below| Message::WeightsRetire { below }),
+    ]
+}
+
 /// Every kind of control message.
 pub fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
+        weights(),
         hello().prop_map(|m| Message::Hello(Box::new(m))),
         welcome().prop_map(Message::Welcome),
         any::<u64>().prop_map(|max_bytes| Message::NeedModel(NeedModel { max_bytes })),

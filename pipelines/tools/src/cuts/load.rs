@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use splitinfer_graph::{Dim, Facts, Model, ValueInfo};
 use splitinfer_runtime::{fix_shapes, load_library, probe};
 use splitinfer_vision::{ModelInfo, TensorInfo};
+use std::path::Path;
 
 pub(super) struct Loaded {
     pub model: Model,
@@ -22,11 +23,35 @@ pub(super) struct Loaded {
 }
 
 pub(super) fn load(request: &Request) -> Result<Loaded> {
-    let path = &request.model;
-    let model = Model::load(path)?;
     let runtime = load_library(None)?.version;
-    let given = shapes(&model, &request.shapes)?;
-    let mut sized = model.clone();
+    let Sized { model, info, .. } = sized(&request.model, &request.shapes)?;
+    let facts =
+        probe(&model, &request.options).with_context(|| request.model.display().to_string())?;
+    Ok(Loaded {
+        model,
+        facts,
+        info,
+        runtime,
+    })
+}
+
+/// A model whose shapes are fixed.
+pub(crate) struct Sized {
+    /// As the file has it.
+    pub original: Model,
+    pub model: Model,
+    /// How pictures get into the model and what had to be assumed, or why that is not known.
+    pub info: Result<(ModelInfo, Vec<String>)>,
+}
+
+/// Fixes the shapes as they are given, or else as the sidecar says; a symbolic batch alone becomes 1.
+///
+/// # Errors
+/// When the file is no model, or its shapes stay open.
+pub(crate) fn sized(path: &Path, given: &[InputShape]) -> Result<Sized> {
+    let original = Model::load(path)?;
+    let given = shapes(&original, given)?;
+    let mut sized = original.clone();
     for (name, shape) in &given {
         sized = sized.with_input_shape(name, shape)?;
     }
@@ -38,14 +63,10 @@ pub(super) fn load(request: &Request) -> Result<Loaded> {
         // As the elements do: the sidecar may say a size that the model leaves open.
         sized = sized.with_input_shape(&info.input.name, &info.input.shape())?;
     }
-    let name = || path.display().to_string();
-    let model = fix_shapes(&sized, &[]).with_context(name)?;
-    let facts = probe(&model, &request.options).with_context(name)?;
-    Ok(Loaded {
-        model,
-        facts,
+    Ok(Sized {
+        model: fix_shapes(&sized, &[]).with_context(|| path.display().to_string())?,
+        original,
         info: info.map_err(Into::into),
-        runtime,
     })
 }
 

@@ -14,7 +14,6 @@ mod report;
 mod samples;
 mod text;
 mod verify;
-mod video;
 
 pub use args::{Args, InputShape};
 pub use examine::report;

@@ -6,8 +6,9 @@
 
 //! What the model is fed.
 
+use super::Request;
 use super::load::Loaded;
-use super::{Request, video};
+use crate::video;
 use anyhow::{Context, Result, bail};
 use splitinfer_graph::ValueInfo;
 use splitinfer_runtime::{random_tensor, sample};

@@ -11,7 +11,6 @@ mod args;
 mod labels;
 mod markdown;
 mod model;
-mod pictures;
 mod pipeline;
 mod plots;
 mod plugins;

@@ -6,48 +6,15 @@
 
 //! Charts: precision over recall, error over time, joints found over distance.
 
-use super::pictures::{Fonts, save};
 use super::report::{Report, Row, Table};
-use anyhow::{Context, Result, anyhow};
-use plotters::coord::Shift;
-use plotters::prelude::*;
+use crate::chart::{Chart, Line};
+use crate::images::{Fonts, save};
+use anyhow::{Context, Result};
 use splitinfer_evaluate::{Figures, Moment};
 use std::path::Path;
 
-const SIZE: (u32, u32) = (900, 540);
-/// Width beside the chart for the names of the runs.
-const LEGEND: u32 = 210;
-/// Readable on white, told apart by people who see few colours: P. Tol, *Colour Schemes*, "bright" and "muted".
-const COLOURS: [RGBColor; 8] = [
-    RGBColor(0x44, 0x77, 0xaa),
-    RGBColor(0xee, 0x66, 0x77),
-    RGBColor(0x22, 0x88, 0x33),
-    RGBColor(0xcc, 0xbb, 0x44),
-    RGBColor(0x66, 0xcc, 0xee),
-    RGBColor(0xaa, 0x33, 0x77),
-    RGBColor(0x33, 0x22, 0x88),
-    RGBColor(0x88, 0x44, 0x00),
-];
-const TEXT: RGBColor = RGBColor(0x33, 0x33, 0x33);
-const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 /// More lines than that nobody can tell apart.
 const MOST_LINES: usize = 16;
-
-/// A line of a chart.
-struct Line {
-    name: String,
-    points: Vec<(f64, f64)>,
-}
-
-struct Chart {
-    title: &'static str,
-    x: &'static str,
-    y: &'static str,
-    /// Where the axes end; `None`: where the lines do.
-    x_end: Option<f64>,
-    y_end: Option<f64>,
-    lines: Vec<Line>,
-}
 
 /// Draws what the rows' tables are about.
 ///
@@ -194,122 +161,9 @@ fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     (0..points.len()).map(|i| (points[i].0, mean(i))).collect()
 }
 
-impl Chart {
-    fn svg(&self) -> Result<String> {
-        let mut svg = String::new();
-        {
-            let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-            self.draw(&root).map_err(|e| anyhow!("{e}"))?;
-            root.present().map_err(|e| anyhow!("{e}"))?;
-        }
-        Ok(svg)
-    }
-
-    fn draw(
-        &self,
-        root: &DrawingArea<SVGBackend<'_>, Shift>,
-    ) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
-        root.fill(&WHITE)?;
-        let (left, right) = root.split_horizontally(SIZE.0 - LEGEND);
-        let (x, y) = self.ranges();
-        let mut chart = ChartBuilder::on(&left)
-            .caption(self.title, ("sans-serif", 20).into_font().color(&TEXT))
-            .margin(14)
-            .x_label_area_size(46)
-            .y_label_area_size(62)
-            .build_cartesian_2d(x, y)?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(TEXT)
-            .x_labels(11)
-            .y_labels(11)
-            .x_desc(self.x)
-            .y_desc(self.y)
-            .label_style(("sans-serif", 14).into_font().color(&TEXT))
-            .axis_desc_style(("sans-serif", 15).into_font().color(&TEXT))
-            .x_label_formatter(&|v| tick(*v))
-            .y_label_formatter(&|v| tick(*v))
-            .draw()?;
-        for (i, line) in self.lines.iter().enumerate() {
-            let points = line.points.iter().copied();
-            if i < COLOURS.len() {
-                chart.draw_series(LineSeries::new(points, style(i)))?;
-            } else {
-                chart.draw_series(DashedLineSeries::new(points, 6, 4, style(i)))?;
-            }
-        }
-        self.legend(&right)
-    }
-
-    /// Names beside a piece of each line.
-    fn legend(
-        &self,
-        area: &DrawingArea<SVGBackend<'_>, Shift>,
-    ) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
-        for (i, line) in self.lines.iter().enumerate() {
-            let y = 56 + 24 * i as i32;
-            let piece = vec![(4, y), (30, y)];
-            if i < COLOURS.len() {
-                area.draw(&PathElement::new(piece, style(i)))?;
-            } else {
-                area.draw(&PathElement::new(vec![(4, y), (14, y)], style(i)))?;
-                area.draw(&PathElement::new(vec![(20, y), (30, y)], style(i)))?;
-            }
-            let font = ("sans-serif", 14).into_font().color(&TEXT);
-            area.draw(&Text::new(short(&line.name), (38, y - 7), font))?;
-        }
-        Ok(())
-    }
-
-    fn ranges(&self) -> (std::ops::Range<f64>, std::ops::Range<f64>) {
-        let points = || self.lines.iter().flat_map(|l| &l.points);
-        let first = points().map(|p| p.0).fold(f64::INFINITY, f64::min);
-        let last = points().map(|p| p.0).fold(0.0, f64::max);
-        let highest = points().map(|p| p.1).fold(0.0, f64::max);
-        let x = match self.x_end {
-            Some(end) => 0.0..end,
-            None => first..last.max(first + 1.0),
-        };
-        let top = self
-            .y_end
-            .unwrap_or(if highest > 0.0 { highest * 1.05 } else { 1.0 });
-        (x, 0.0..top)
-    }
-}
-
-fn style(i: usize) -> ShapeStyle {
-    COLOURS[i % COLOURS.len()].stroke_width(2)
-}
-
-/// As many digits as it needs, two at most.
-fn tick(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// What fits beside the chart.
-fn short(name: &str) -> String {
-    const FITS: usize = 24;
-    if name.chars().count() <= FITS {
-        return name.to_owned();
-    }
-    let kept: String = name.chars().take(FITS - 1).collect();
-    format!("{kept}…")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ticks_are_short() {
-        assert_eq!(
-            [0.0, 0.05, 0.5, 1.0, 120.0].map(tick),
-            ["0", "0.05", "0.5", "1", "120"]
-        );
-    }
 
     #[test]
     fn smoothing_keeps_places_and_means() {
@@ -319,31 +173,5 @@ mod tests {
         assert_eq!(smoothed[100].0, 100.0);
         assert!((smoothed[100].1 - 0.4).abs() < 0.01 || (smoothed[100].1 - 0.6).abs() < 0.01);
         assert_eq!(smooth(&points[..10]), points[..10]);
-    }
-
-    #[test]
-    fn a_chart_says_what_its_axes_are() {
-        let chart = Chart {
-            title: "T",
-            x: "frame",
-            y: "error [px]",
-            x_end: None,
-            y_end: None,
-            lines: vec![Line {
-                name: "night, <student>".into(),
-                points: vec![(3.0, 1.0), (9.0, 2.5)],
-            }],
-        };
-        let svg = chart.svg().unwrap();
-        for text in [
-            "frame",
-            "error [px]",
-            "night, &lt;student&gt;",
-            "<svg",
-            "polyline",
-        ] {
-            assert!(svg.contains(text), "{text} is not in {svg}");
-        }
-        assert_eq!(chart.ranges(), (3.0..9.0, 0.0..2.625));
     }
 }

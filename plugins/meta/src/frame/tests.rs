@@ -26,6 +26,7 @@ fn result() -> FrameResult {
                 track: Some(u64::MAX),
                 keypoints: vec![],
                 quality: Some(0.4),
+                mirror_agreement: Some(0.75),
             },
             Object {
                 class: 0,
@@ -35,6 +36,7 @@ fn result() -> FrameResult {
                 track: None,
                 keypoints: vec![[-1.25, 17.125, 0.9], [100.0, 99.9, 0.1]],
                 quality: None,
+                mirror_agreement: None,
             },
         ],
         mirror_agreement: Some(0.93),

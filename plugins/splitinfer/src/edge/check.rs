@@ -15,6 +15,8 @@ use super::engine::Engine;
 
 /// The tensors of one frame, as they are and as the server has them.
 pub(super) struct Sample {
+    /// Whose tensors they are.
+    pub(super) engine: Arc<Engine>,
     pub(super) candidate: usize,
     /// In which they were coded.
     pub(super) step: f32,
@@ -41,13 +43,13 @@ pub(super) struct Checker {
 impl Checker {
     /// # Errors
     /// When the system has no more threads.
-    pub(super) fn start(engine: Arc<Engine>) -> std::io::Result<Self> {
+    pub(super) fn start() -> std::io::Result<Self> {
         let (samples, work) = sync_channel(1);
         let findings = Arc::<Mutex<Vec<Finding>>>::default();
         let found = Arc::clone(&findings);
         let thread = std::thread::Builder::new()
             .name("splitinfer-check".into())
-            .spawn(move || check(&engine, &work, &found))?;
+            .spawn(move || check(&work, &found))?;
         Ok(Self {
             samples: Some(samples),
             findings,
@@ -78,9 +80,9 @@ impl Drop for Checker {
     }
 }
 
-fn check(engine: &Engine, work: &Receiver<Sample>, findings: &Mutex<Vec<Finding>>) {
+fn check(work: &Receiver<Sample>, findings: &Mutex<Vec<Finding>>) {
     while let Ok(sample) = work.recv() {
-        let outputs = |tensors| engine.tail(sample.candidate, tensors);
+        let outputs = |tensors| sample.engine.tail(sample.candidate, tensors);
         let (exact, decoded) = match (outputs(&sample.exact), outputs(&sample.decoded)) {
             (Ok(exact), Ok(decoded)) => (exact, decoded),
             (Err(e), _) | (_, Err(e)) => {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use splitinfer_meta::{Completed, FrameResult};
 
 use super::OnDeadline;
+use super::engine::Engine;
 use super::frame::{Answer, Frame, Outcome, ServerTimes, Work};
 use super::imp::Started;
 
@@ -43,7 +44,7 @@ pub(super) fn finish(
         Work::Done(outcome) => outcome,
         Work::Remote(remote) => {
             let (rest, placement, answer) = remote.into_parts();
-            match taken(answer, started) {
+            match taken(answer, &frame.engine) {
                 Some((outcome, times)) => {
                     server = Some(times);
                     outcome
@@ -54,7 +55,7 @@ pub(super) fn finish(
                         link.missed(frame.number, Instant::now());
                     }
                     match on_deadline {
-                        OnDeadline::Complete => started.engine.complete(&rest, &placement)?,
+                        OnDeadline::Complete => frame.engine.complete(&rest, &placement)?,
                         OnDeadline::Skip => Outcome::default(),
                     }
                 }
@@ -63,10 +64,17 @@ pub(super) fn finish(
     };
     let latency = frame.arrived.elapsed();
     let completed = outcome.completed;
-    let result = FrameResult {
+    let mirror = started.mirror.as_ref();
+    let found = mirror
+        .filter(|_| completed != Completed::None)
+        .map(|mirror| {
+            mirror.finished(frame.number, &outcome.objects);
+            outcome.objects.clone()
+        });
+    let mut result = FrameResult {
         frame: frame.number,
         split: frame.split.to_string(),
-        model_version: started.engine.version(),
+        model_version: frame.engine.version(),
         latency: gst::ClockTime::try_from(latency).unwrap_or(gst::ClockTime::ZERO),
         completed,
         objects: outcome
@@ -81,6 +89,9 @@ pub(super) fn finish(
             .collect(),
         ..FrameResult::default()
     };
+    if let (Some(mirror), Some(found)) = (mirror, found) {
+        mirror.report(&found, &mut result);
+    }
     let mut buffer = frame.buffer;
     splitinfer_meta::attach(buffer.make_mut(), &result);
     Ok(Finished {
@@ -95,11 +106,24 @@ pub(super) fn finish(
 }
 
 /// A usable answer.
-fn taken(answer: Option<Answer>, started: &Started) -> Option<(Outcome, ServerTimes)> {
-    let Some(Answer::Completed { found, server }) = answer else {
+fn taken(answer: Option<Answer>, engine: &Engine) -> Option<(Outcome, ServerTimes)> {
+    let Some(Answer::Completed {
+        found,
+        model_version,
+        server,
+    }) = answer
+    else {
         return None;
     };
-    match started.engine.take(found) {
+    if model_version != engine.version() {
+        gst::warning!(
+            super::imp::CAT,
+            "the server answered with version {model_version} of the weights, the frame began with {}",
+            engine.version()
+        );
+        return None;
+    }
+    match engine.take(found) {
         Ok(outcome) => Some((outcome, server)),
         Err(problem) => {
             gst::warning!(

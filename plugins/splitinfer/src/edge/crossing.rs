@@ -6,10 +6,13 @@
 //! The tensors of a cut on their way to the server: predicted from frames that the server has, and afresh where it has
 //! none.
 
+use std::sync::Arc;
+
 use splitinfer_tensor::Tensor;
 use splitinfer_tensorcode::{AUTO, CodeError, Encode, Predictive, StepControl};
 
 use super::check::{Checker, Finding, Sample};
+use super::engine::Engine;
 
 /// What the network's thread has learned of the server's side of the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub(super) struct Coding {
 #[derive(Clone, Copy)]
 pub(super) struct Wanted {
     pub(super) number: u64,
+    /// Of the weights.
+    pub(super) version: u64,
     pub(super) candidate: usize,
     pub(super) bits: u8,
     /// Accepted change of the outputs, relative to their size, where the depth is left to the code.
@@ -55,8 +60,8 @@ pub(super) struct Wanted {
 /// The encoder of one started element.
 pub(super) struct Crossing {
     encoder: Predictive,
-    /// Where the frame before was cut.
-    candidate: Option<usize>,
+    /// Where the frame before was cut, and the version of its weights.
+    cut: Option<(usize, u64)>,
     /// Of each candidate.
     controls: Vec<StepControl>,
     checker: Option<Checker>,
@@ -67,7 +72,7 @@ impl Crossing {
     pub(super) fn new(candidates: usize, checker: Option<Checker>) -> Self {
         Self {
             encoder: Predictive::default(),
-            candidate: None,
+            cut: None,
             controls: vec![StepControl::default(); candidates],
             checker,
         }
@@ -83,14 +88,18 @@ impl Crossing {
         }
     }
 
+    /// `engine`: where the tensors come from; without it nothing is checked.
+    ///
     /// # Errors
     /// When there are more or larger tensors than the code can hold.
     pub(super) fn encode(
         &mut self,
         tensors: &[Tensor],
         wanted: Wanted,
+        engine: Option<&Arc<Engine>>,
     ) -> Result<(Vec<u8>, Coding), CodeError> {
-        if self.candidate.replace(wanted.candidate) != Some(wanted.candidate) {
+        let cut = (wanted.candidate, wanted.version);
+        if self.cut.replace(cut) != Some(cut) {
             self.encoder.reset();
         }
         self.learn(wanted.output_error);
@@ -112,11 +121,12 @@ impl Crossing {
             step: Some(step),
             error: control.error(),
         };
-        if let Some(checker) = &self.checker
+        if let (Some(checker), Some(engine)) = (&self.checker, engine)
             && control.is_due()
             && let Some(decoded) = self.encoder.decoded(wanted.number)
         {
             checker.offer(Sample {
+                engine: Arc::clone(engine),
                 candidate: wanted.candidate,
                 step,
                 exact: tensors.to_vec(),
@@ -152,13 +162,23 @@ mod tests {
     }
 
     fn encode(crossing: &mut Crossing, number: u64, candidate: usize) -> Vec<u8> {
+        encode_with(crossing, number, candidate, 0)
+    }
+
+    fn encode_with(
+        crossing: &mut Crossing,
+        number: u64,
+        candidate: usize,
+        version: u64,
+    ) -> Vec<u8> {
         let wanted = Wanted {
             number,
+            version,
             candidate,
             bits: 6,
             output_error: 0.02,
         };
-        crossing.encode(&tensor(number), wanted).unwrap().0
+        crossing.encode(&tensor(number), wanted, None).unwrap().0
     }
 
     /// Whether a server that has just started can read it.
@@ -184,6 +204,12 @@ mod tests {
     #[test]
     fn another_cut_starts_afresh() {
         let bytes = encode(&mut acknowledged(), 1, 2);
+        assert!(stands_alone(&bytes));
+    }
+
+    #[test]
+    fn other_weights_start_afresh() {
+        let bytes = encode_with(&mut acknowledged(), 1, 1, 3);
         assert!(stands_alone(&bytes));
     }
 

@@ -11,12 +11,13 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use splitinfer_graph::{Cut, Model};
+use splitinfer_inference::{LoadedModel, load_library};
 use splitinfer_meta::Completed;
 use splitinfer_plan::Choice;
 use splitinfer_runtime::{DEFAULT_CANDIDATES, Profile, RuntimeError, SessionOptions, SplitModel};
 use splitinfer_tensor::Tensor;
 use splitinfer_tensorcode::{CodeError, Limits};
-use splitinfer_vision::{Head, ModelInfo, Picture, Placement, Preprocessor, TensorInfo};
+use splitinfer_vision::{Head, ModelInfo, Object, Picture, Placement, Preprocessor};
 
 use super::frame::{Found, Outcome, Rest};
 use super::link::MAX_RESULT_BYTES;
@@ -27,6 +28,7 @@ const PROFILE_RUNS: usize = 3;
 
 /// A model ready to run, whole or in two halves. Shared by the two threads of the element.
 pub(super) struct Engine {
+    /// The file, whatever the version.
     pub(super) model: Model,
     pub(super) info: ModelInfo,
     /// What no sidecar said, in words.
@@ -36,6 +38,7 @@ pub(super) struct Engine {
     preprocessing: Mutex<Preprocessor>,
     /// Time of each half on this machine; measured only where there is something to choose.
     pub(super) profile: Option<Profile>,
+    version: u64,
 }
 
 impl Engine {
@@ -48,13 +51,13 @@ impl Engine {
             ));
         };
         let path = Path::new(path);
-        crate::library::load().map_err(library_error)?;
-        let model = Model::load(path)
-            .map_err(|e| gst::error_msg!(gst::ResourceError::OpenRead, ("{e}")))?;
-        let (info, assumptions) = read_sidecar(path, &model)?;
-        let sized = model
-            .with_input_shape(&info.input.name, &info.input.shape())
-            .map_err(|e| unusable(path, &e))?;
+        load_library("splitinfer").map_err(library_error)?;
+        let LoadedModel {
+            file: model,
+            sized,
+            info,
+            assumptions,
+        } = LoadedModel::load(path)?;
         let options = SessionOptions {
             threads: settings.threads,
             provider: settings.execution_provider.into(),
@@ -77,9 +80,28 @@ impl Engine {
             head,
             preprocessing: Mutex::new(preprocessor),
             profile: None,
+            version: 0,
         };
         engine.warm_up(path, settings)?;
         Ok(engine)
+    }
+
+    /// The same model with other weights, ready to run: it takes as long to make as to load one. Times stay those of the
+    /// first: the work is the same.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model with these weights.
+    pub(super) fn with_weights(&self, model: &Model, version: u64) -> Result<Self, RuntimeError> {
+        Ok(Self {
+            model: self.model.clone(),
+            info: self.info.clone(),
+            assumptions: Vec::new(),
+            split: self.split.with_weights(model)?,
+            head: Head::new(&self.info),
+            preprocessing: Mutex::new(self.preprocessor()),
+            profile: self.profile.clone(),
+            version,
+        })
     }
 
     /// Sessions are built when they are first used: better now than on the first frame.
@@ -141,7 +163,7 @@ impl Engine {
 
     /// Number of the weights in use, from 0.
     pub(super) fn version(&self) -> u64 {
-        0
+        self.version
     }
 
     pub(super) fn preprocessor(&self) -> Preprocessor {
@@ -182,12 +204,7 @@ impl Engine {
         outputs: Vec<(String, Tensor)>,
         placement: &Placement,
     ) -> Result<Outcome, gst::ErrorMessage> {
-        let mut objects = self.head.read(&outputs).map_err(|e| {
-            gst::error_msg!(
-                gst::StreamError::Decode,
-                ("the model's outputs do not fit its head: {e}")
-            )
-        })?;
+        let mut objects = self.objects(&outputs)?;
         objects
             .iter_mut()
             .for_each(|object| placement.to_frame(object));
@@ -200,6 +217,19 @@ impl Engine {
             objects,
             tensors,
             completed: Completed::Edge,
+        })
+    }
+
+    /// In pixels of the picture.
+    pub(super) fn objects(
+        &self,
+        outputs: &[(String, Tensor)],
+    ) -> Result<Vec<Object>, gst::ErrorMessage> {
+        self.head.read(outputs).map_err(|e| {
+            gst::error_msg!(
+                gst::StreamError::Decode,
+                ("the model's outputs do not fit its head: {e}")
+            )
         })
     }
 
@@ -241,22 +271,6 @@ impl Engine {
             })
             .collect()
     }
-}
-
-/// The sidecar, or what the model's names and shapes tell.
-fn read_sidecar(path: &Path, model: &Model) -> Result<(ModelInfo, Vec<String>), gst::ErrorMessage> {
-    let inputs: Vec<TensorInfo> = model
-        .inputs()
-        .iter()
-        .map(crate::convert::tensor_info)
-        .collect();
-    let outputs: Vec<TensorInfo> = model
-        .outputs()
-        .iter()
-        .map(crate::convert::tensor_info)
-        .collect();
-    ModelInfo::load_or_guess(path, &inputs, &outputs)
-        .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("{e}")))
 }
 
 /// The candidates to choose among: those the user names, or the useful ones that the graph has.
@@ -303,10 +317,6 @@ fn library_error(error: RuntimeError) -> gst::ErrorMessage {
 
 fn refused(path: &Path, error: &RuntimeError) -> gst::ErrorMessage {
     gst::error_msg!(gst::LibraryError::Init, ("{}: {error}", path.display()))
-}
-
-fn unusable(path: &Path, error: &dyn std::error::Error) -> gst::ErrorMessage {
-    gst::error_msg!(gst::LibraryError::Settings, ("{}: {error}", path.display()))
 }
 
 fn failed(error: RuntimeError) -> gst::ErrorMessage {

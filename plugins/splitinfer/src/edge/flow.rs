@@ -34,6 +34,9 @@ struct Inner {
     items: VecDeque<Item>,
     /// Frames in `items`, and the one that the task is pushing.
     frames: usize,
+    /// Frames that came in, and those of them that left, since the last start or flush.
+    entered: u64,
+    left: u64,
     /// The task works on what it took off the front.
     busy: bool,
     flushing: bool,
@@ -98,6 +101,7 @@ impl Flow {
         let mut inner = self.lock();
         inner.check()?;
         inner.frames += 1;
+        inner.entered += 1;
         inner.items.push_back(Item::Frame(frame));
         self.changed.notify_all();
         Ok(())
@@ -110,6 +114,14 @@ impl Flow {
         inner.items.push_back(Item::Event(event));
         self.changed.notify_all();
         Ok(())
+    }
+
+    /// Frames that came in and neither left nor are here, since the last start or flush.
+    pub(super) fn lost(&self) -> u64 {
+        let inner = self.lock();
+        inner
+            .entered
+            .saturating_sub(inner.left + inner.frames as u64)
     }
 
     /// Hands an answer of the server to the frame it belongs to; `false` if no frame waits for it (any more).
@@ -170,6 +182,7 @@ impl Flow {
         inner.busy = false;
         if was_frame {
             inner.frames = inner.frames.saturating_sub(1);
+            inner.left += 1;
         }
         let eos = inner.eos;
         if let Err(error) = result

@@ -13,12 +13,16 @@ use splitinfer_meta::Completed;
 use splitinfer_tensor::Tensor;
 use splitinfer_vision::{Object, Picture, Placement};
 
+use super::engine::Engine;
+
 /// One buffer and what is known about it.
 pub(super) struct Frame {
     /// Counted from 0 since the element started; the server answers by it.
     pub(super) number: u64,
     pub(super) buffer: gst::Buffer,
     pub(super) arrived: Instant,
+    /// With which it was begun: it is completed with no other.
+    pub(super) engine: Arc<Engine>,
     /// As metadata and messages name the split.
     pub(super) split: Arc<str>,
     pub(super) work: Work,
@@ -67,6 +71,8 @@ pub(super) enum Rest {
 pub(super) enum Answer {
     Completed {
         found: Found,
+        /// Of the weights that the server used.
+        model_version: u64,
         server: ServerTimes,
     },
     /// The server could not do it, or the connection broke.

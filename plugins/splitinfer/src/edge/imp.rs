@@ -19,11 +19,13 @@ use super::completion;
 use super::engine::Engine;
 use super::flow::{Flow, Step};
 use super::link::{Link, Notice};
-use super::picture;
+use super::mirror::Mirror;
 use super::qos::{Late, Qos};
 use super::settings::{self, Settings};
 use super::stats::Stats;
 use super::streaming::{Begun, Streaming};
+use super::swap::{Current, Swap, Tasks};
+use splitinfer_inference::picture;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -52,8 +54,12 @@ pub struct SplitInferEdge {
 
 /// What exists while the element is started.
 pub(super) struct Started {
-    pub(super) engine: Arc<Engine>,
-    pub(super) link: Option<Link>,
+    /// What the next frame begins with.
+    pub(super) current: Arc<Current>,
+    pub(super) link: Option<Arc<Link>>,
+    pub(super) swap: Swap,
+    /// With `mirror-check`.
+    pub(super) mirror: Option<Mirror>,
 }
 
 #[glib::object_subclass]
@@ -226,15 +232,29 @@ impl SplitInferEdge {
         self.qos.lock().unwrap().reset();
         self.refused.store(false, Ordering::Relaxed);
         self.flow.start();
-        let link = self.open_link(&settings, &engine)?;
-        *self.started.lock().unwrap() = Some(Arc::new(Started { engine, link }));
+        let (tasks, inbox) = Tasks::new();
+        let link = self.open_link(&settings, &engine, tasks.clone())?;
+        let link = link.map(Arc::new);
+        let mirror = mirror(&settings, &engine)?;
+        let current = Arc::new(Current::new(engine));
+        let element = self.swap_element();
+        let swap = Swap::start((tasks, inbox), Arc::clone(&current), link.as_ref(), element)
+            .map_err(|e| gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("no thread: {e}")))?;
+        let started = Started {
+            current,
+            link,
+            swap,
+            mirror,
+        };
+        *self.started.lock().unwrap() = Some(Arc::new(started));
         Ok(())
     }
 
     fn open_link(
         &self,
         settings: &Settings,
-        engine: &Arc<Engine>,
+        engine: &Engine,
+        tasks: Tasks,
     ) -> Result<Option<Link>, gst::ErrorMessage> {
         let weak = self.downgrade();
         let tell = Box::new(move |notice| {
@@ -242,7 +262,7 @@ impl SplitInferEdge {
                 imp.tell(notice);
             }
         });
-        Link::open(settings, engine, Arc::clone(&self.flow), tell)
+        Link::open(settings, engine, Arc::clone(&self.flow), tell, tasks)
     }
 
     /// Tells the application once that the server was lost, and once that it is back.
@@ -272,7 +292,7 @@ impl SplitInferEdge {
         *self.streaming.lock().unwrap() = Streaming::default();
     }
 
-    fn started(&self) -> Option<Arc<Started>> {
+    pub(super) fn started(&self) -> Option<Arc<Started>> {
         self.started.lock().unwrap().clone()
     }
 
@@ -282,19 +302,28 @@ impl SplitInferEdge {
             return;
         };
         let split = self.settings.lock().unwrap().split.clone();
-        if let Err(error) = split.resolve(started.engine.candidates()) {
+        if let Err(error) = split.resolve(started.current.get().candidates()) {
             gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{error}"));
         }
     }
 
     fn stats(&self) -> gst::Structure {
         let started = self.started();
-        let link = started.as_ref().and_then(|s| s.link.as_ref());
-        let engine = started.as_ref().map(|s| &s.engine);
-        self.stats
-            .lock()
-            .unwrap()
-            .to_structure(engine.map(|e| &**e), link)
+        let link = started.as_ref().and_then(|s| s.link.as_deref());
+        let engine = started.as_ref().map(|s| s.current.get());
+        let stats = self.stats.lock().unwrap();
+        let mut structure = stats.to_structure(engine.as_deref(), link);
+        drop(stats);
+        structure.set("lost-buffers", self.flow.lost());
+        structure
+    }
+
+    pub(super) fn count(&self, what: impl FnOnce(&mut Stats)) {
+        what(&mut self.stats.lock().unwrap());
+    }
+
+    pub(super) fn update_rate(&self) -> u64 {
+        self.settings.lock().unwrap().update_rate()
     }
 
     fn chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -432,6 +461,9 @@ impl SplitInferEdge {
             let (_, proportion, diff, timestamp) = qos.get();
             self.qos.lock().unwrap().update(proportion, diff, timestamp);
         }
+        if let Some(update) = splitinfer_meta::read_weights_event(&event) {
+            return self.weights_event(pad, event, update);
+        }
         gst::Pad::event_default(pad, Some(&*self.obj()), event)
     }
 
@@ -563,4 +595,15 @@ impl SplitInferEdge {
         self.watch_latency(finished.latency);
         Ok(finished.buffer)
     }
+}
+
+/// What is asked to look at frames in the mirror, where that is wanted and objects are known.
+fn mirror(settings: &Settings, engine: &Engine) -> Result<Option<Mirror>, gst::ErrorMessage> {
+    if settings.mirror_check == 0 || engine.is_raw() {
+        return Ok(None);
+    }
+    let started = Mirror::start(settings.mirror_check);
+    started
+        .map(Some)
+        .map_err(|e| gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("no thread: {e}")))
 }

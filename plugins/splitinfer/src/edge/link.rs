@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use splitinfer_plan::Choice;
-use splitinfer_wire::{Content, Hello, SendFrames, Status, Token, Version, Wants};
+use splitinfer_wire::{Content, Hello, SendFrames, Status, Token, Version, Wants, WeightsEvent};
 
 use super::crossing::Feedback;
 use super::engine::Engine;
@@ -22,9 +22,11 @@ use super::frame::{Answer, Found, ServerTimes};
 use super::health::{Advice, Change, Health};
 use super::settings::Settings;
 use super::streaming::Request;
+use super::swap::{Origin, Task, Tasks};
 use crate::net::address::ServerAddress;
 use crate::net::client::{
     Body, Client, ClientConfig, ClientEvent, Failure, FrameReply, FrameRequest, LinkStats,
+    WeightsOrder,
 };
 use crate::net::trust::Trust;
 
@@ -64,6 +66,9 @@ struct Shared {
     sent: Mutex<VecDeque<Sent>>,
     rounds: Mutex<Vec<Round>>,
     feedback: Mutex<Feedback>,
+    /// Versions of the weights that the server has ready.
+    versions: Mutex<Vec<u64>>,
+    tasks: Tasks,
     model_picture: (u16, u16),
 }
 
@@ -91,9 +96,10 @@ impl Link {
     /// When the address, or what says whom to trust, cannot be used.
     pub(super) fn open(
         settings: &Settings,
-        engine: &Arc<Engine>,
+        engine: &Engine,
         flow: Arc<Flow>,
         tell: Tell,
+        tasks: Tasks,
     ) -> Result<Option<Self>, gst::ErrorMessage> {
         let Some(list) = &settings.server else {
             return Ok(None);
@@ -110,6 +116,8 @@ impl Link {
             sent: Mutex::default(),
             rounds: Mutex::default(),
             feedback: Mutex::default(),
+            versions: Mutex::default(),
+            tasks,
             model_picture: (
                 u16::try_from(input.width).unwrap_or(u16::MAX),
                 u16::try_from(input.height).unwrap_or(u16::MAX),
@@ -130,6 +138,24 @@ impl Link {
 
     pub(super) fn advice(&self, now: Instant) -> Advice {
         self.shared.health.lock().unwrap().advice(now)
+    }
+
+    /// Whether the server can complete frames that were begun with this version.
+    pub(super) fn has_version(&self, version: u64) -> bool {
+        self.shared.versions.lock().unwrap().contains(&version)
+    }
+
+    /// The newest version that the server has ready; `None` without a session.
+    pub(super) fn newest_version(&self) -> Option<u64> {
+        self.shared.versions.lock().unwrap().last().copied()
+    }
+
+    /// Nothing is done without a session.
+    pub(super) fn order_weights(&self, order: WeightsOrder) {
+        if let WeightsOrder::Retire { below } = &order {
+            self.shared.versions.lock().unwrap().retain(|v| v >= below);
+        }
+        self.client.order_weights(order);
     }
 
     /// Sends what a frame needs done. The frame is in the queue by now; if the request cannot be sent, it learns so.
@@ -201,15 +227,19 @@ impl Shared {
                 );
                 *self.server.lock().unwrap() = server.to_string();
                 self.feedback.lock().unwrap().lost();
+                *self.versions.lock().unwrap() = vec![0];
                 let change = self.health.lock().unwrap().connected();
                 self.announce(change, "");
+                self.tasks.tell(Task::Connected);
             }
             ClientEvent::Refused { text, fatal: true } => {
+                self.gone();
                 self.health.lock().unwrap().disconnected();
                 self.flow.give_up_waiting(Instant::now());
                 (self.tell)(Notice::Refused(text));
             }
             ClientEvent::Refused { text: reason, .. } | ClientEvent::Disconnected { reason } => {
+                self.gone();
                 let change = self.health.lock().unwrap().disconnected();
                 self.flow.give_up_waiting(Instant::now());
                 if change == Some(Change::Lost) {
@@ -217,6 +247,7 @@ impl Shared {
                 }
             }
             ClientEvent::Result(reply) => self.on_result(reply),
+            ClientEvent::Weights(event) => self.on_weights(event),
             ClientEvent::Failed { number, reason } => {
                 let no_reference = Status::NoReference;
                 if matches!(&reason, Failure::Server { status, .. } if *status == no_reference) {
@@ -228,6 +259,31 @@ impl Shared {
                         "frame {number} failed on the server: {reason}"
                     );
                 }
+            }
+        }
+    }
+
+    /// There is no session, and nothing of the last one is left on the server.
+    fn gone(&self) {
+        self.versions.lock().unwrap().clear();
+        self.tasks.tell(Task::Disconnected);
+    }
+
+    fn on_weights(&self, event: WeightsEvent) {
+        match event {
+            WeightsEvent::Received { version, update } => {
+                if !self.tasks.update(update, Origin::Server) {
+                    gst::warning!(
+                        super::imp::CAT,
+                        "version {version} is too many: updates wait already"
+                    );
+                }
+            }
+            answer => {
+                if let WeightsEvent::Ready { version } = &answer {
+                    self.versions.lock().unwrap().push(*version);
+                }
+                self.tasks.tell(Task::Answer(answer));
             }
         }
     }
@@ -252,8 +308,13 @@ impl Shared {
                 return;
             }
         };
-        self.flow
-            .answer(number, Answer::Completed { found, server });
+        let model_version = reply.model_version;
+        let answer = Answer::Completed {
+            found,
+            model_version,
+            server,
+        };
+        self.flow.answer(number, answer);
         self.learn(number, taken, server);
         // The client reports no result after its deadline, so that this one came in time, also for a probe.
         let change = self.health.lock().unwrap().answered();
@@ -342,11 +403,8 @@ fn hello(engine: &Engine) -> Hello {
     }
 }
 
-/// The bytes of the model, should the server not have it. Holds no engine alive after the element has stopped.
-fn model_source(engine: &Arc<Engine>) -> Arc<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync> {
-    let engine = Arc::downgrade(engine);
-    Arc::new(move || match engine.upgrade() {
-        Some(engine) => Ok(engine.model.to_bytes()),
-        None => Err("the element has been stopped".into()),
-    })
+/// The bytes of the model, should the server not have it.
+fn model_source(engine: &Engine) -> Arc<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync> {
+    let model = engine.model.clone();
+    Arc::new(move || Ok(model.to_bytes()))
 }

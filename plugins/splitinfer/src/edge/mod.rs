@@ -18,13 +18,15 @@ mod frame;
 mod health;
 mod imp;
 mod link;
-mod picture;
+mod mirror;
 mod planner;
 mod qos;
 mod settings;
 mod split;
 mod stats;
 mod streaming;
+mod swap;
+mod weights;
 
 glib::wrapper! {
     pub struct SplitInferEdge(ObjectSubclass<imp::SplitInferEdge>)

@@ -90,18 +90,19 @@ impl Planner {
     pub(super) fn choose(
         &mut self,
         started: &Started,
+        engine: &Engine,
         settings: &Settings,
         picture: &Picture,
         interval: Option<Duration>,
         now: Instant,
     ) -> Result<(Choice, Option<PlanChange>), gst::ErrorMessage> {
-        let candidates = started.engine.candidates();
+        let candidates = engine.candidates();
         let old = self.current;
         let (new, reason, predicted) = match settings.split.resolve(candidates) {
             Ok(Some(choice)) => (choice, "set by the property 'split'".to_owned(), None),
             // Reported when it was set; what ran before goes on.
             Err(_) => return Ok((old.unwrap_or(Choice::Here), None)),
-            Ok(None) => match self.plan(started, settings, picture, interval, now)? {
+            Ok(None) => match self.plan(started, engine, settings, picture, interval, now)? {
                 Some(plan) => plan,
                 None => return Ok((old.unwrap_or(Choice::Here), None)),
             },
@@ -125,6 +126,7 @@ impl Planner {
     fn plan(
         &mut self,
         started: &Started,
+        engine: &Engine,
         settings: &Settings,
         picture: &Picture,
         interval: Option<Duration>,
@@ -148,7 +150,7 @@ impl Planner {
             return Ok(None);
         }
         if path.is_some() {
-            self.measure(&started.engine, settings, picture)?;
+            self.measure(engine, settings, picture)?;
         }
         let alone = Profile::default();
         let decision = decide(&Situation {

@@ -14,6 +14,7 @@ use gst::prelude::*;
 use super::split::SplitSetting;
 use super::{Objective, OnDeadline};
 use crate::provider::ExecutionProvider;
+use crate::weights::{DEFAULT_UPDATE_BITRATE, bytes_a_second};
 
 const DEFAULT_LATENCY_BUDGET_MS: u32 = 200;
 const DEFAULT_MAX_IN_FLIGHT: u32 = 4;
@@ -34,7 +35,9 @@ pub(super) struct Settings {
     /// A share of the outputs' size; the property has it in percent.
     pub(super) output_error: f32,
     pub(super) max_in_flight: usize,
+    update_bitrate: u32,
     pub(super) inference_interval: u64,
+    pub(super) mirror_check: u64,
     pub(super) threads: usize,
     pub(super) execution_provider: ExecutionProvider,
     pub(super) device: i32,
@@ -59,7 +62,9 @@ impl Default for Settings {
             tensor_bits: 0,
             output_error: DEFAULT_OUTPUT_ERROR_PCT / 100.0,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT as usize,
+            update_bitrate: DEFAULT_UPDATE_BITRATE,
             inference_interval: 1,
+            mirror_check: 0,
             threads: 0,
             execution_provider: ExecutionProvider::default(),
             device: 0,
@@ -83,6 +88,11 @@ impl Settings {
             .collect()
     }
 
+    /// Of an update of the weights on its way to the server, in bytes a second.
+    pub(super) fn update_rate(&self) -> u64 {
+        bytes_a_second(self.update_bitrate)
+    }
+
     /// Takes a property's new value.
     pub(super) fn set(&mut self, value: &glib::Value, pspec: &glib::ParamSpec) {
         match pspec.name() {
@@ -101,7 +111,9 @@ impl Settings {
                 self.output_error = percent / 100.0;
             }
             "max-in-flight" => self.max_in_flight = uint(value) as usize,
+            "update-bitrate" => self.update_bitrate = uint(value),
             "inference-interval" => self.inference_interval = uint(value).into(),
+            "mirror-check" => self.mirror_check = uint(value).into(),
             "threads" => self.threads = uint(value) as usize,
             "execution-provider" => self.execution_provider = value.get().unwrap_or_default(),
             "device" => self.device = value.get().unwrap_or_default(),
@@ -128,7 +140,9 @@ impl Settings {
             "tensor-bits" => self.tensor_bits.to_value(),
             "output-error" => (self.output_error * 100.0).to_value(),
             "max-in-flight" => (self.max_in_flight as u32).to_value(),
+            "update-bitrate" => self.update_bitrate.to_value(),
             "inference-interval" => (self.inference_interval as u32).to_value(),
+            "mirror-check" => (self.mirror_check as u32).to_value(),
             "threads" => (self.threads as u32).to_value(),
             "execution-provider" => self.execution_provider.to_value(),
             "device" => self.device.to_value(),
@@ -179,6 +193,15 @@ fn model() -> Vec<glib::ParamSpec> {
             .minimum(1)
             .default_value(1)
             .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("mirror-check")
+            .nick("Mirror check")
+            .blurb(
+                "Also infer every n-th inferred frame mirrored, in the background; how well the two answers agree goes \
+                 into the result of the next frame that leaves. 0: never",
+            )
+            .default_value(0)
+            .mutable_ready()
             .build(),
     ]
 }
@@ -245,6 +268,12 @@ fn network() -> Vec<glib::ParamSpec> {
             .minimum(1)
             .maximum(64)
             .default_value(DEFAULT_MAX_IN_FLIGHT)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("update-bitrate")
+            .nick("Update bitrate")
+            .blurb("Most that an update of the weights takes on its way to the server, in kbit/s (0: as much as goes)")
+            .default_value(DEFAULT_UPDATE_BITRATE)
             .mutable_playing()
             .build(),
     ]

@@ -18,6 +18,7 @@ use super::engine::Engine;
 use super::link::Link;
 use super::split;
 use super::streaming::{Begun, Times};
+use super::swap::Swapped;
 
 /// Counters since the element started, and a window of the last latencies.
 pub(super) struct Stats {
@@ -34,6 +35,9 @@ pub(super) struct Stats {
     deadline_misses: u64,
     local_completions: u64,
     switches: u64,
+    swaps: u64,
+    last_swap: Duration,
+    refused_updates: u64,
     sent_frames: u64,
     sent_bytes: u64,
     last_bytes: u64,
@@ -61,6 +65,9 @@ impl Default for Stats {
             deadline_misses: 0,
             local_completions: 0,
             switches: 0,
+            swaps: 0,
+            last_swap: Duration::ZERO,
+            refused_updates: 0,
             sent_frames: 0,
             sent_bytes: 0,
             last_bytes: 0,
@@ -120,6 +127,16 @@ impl Stats {
         }
     }
 
+    /// From the next frame on another version of the weights is in use.
+    pub(super) fn swapped(&mut self, swapped: &Swapped) {
+        self.swaps += 1;
+        self.last_swap = swapped.times.total;
+    }
+
+    pub(super) fn refused_update(&mut self) {
+        self.refused_updates += 1;
+    }
+
     /// Median latency of the last frames.
     pub(super) fn median(&self) -> Option<Duration> {
         self.latency.quantile(0.5)
@@ -153,6 +170,9 @@ impl Stats {
             .field("deadline-misses", self.deadline_misses)
             .field("local-completions", self.local_completions)
             .field("switches", self.switches)
+            .field("swaps", self.swaps)
+            .field("last-swap-ms", ms(Some(self.last_swap)))
+            .field("refused-updates", self.refused_updates)
             .field("fps", self.fps())
             .field("latency-p50", ms(self.latency.quantile(0.5)))
             .field("latency-p99", ms(self.latency.quantile(0.99)))
@@ -199,6 +219,7 @@ fn add_link(stats: &mut gst::StructureRef, link: &Link) {
     let now = link.stats();
     stats.set("server", link.server());
     stats.set("connected", now.connected);
+    stats.set_if_some("server-version", link.newest_version());
     stats.set("reconnects", now.reconnects);
     stats.set("peer", now.peer.map(|peer| peer.to_string()));
     stats.set("rtt-ms", ms(now.rtt));

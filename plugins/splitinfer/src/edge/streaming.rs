@@ -20,10 +20,10 @@ use super::engine::Engine;
 use super::frame::{Frame, Remote, Rest, Work};
 use super::health::Advice;
 use super::imp::Started;
-use super::picture;
 use super::planner::{PlanChange, Planner};
 use super::settings::Settings;
 use super::split;
+use splitinfer_inference::picture;
 
 /// Left of the budget for handing the result on, when completion here is begun as late as possible.
 const MARGIN: Duration = Duration::from_millis(2);
@@ -79,7 +79,7 @@ impl Streaming {
     /// When the system has no more threads.
     pub(super) fn new(engine: &Arc<Engine>, checks: bool) -> Result<Self, gst::ErrorMessage> {
         let checker = match checks {
-            true => Some(Checker::start(Arc::clone(engine)).map_err(|e| {
+            true => Some(Checker::start().map_err(|e| {
                 gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("no thread: {e}"))
             })?),
             false => None,
@@ -137,6 +137,7 @@ impl Streaming {
     ) -> Result<Begun, gst::ErrorMessage> {
         let number = self.next_number;
         self.next_number += 1;
+        let engine = started.current.get();
         let Some(video) = &self.video else {
             return Err(gst::error_msg!(
                 gst::CoreError::Negotiation,
@@ -150,21 +151,28 @@ impl Streaming {
             ));
         };
         if late || !number.is_multiple_of(settings.inference_interval.max(1)) {
-            return Ok(Begun::skipped(number, buffer, arrived));
+            return Ok(Begun::skipped(number, buffer, arrived, engine));
         }
 
         let mut times = Times::default();
         let mut coding = None;
         let (picture, placement) = tools.prepare(&buffer, video)?;
         times.prepare = arrived.elapsed();
+        if let Some(mirror) = &started.mirror {
+            mirror.begun(number, &engine, &picture, &placement);
+        }
 
         let now = Instant::now();
         let interval = interval(video, settings);
         let (wanted, plan) = tools
             .planner
-            .choose(started, settings, &picture, interval, now)?;
+            .choose(started, &engine, settings, &picture, interval, now)?;
         let advice = match (&started.link, wanted) {
-            (Some(link), Choice::Picture | Choice::Candidate(_)) => link.advice(now),
+            (Some(link), Choice::Picture | Choice::Candidate(_))
+                if link.has_version(engine.version()) =>
+            {
+                link.advice(now)
+            }
             _ => Advice::Keep,
         };
         if let Some(link) = &started.link {
@@ -172,7 +180,7 @@ impl Streaming {
         }
         let mut job = Job {
             number,
-            engine: &started.engine,
+            engine: &engine,
             crossing: &mut tools.crossing,
             settings,
             placement,
@@ -182,13 +190,14 @@ impl Streaming {
             coding: &mut coding,
         };
         let (choice, work, request) = job.begin(picture, wanted, advice)?;
-        let split = split::name(choice, started.engine.candidates());
+        let split = split::name(choice, engine.candidates()).into();
         Ok(Begun {
             frame: Box::new(Frame {
                 number,
                 buffer,
                 arrived,
-                split: split.into(),
+                engine,
+                split,
                 work,
             }),
             request,
@@ -200,12 +209,13 @@ impl Streaming {
 }
 
 impl Begun {
-    fn skipped(number: u64, buffer: gst::Buffer, arrived: Instant) -> Self {
+    fn skipped(number: u64, buffer: gst::Buffer, arrived: Instant, engine: Arc<Engine>) -> Self {
         Self {
             frame: Box::new(Frame {
                 number,
                 buffer,
                 arrived,
+                engine,
                 split: "none".into(),
                 work: Work::Skipped,
             }),
@@ -249,7 +259,7 @@ fn interval(video: &VideoInfo, settings: &Settings) -> Option<Duration> {
 /// The work on one picture.
 struct Job<'a> {
     number: u64,
-    engine: &'a Engine,
+    engine: &'a Arc<Engine>,
     crossing: &'a mut Crossing,
     settings: &'a Settings,
     placement: Placement,
@@ -324,11 +334,13 @@ impl Job<'_> {
         let begun = Instant::now();
         let wanted = Wanted {
             number: self.number,
+            version: self.engine.version(),
             candidate,
             bits: bits(self.settings),
             output_error: self.settings.output_error,
         };
-        let (payload, coding) = self.crossing.encode(&tensors, wanted).map_err(|e| {
+        let coded = self.crossing.encode(&tensors, wanted, Some(self.engine));
+        let (payload, coding) = coded.map_err(|e| {
             gst::error_msg!(
                 gst::StreamError::Encode,
                 ("cannot encode the tensors of this split: {e}")

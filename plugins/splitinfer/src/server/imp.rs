@@ -11,11 +11,13 @@ use std::sync::{LazyLock, Mutex};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use splitinfer_meta::WeightsUpdate;
 
 use super::CAT;
 use super::pads;
 use super::running::{Loaded, Running};
 use super::settings::{Settings, properties};
+use super::weights;
 
 #[derive(Default)]
 pub struct Server {
@@ -157,6 +159,43 @@ impl ElementImpl for Server {
 }
 
 impl Server {
+    /// What comes up from behind a pad.
+    pub(super) fn pad_event(
+        pad: &gst::Pad,
+        parent: Option<&gst::Object>,
+        event: gst::Event,
+    ) -> bool {
+        Self::catch_panic_pad_function(
+            parent,
+            || false,
+            |imp| match splitinfer_meta::read_weights_event(&event) {
+                Some(update) => imp.send_weights(pad, update.map_err(|e| e.to_string())),
+                None => gst::Pad::event_default(pad, Some(&*imp.obj()), event.clone()),
+            },
+        )
+    }
+
+    /// Sends new weights to the edge behind whose pad they were trained.
+    fn send_weights(&self, pad: &gst::Pad, update: Result<WeightsUpdate, String>) -> bool {
+        let session = {
+            let state = self.state.lock().unwrap();
+            state.running.as_ref().and_then(|running| {
+                let user = running.serving.pads.user(pad)?;
+                let served = running.serving.served();
+                served.into_iter().find(|s| s.client.id == user)
+            })
+        };
+        let rate = self.settings.lock().unwrap().update_rate();
+        let sent = update.and_then(|update| match session {
+            Some(session) => weights::send(&session, &update, rate),
+            None => Err("no edge is behind this pad now".to_owned()),
+        });
+        if let Err(text) = &sent {
+            weights::refuse(&self.obj(), text);
+        }
+        sent.is_ok()
+    }
+
     /// Does a step of starting, and posts what was wrong.
     fn attempt(
         &self,

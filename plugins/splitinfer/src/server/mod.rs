@@ -17,6 +17,8 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod versions;
+mod weights;
 mod worker;
 
 use std::sync::LazyLock;

@@ -45,10 +45,19 @@ pub enum ModelsError {
 
 /// A model ready for frames.
 pub struct Prepared {
+    pub subject: Arc<Subject>,
+    pub split: SplitModel,
+}
+
+/// What all versions of a prepared model have in common.
+pub struct Subject {
     /// What its file or its edge calls it.
     pub name: String,
-    pub split: SplitModel,
-    /// For each candidate of the edge, where it is in `split`.
+    /// The file, that is, version 0.
+    pub base: Model,
+    /// The cuts that edges name.
+    cuts: Vec<Cut>,
+    /// For each candidate of the edge, where it is among them.
     pub routes: Vec<Route>,
     pub info: ModelInfo,
     pub head: Head,
@@ -64,7 +73,7 @@ pub struct Route {
     pub order: Vec<usize>,
 }
 
-impl Prepared {
+impl Subject {
     /// A preprocessor nobody else uses meanwhile.
     pub fn with_preprocessor<T>(&self, f: impl FnOnce(&mut Preprocessor) -> T) -> T {
         let free = self.preprocessors.lock().unwrap().pop();
@@ -78,7 +87,7 @@ impl Prepared {
     pub fn split_name(&self, candidate: u16) -> &str {
         self.routes
             .get(usize::from(candidate))
-            .and_then(|route| self.split.candidates().get(route.cut))
+            .and_then(|route| self.cuts.get(route.cut))
             .map_or("", |cut| &cut.name)
     }
 }
@@ -223,18 +232,23 @@ impl Models {
         let info = ModelInfo::parse(&hello.sidecar).map_err(|e| invalid(&e))?;
         let facts = splitinfer_runtime::probe(&sized, &self.options).map_err(|e| invalid(&e))?;
         let (cuts, routes) = choose(sized.cuts(&facts), &hello.candidates)?;
-        let split =
-            SplitModel::new(&sized, &facts, cuts, &self.options).map_err(|e| invalid(&e))?;
+        let split = SplitModel::new(&sized, &facts, cuts.clone(), &self.options)
+            .map_err(|e| invalid(&e))?;
         // The first frame is not to wait for what can be done now.
         split.prepare().map_err(|e| invalid(&e))?;
-        Ok(Prepared {
+        let subject = Subject {
             name: known.name.clone(),
+            base: known.model.clone(),
             timings: Timings::new(routes.len()),
             head: Head::new(&info),
-            split,
+            cuts,
             routes,
             info,
             preprocessors: Mutex::default(),
+        };
+        Ok(Prepared {
+            subject: Arc::new(subject),
+            split,
         })
     }
 }

@@ -232,6 +232,13 @@ impl Pads {
         }
     }
 
+    /// The client behind whose pad this is, if there is one.
+    pub fn user(&self, pad: &gst::Pad) -> Option<ClientId> {
+        let slots = self.slots.lock().unwrap();
+        let slot = slots.all.iter().find(|slot| slot.pad == *pad);
+        slot.and_then(|slot| slot.user)
+    }
+
     /// Ends every stream. Returns whether anything is linked behind them.
     pub fn end(&self) -> bool {
         let slots = self.slots.lock().unwrap();
@@ -279,6 +286,7 @@ impl Slot {
             .ok_or_else(|| glib::bool_error!("there is no pad template src_%u"))?;
         let pad = gst::Pad::builder_from_template(&template)
             .name(format!("src_{index}"))
+            .event_function(super::imp::Server::pad_event)
             .build();
         pad.set_active(true)?;
         let queue = Arc::new(Queue::default());

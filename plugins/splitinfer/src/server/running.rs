@@ -19,6 +19,7 @@ use super::pads::Pads;
 use super::service::{Figures, QUEUED_PER_CLIENT, Served, Serving};
 use super::settings::Settings;
 use super::timing::Utilisation;
+use super::versions::SharedVersions;
 use super::worker;
 use crate::net::identity::Identity;
 use crate::net::server::{FairQueue, ListenError, Listener, ListenerConfig, local_address};
@@ -42,7 +43,8 @@ impl Loaded {
     /// # Errors
     /// When ONNX Runtime, a model or the certificate cannot be had; says which and what to do.
     pub fn new(settings: &Settings) -> Result<Self, gst::ErrorMessage> {
-        crate::library::load().map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{e}")))?;
+        splitinfer_inference::load_library("splitinfer")
+            .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{e}")))?;
         let models = Models::load(&settings.models(), settings.session_options()).map_err(|e| {
             gst::error_msg!(gst::ResourceError::NotFound, ("property 'model': {e}"))
         })?;
@@ -88,6 +90,7 @@ impl Running {
         let count = settings.workers();
         let serving = Arc::new(Serving {
             models: loaded.models.clone(),
+            versions: SharedVersions::default(),
             accept_models: settings.accept_models,
             pads: Arc::new(Pads::default()),
             queue: queue.clone(),
@@ -165,7 +168,9 @@ impl Running {
 }
 
 fn describe(session: &Served, structure: &mut gst::Structure) {
-    structure.set("model", &session.prepared.name);
+    structure.set("model", &session.subject.name);
+    structure.set("model-version", session.versions.in_use());
+    structure.set("ready-versions", session.versions.ready() as u64);
     structure.set("seconds", session.since.elapsed().as_secs_f64());
     if let Some(outlet) = &session.outlet {
         structure.set("pad", outlet.pad_name());

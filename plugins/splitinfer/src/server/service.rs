@@ -7,21 +7,24 @@
 //! What the element makes of the network's clients: sessions with models, pads, messages and figures.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gst::glib;
 use gst::prelude::*;
-use splitinfer_tensorcode::Decoder;
-use splitinfer_wire::{Hello, Load, RefuseCode, Wants};
+use splitinfer_wire::{Hello, Load, RefuseCode, Wants, WeightsEvent};
 
 use super::ServerElement;
 use super::in_order::InOrder;
-use super::models::{Models, Prepared, short};
+use super::models::{Models, Subject, short};
 use super::pads::{Outlet, Pads};
 use super::timing::Utilisation;
-use crate::net::server::{ClientId, ClientInfo, Decision, FairQueue, Job, Refusal, Service};
+use super::versions::{EdgeVersions, SharedVersions};
+use super::weights;
+use crate::net::server::{
+    ClientId, ClientInfo, Decision, FairQueue, Job, Outbox, Refusal, Service, WeightsRefusal,
+};
 
 /// Frames of one edge that may wait for a worker.
 pub const QUEUED_PER_CLIENT: usize = 16;
@@ -29,14 +32,15 @@ pub const QUEUED_PER_CLIENT: usize = 16;
 /// One edge that is being served.
 pub struct Served {
     pub client: ClientInfo,
-    pub prepared: Arc<Prepared>,
+    pub subject: Arc<Subject>,
+    pub versions: EdgeVersions,
     pub wants: Wants,
-    /// Holds what its next frames may be predicted from.
-    pub decoder: Mutex<Decoder>,
     pub figures: Figures,
     pub since: Instant,
     /// Where its results go in the pipeline; none if no pad could be added.
     pub outlet: Option<Outlet>,
+    /// The way to it, once its session is open.
+    pub outbox: OnceLock<Outbox>,
     /// Lines for the outlet.
     pub lines: Mutex<InOrder<String>>,
     pads: Weak<Pads>,
@@ -95,6 +99,7 @@ impl Figures {
 /// Shared by the network, the workers and the element.
 pub struct Serving {
     pub models: Arc<Models>,
+    pub versions: SharedVersions,
     pub accept_models: bool,
     pub pads: Arc<Pads>,
     pub queue: Arc<FairQueue<Job<Served>>>,
@@ -168,18 +173,20 @@ impl Service for Serving {
         });
         Ok(Arc::new(Served {
             client: client.clone(),
-            prepared,
+            subject: prepared.subject.clone(),
+            versions: EdgeVersions::new(prepared),
             wants: hello.wants,
-            decoder: Mutex::default(),
             figures: Figures::default(),
             since: Instant::now(),
             outlet,
+            outbox: OnceLock::new(),
             lines: Mutex::default(),
             pads: Arc::downgrade(&self.pads),
         }))
     }
 
-    fn opened(&self, client: &ClientInfo, session: &Arc<Served>) {
+    fn opened(&self, client: &ClientInfo, session: &Arc<Served>, outbox: Outbox) {
+        let _ = session.outbox.set(outbox);
         let entry = (client.id, Arc::downgrade(session));
         self.sessions.lock().unwrap().push(entry);
         let pad = session.outlet.as_ref().map(Outlet::pad_name);
@@ -187,7 +194,7 @@ impl Service for Serving {
             client,
             "connected",
             &[
-                ("model", session.prepared.name.to_send_value()),
+                ("model", session.subject.name.to_send_value()),
                 ("pad", pad.to_send_value()),
             ],
         );
@@ -220,13 +227,30 @@ impl Service for Serving {
     }
 
     fn load(&self, session: &Served) -> Load {
-        let timings = &session.prepared.timings;
+        let timings = &session.subject.timings;
         Load {
             queue: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
             utilisation_permille: self.utilisation.permille(Instant::now()),
             whole_us: timings.whole.micros(),
             tail_us: timings.tails.iter().map(|t| t.micros()).collect(),
         }
+    }
+
+    fn take_weights(
+        &self,
+        session: &Arc<Served>,
+        version: u64,
+        update: &Bytes,
+    ) -> Result<(), WeightsRefusal> {
+        weights::take(self, session, version, update)
+    }
+
+    fn retire_weights(&self, session: &Served, below: u64) {
+        session.versions.retire(below);
+    }
+
+    fn weights_answered(&self, client: &ClientInfo, _: &Served, event: &WeightsEvent) {
+        weights::answered(self, client, event);
     }
 
     fn note(&self, text: &str) {

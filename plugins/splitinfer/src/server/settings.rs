@@ -13,6 +13,7 @@ use gst::prelude::*;
 use splitinfer_runtime::SessionOptions;
 
 use crate::provider::ExecutionProvider;
+use crate::weights::{DEFAULT_UPDATE_BITRATE, bytes_a_second};
 
 pub const DEFAULT_PORT: u16 = 5050;
 
@@ -29,6 +30,7 @@ pub struct Settings {
     pub auth_token: Option<String>,
     pub max_clients: u32,
     pub max_tensor_bytes: u32,
+    pub update_bitrate: u32,
     pub threads: u32,
     pub provider: ExecutionProvider,
     pub device: i32,
@@ -47,6 +49,7 @@ impl Default for Settings {
             auth_token: None,
             max_clients: 32,
             max_tensor_bytes: 64 << 20,
+            update_bitrate: DEFAULT_UPDATE_BITRATE,
             threads: 0,
             provider: ExecutionProvider::default(),
             device: 0,
@@ -71,6 +74,11 @@ impl Settings {
             provider: self.provider.into(),
             device: self.device,
         }
+    }
+
+    /// Of an update of the weights on its way to an edge, in bytes a second.
+    pub fn update_rate(&self) -> u64 {
+        bytes_a_second(self.update_bitrate)
     }
 
     /// Threads that compute: two, so that one decodes while the other runs a model, or as many as there are
@@ -158,6 +166,12 @@ pub fn properties() -> Vec<glib::ParamSpec> {
             .default_value(defaults.max_tensor_bytes)
             .mutable_ready()
             .build(),
+        glib::ParamSpecUInt::builder("update-bitrate")
+            .nick("Update bitrate")
+            .blurb("Most that an update of the weights takes on its way to an edge, in kbit/s (0: as much as goes)")
+            .default_value(defaults.update_bitrate)
+            .mutable_playing()
+            .build(),
         glib::ParamSpecUInt::builder("threads")
             .nick("Threads")
             .blurb("ONNX Runtime's threads for one operator (0: one for each physical core)")
@@ -207,6 +221,7 @@ impl Settings {
             "auth-token" => self.auth_token = text(),
             "max-clients" => self.max_clients = number(),
             "max-tensor-bytes" => self.max_tensor_bytes = number(),
+            "update-bitrate" => self.update_bitrate = number(),
             "threads" => self.threads = number(),
             "execution-provider" => self.provider = value.get().unwrap_or_default(),
             "device" => self.device = value.get().unwrap_or_default(),
@@ -227,6 +242,7 @@ impl Settings {
             "auth-token" => self.auth_token.to_value(),
             "max-clients" => self.max_clients.to_value(),
             "max-tensor-bytes" => self.max_tensor_bytes.to_value(),
+            "update-bitrate" => self.update_bitrate.to_value(),
             "threads" => self.threads.to_value(),
             "execution-provider" => self.provider.to_value(),
             "device" => self.device.to_value(),

@@ -21,14 +21,12 @@ use splitinfer_wire::{Content, FrameHeader, Status, Wants, WireObject};
 use super::models::Route;
 use super::pads::Outlet;
 use super::service::{Served, Serving};
+use super::versions::Version;
 use crate::convert;
 use crate::net::server::{Job, Outcome, OutcomeBody};
 
 /// Every bit of an output is kept: an edge that asks for raw tensors wants what the model gave.
 const EXACT: u8 = 32;
-
-/// Weights other than those of the file are not served yet.
-const MODEL_VERSION: u64 = 0;
 
 type Outputs = Vec<(String, Tensor)>;
 
@@ -90,6 +88,7 @@ fn work(serving: &Serving) {
         let answer = catch_unwind(AssertUnwindSafe(|| answer(serving, &job)))
             .unwrap_or_else(|_| Err(Failure::internal("the frame made the server fail")));
         serving.utilisation.worked(begun.elapsed());
+        let version = job.header.model_version;
         let (body, decode, compute) = match answer {
             Ok(answer) => answer,
             Err(Failure(status, text)) => {
@@ -114,7 +113,7 @@ fn work(serving: &Serving) {
             serving.totals.result(payload, queue, compute);
         }
         job.finish(Outcome {
-            model_version: MODEL_VERSION,
+            model_version: version,
             queue,
             decode,
             compute,
@@ -131,18 +130,18 @@ fn answer(serving: &Serving, job: &Job<Served>) -> Result<Answered, Failure> {
         report(job)?;
         return Ok((OutcomeBody::None, Duration::ZERO, Duration::ZERO));
     }
-    if header.model_version != MODEL_VERSION {
+    let version = session.versions.get(header.model_version).ok_or_else(|| {
         let text = format!(
-            "the edge's weights have version {}, the server's {MODEL_VERSION}",
+            "version {} of the weights is not ready here",
             header.model_version
         );
-        return Err(Failure(Status::WrongModel, text));
-    }
+        Failure(Status::WrongModel, text)
+    })?;
     let limits = Limits {
         max_bytes: serving.max_tensor_bytes,
         ..Limits::default()
     };
-    let computed = compute(session, header, &job.payload, &limits)?;
+    let computed = compute(&version, header, &job.payload, &limits)?;
     let (decode, spent) = (computed.decode, computed.compute);
     let body = match session.wants {
         Wants::Objects => {
@@ -161,42 +160,40 @@ fn answer(serving: &Serving, job: &Job<Served>) -> Result<Answered, Failure> {
 }
 
 fn compute(
-    session: &Served,
+    version: &Version,
     header: &FrameHeader,
     payload: &[u8],
     limits: &Limits,
 ) -> Result<Computed, Failure> {
-    let prepared = &*session.prepared;
+    let split = &version.prepared.split;
+    let subject = &*version.prepared.subject;
     let begun = Instant::now();
     let (decoded, outputs) = match header.content {
         Content::Candidate(candidate) => {
-            let route = prepared
+            let route = subject
                 .routes
                 .get(usize::from(candidate))
                 .ok_or_else(|| Failure::bad(format!("there is no candidate {candidate}")))?;
-            let tensors = crossing(session, route, payload, limits)?;
+            let tensors = crossing(version, route, payload, limits)?;
             let decoded = Instant::now();
-            let outputs = prepared
-                .split
-                .tail(route.cut, &tensors)
-                .map_err(Failure::internal)?;
-            prepared.timings.tails[usize::from(candidate)].add(decoded.elapsed());
+            let outputs = split.tail(route.cut, &tensors).map_err(Failure::internal)?;
+            subject.timings.tails[usize::from(candidate)].add(decoded.elapsed());
             (decoded, outputs)
         }
         Content::Picture | Content::Report => {
             let (width, height, rgb) =
                 picture::decode_jpeg(payload, limits).map_err(Failure::bad)?;
             let picture = Picture::new(width, height, rgb).map_err(Failure::bad)?;
-            let input = prepared
+            let input = subject
                 .with_preprocessor(|p| p.tensor(&picture))
                 .map_err(Failure::bad)?;
             let decoded = Instant::now();
-            let outputs = prepared.split.whole(&input).map_err(Failure::internal)?;
-            prepared.timings.whole.add(decoded.elapsed());
+            let outputs = split.whole(&input).map_err(Failure::internal)?;
+            subject.timings.whole.add(decoded.elapsed());
             (decoded, outputs)
         }
     };
-    let mut objects = prepared.head.read(&outputs).map_err(Failure::internal)?;
+    let mut objects = subject.head.read(&outputs).map_err(Failure::internal)?;
     let placement = Placement::from_f32x6(header.placement)
         .ok_or_else(|| Failure::bad("the placement of the picture in the frame is not possible"))?;
     for object in &mut objects {
@@ -212,19 +209,19 @@ fn compute(
 
 /// The tensors of a cut, checked and in the order of the cut.
 fn crossing(
-    session: &Served,
+    version: &Version,
     route: &Route,
     payload: &[u8],
     limits: &Limits,
 ) -> Result<Vec<Tensor>, Failure> {
-    let cut = session
+    let cut = version
         .prepared
         .split
         .candidates()
         .get(route.cut)
         .ok_or_else(|| Failure::internal("the candidate has no cut"))?;
     // Earlier frames are of use even if a decoder has failed on one of them.
-    let mut decoder = session
+    let mut decoder = version
         .decoder
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
@@ -260,14 +257,14 @@ fn crossing(
 /// Hands the result to the pipeline behind the edge's pad.
 fn publish(job: &Job<Served>, computed: Computed) {
     let (session, header) = (&*job.session, &job.header);
-    let raw = session.prepared.head.is_raw();
+    let raw = session.subject.head.is_raw();
     emit(job, || FrameResult {
         frame: header.number,
         split: match header.content {
-            Content::Candidate(candidate) => session.prepared.split_name(candidate).to_owned(),
+            Content::Candidate(candidate) => session.subject.split_name(candidate).to_owned(),
             Content::Picture | Content::Report => "server".to_owned(),
         },
-        model_version: MODEL_VERSION,
+        model_version: header.model_version,
         completed: Completed::Server,
         objects: computed.objects.into_iter().map(convert::object).collect(),
         tensors: match raw {

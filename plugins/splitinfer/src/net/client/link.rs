@@ -14,7 +14,8 @@ use quinn::{ReadError, RecvStream, SendStream, VarInt};
 use splitinfer_wire::close::stream_code;
 use splitinfer_wire::{
     ByeReason, CloseReason, EdgeConfig, EdgeEvent, EdgeSession, EdgeTiming, FrameOpening,
-    OpenError, Refuse, ResultBody, ResultHeader, ServerPhase,
+    OpenError, Refuse, ResultBody, ResultHeader, ServerPhase, WeightsCode, WeightsEvent,
+    WeightsRefuse,
 };
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
@@ -22,7 +23,7 @@ use super::dial::{DialError, Dialled, explain};
 use super::driver::Driver;
 use super::exchange::exchange;
 use super::shared::{Command, Inlet};
-use super::{Body, ClientEvent, Failure, FrameReply, FrameRequest};
+use super::{Body, ClientEvent, Failure, FrameReply, FrameRequest, WeightsOrder};
 use crate::net::address::ServerAddress;
 use crate::net::stream::ResetCode;
 use crate::net::trust::Complaint;
@@ -175,6 +176,7 @@ impl Link<'_> {
                     self.fail(number, Failure::Cancelled);
                 }
             }
+            Happening::Command(Some(Command::Weights(order))) => self.weights(now, order),
             Happening::Control(Ok(Some(chunk))) => self.session.handle_control(now, &chunk.bytes),
             Happening::Control(Ok(None)) => {
                 self.session
@@ -226,6 +228,34 @@ impl Link<'_> {
                 self.fail(number, Failure::Disconnected);
             }
             Err(e) => self.fail(number, Failure::Request(e.to_string())),
+        }
+    }
+
+    fn weights(&mut self, now: Instant, order: WeightsOrder) {
+        match order {
+            WeightsOrder::Offer {
+                version,
+                update,
+                rate,
+            } => {
+                if !self.session.offer_weights(now, version, update, rate) {
+                    let refuse = WeightsRefuse {
+                        version,
+                        code: WeightsCode::Other(0),
+                        text: "it speaks a version of the protocol without new weights; update it"
+                            .into(),
+                    };
+                    let refused = WeightsEvent::Refused(refuse);
+                    self.driver.emit(ClientEvent::Weights(refused));
+                }
+            }
+            WeightsOrder::Ready { version } => self.session.weights_ready(version),
+            WeightsOrder::Refuse {
+                version,
+                code,
+                text,
+            } => self.session.refuse_weights(version, code, &text),
+            WeightsOrder::Retire { below } => self.session.retire_weights(below),
         }
     }
 
@@ -308,6 +338,7 @@ impl Link<'_> {
                 self.reset(number, stream_code::DEADLINE);
                 self.fail(number, Failure::Deadline);
             }
+            EdgeEvent::Weights(event) => driver.emit(ClientEvent::Weights(event)),
             EdgeEvent::Refused(refuse) => self.refusal = Some(refuse),
             EdgeEvent::Closed(reason) => self.closed(reason),
             EdgeEvent::FramesWanted { .. }

@@ -22,7 +22,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use splitinfer_wire::{Content, Hello, Load, Status, Welcome, WireObject};
+use bytes::Bytes;
+use splitinfer_wire::{
+    Content, Hello, Load, Status, WeightsCode, WeightsEvent, Welcome, WireObject,
+};
 
 use super::address::ServerAddress;
 use super::trust::{Trust, TrustError};
@@ -135,6 +138,30 @@ pub enum ClientEvent {
         number: u64,
         reason: Failure,
     },
+    /// What became of an update of the weights, or one from the server.
+    Weights(WeightsEvent),
+}
+
+/// Something to tell the server about weights.
+#[derive(Clone, Debug)]
+pub enum WeightsOrder {
+    /// Send this update, in place of one under way, at so many bytes a second at most (0: as many as go). Ends in one
+    /// [`ClientEvent::Weights`], unless the session ends first.
+    Offer {
+        version: u64,
+        update: Bytes,
+        rate: u64,
+    },
+    /// The server's update is in use here.
+    Ready { version: u64 },
+    /// The server's update is not taken here.
+    Refuse {
+        version: u64,
+        code: WeightsCode,
+        text: String,
+    },
+    /// No frame of a version below this one will come any more.
+    Retire { below: u64 },
 }
 
 /// Takes the events of a client.
@@ -200,6 +227,11 @@ impl Client {
     /// The result of this frame is not wanted any more: resets its stream. Does nothing if the frame is not under way.
     pub fn cancel(&self, number: u64) {
         self.shared.cancel(number);
+    }
+
+    /// `false` when there is no session: then nothing is done.
+    pub fn order_weights(&self, order: WeightsOrder) -> bool {
+        self.shared.order_weights(order)
     }
 
     pub fn stats(&self) -> LinkStats {

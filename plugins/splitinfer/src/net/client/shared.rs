@@ -15,13 +15,14 @@ use splitinfer_wire::{Load, Welcome};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use super::{FrameRequest, LinkStats};
+use super::{FrameRequest, LinkStats, WeightsOrder};
 
 /// What the network thread is asked to do. The channel needs no bound of its own: the window bounds the frames in it,
-/// and each of them is cancelled at most once.
+/// each of them is cancelled at most once, and of weights there is one version at a time.
 pub enum Command {
     Send { frame: FrameRequest, at: Instant },
     Cancel(u64),
+    Weights(WeightsOrder),
 }
 
 pub struct Shared {
@@ -130,6 +131,12 @@ impl Shared {
         {
             let _ = self.commands.send(Command::Cancel(number));
         }
+    }
+
+    pub fn order_weights(&self, order: WeightsOrder) -> bool {
+        let state = self.state.lock().unwrap();
+        // Under the lock, as for frames.
+        state.session.is_some() && self.commands.send(Command::Weights(order)).is_ok()
     }
 
     pub fn close(&self) {

@@ -18,14 +18,15 @@ use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, VarI
 use splitinfer_wire::close::stream_code;
 use splitinfer_wire::{
     ByeReason, CloseReason, Hello, RefuseCode, ServerConfig, ServerEvent, ServerSession,
-    ServerState, ServerTiming,
+    ServerState, ServerTiming, WeightsCode, WeightsEvent, WeightsRefuse,
 };
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use super::accept::Newcomer;
 use super::frame;
-use super::{ClientId, ClientInfo, Common, Decision, Refusal, Service};
+use super::weights::{self, Due, Weights};
+use super::{ClientId, ClientInfo, Common, Decision, Refusal, Service, Update};
 
 /// Until the first stream is there.
 const CONTROL: Duration = Duration::from_secs(3);
@@ -84,6 +85,7 @@ enum Happening<S: Service> {
     Control(Result<Option<quinn::Chunk>, ReadError>),
     Written(Result<usize, quinn::WriteError>),
     Opened(Opening<S>),
+    Weights(Due),
     FrameDone,
     Touched,
     Timeout,
@@ -130,6 +132,7 @@ pub async fn serve<S: Service>(
         writing: Bytes::new(),
         opening: None,
         prepared: None,
+        weights: Weights::default(),
         frames: JoinSet::new(),
         ended: None,
     };
@@ -146,6 +149,7 @@ struct Driver<S: Service> {
     writing: Bytes,
     opening: Option<oneshot::Receiver<Opening<S>>>,
     prepared: Option<Arc<S::Session>>,
+    weights: Weights,
     frames: JoinSet<()>,
     ended: Option<CloseReason>,
 }
@@ -175,6 +179,7 @@ impl<S: Service> Driver<S> {
             _ = self.frames.join_next(), if !self.frames.is_empty() => Happening::FrameDone,
             stream = self.connection.accept_bi() => Happening::Stream(stream),
             opened = opened(&mut self.opening) => Happening::Opened(opened),
+            due = self.weights.due() => Happening::Weights(due),
             () = self.client.touched.notified() => Happening::Touched,
             () = sleep_until(timeout) => Happening::Timeout,
         }
@@ -208,6 +213,17 @@ impl<S: Service> Driver<S> {
                 wire.accept(now, client.id);
             }
             Happening::Opened(Err(refusal)) => wire.refuse(refusal.code, &refusal.text),
+            Happening::Weights(Due::Prepared(prepared)) => {
+                weights::answer(&mut wire, prepared);
+                if let Some((version, update)) = self.weights.next() {
+                    self.take_weights(version, update);
+                }
+            }
+            Happening::Weights(Due::Send(update)) => {
+                drop(wire);
+                self.send_weights(now, update);
+                return;
+            }
             Happening::Timeout => wire.handle_timeout(now),
             Happening::FrameDone | Happening::Touched => {}
         }
@@ -222,7 +238,8 @@ impl<S: Service> Driver<S> {
     fn open(&mut self, session: Arc<S::Session>) {
         self.place = None;
         let service = &self.client.common.service;
-        service.opened(&self.client.info(), &session);
+        let outbox = self.weights.outbox();
+        service.opened(&self.client.info(), &session, outbox);
         *self.client.session.borrow_mut() = Some(session);
     }
 
@@ -253,7 +270,46 @@ impl<S: Service> Driver<S> {
                     let _ = stop.send(stream_code::DEADLINE);
                 }
             }
+            ServerEvent::Weights(WeightsEvent::Received { version, update }) => {
+                self.take_weights(version, update);
+            }
+            ServerEvent::Weights(event) => self.weights_answered(&event),
+            ServerEvent::WeightsRetired { below } => {
+                if let Some(session) = &*self.client.session.borrow() {
+                    self.client.common.service.retire_weights(session, below);
+                }
+            }
             ServerEvent::Closed(reason) => self.ended = Some(reason),
+        }
+    }
+
+    fn take_weights(&mut self, version: u64, update: Bytes) {
+        let session = self.client.session.borrow().clone();
+        let common = &self.client.common;
+        self.weights.take(common, session, version, update);
+    }
+
+    fn send_weights(&self, now: Instant, update: Update) {
+        let version = update.version;
+        let offered =
+            self.client
+                .wire
+                .borrow_mut()
+                .offer_weights(now, version, update.bytes, update.rate);
+        if !offered {
+            let text = "it speaks a version of the protocol without new weights; update it";
+            self.weights_answered(&WeightsEvent::Refused(WeightsRefuse {
+                version,
+                code: WeightsCode::Other(0),
+                text: text.into(),
+            }));
+        }
+    }
+
+    fn weights_answered(&self, event: &WeightsEvent) {
+        if let Some(session) = &*self.client.session.borrow() {
+            let service = &self.client.common.service;
+            service.weights_answered(&self.client.info(), session, event);
         }
     }
 

@@ -13,6 +13,7 @@
 mod accept;
 mod client;
 mod frame;
+mod weights;
 
 use std::collections::HashMap;
 use std::io;
@@ -25,8 +26,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quinn::Connection;
-use splitinfer_wire::{FrameHeader, Hello, Load, RefuseCode, Status, Token, WireObject};
-use tokio::sync::{oneshot, watch};
+use splitinfer_wire::{
+    FrameHeader, Hello, Load, RefuseCode, Status, Token, WeightsCode, WeightsEvent, WireObject,
+};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Semaphore, oneshot, watch};
 
 pub use super::fair_queue::{ClientId, FairQueue};
 use super::identity::Identity;
@@ -37,7 +41,10 @@ use super::trust::{TrustError, server_config};
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Models are read and prepared here, so that sessions that are open go on.
-const BLOCKING_THREADS: usize = 2;
+const BLOCKING_THREADS: usize = 4;
+
+/// Of these threads, those that may prepare new weights: the others are for edges that come.
+const PREPARING: usize = 2;
 
 /// Where to listen, for whom, and how much of it.
 pub struct ListenerConfig {
@@ -105,6 +112,33 @@ pub struct Refusal {
     pub text: String,
 }
 
+/// No new weights, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightsRefusal {
+    pub code: WeightsCode,
+    /// For humans.
+    pub text: String,
+}
+
+/// An update for a client, at so many bytes a second at most (0: as many as go).
+#[derive(Debug)]
+pub struct Update {
+    pub version: u64,
+    pub bytes: Bytes,
+    pub rate: u64,
+}
+
+/// The way to one client.
+#[derive(Clone, Debug)]
+pub struct Outbox(UnboundedSender<Update>);
+
+impl Outbox {
+    /// Sends an update, in place of one under way. False when the session has ended.
+    pub fn send(&self, update: Update) -> bool {
+        self.0.send(update).is_ok()
+    }
+}
+
 /// What the service says about a `Hello`.
 pub enum Decision {
     /// [`Service::open`] will do.
@@ -133,8 +167,9 @@ pub trait Service: Send + Sync + 'static {
         model: Option<Bytes>,
     ) -> Result<Arc<Self::Session>, Refusal>;
 
-    /// The session is open and frames may come; on the network thread.
-    fn opened(&self, client: &ClientInfo, session: &Arc<Self::Session>);
+    /// The session is open and frames may come; on the network thread. `outbox` reaches the client for as long as the
+    /// session is open.
+    fn opened(&self, client: &ClientInfo, session: &Arc<Self::Session>, outbox: Outbox);
 
     /// An open session has ended; on the network thread.
     fn closed(&self, client: &ClientInfo, reason: &str);
@@ -144,6 +179,24 @@ pub trait Service: Send + Sync + 'static {
 
     /// The frame is answered or given up: exactly once for each that has begun; on the network thread.
     fn frame_ended(&self, session: &Self::Session, number: u64);
+
+    /// Prepares the session's model for frames with the weights of an update; on a thread that may take its time, one at
+    /// a time for each session.
+    ///
+    /// # Errors
+    /// When the update is not taken.
+    fn take_weights(
+        &self,
+        session: &Arc<Self::Session>,
+        version: u64,
+        update: &Bytes,
+    ) -> Result<(), WeightsRefusal>;
+
+    /// No frame of a version below this one will come any more; on the network thread.
+    fn retire_weights(&self, session: &Self::Session, below: u64);
+
+    /// What became of an update that was sent through the [`Outbox`]; on the network thread.
+    fn weights_answered(&self, client: &ClientInfo, session: &Self::Session, event: &WeightsEvent);
 
     /// How busy the server is, as this session sees it; on the network thread.
     fn load(&self, session: &Self::Session) -> Load;
@@ -213,6 +266,8 @@ struct Common<S: Service> {
     queue: Arc<FairQueue<Job<S::Session>>>,
     config: Limits,
     sessions: Arc<Sessions>,
+    /// For new weights.
+    preparing: Arc<Semaphore>,
     closing: watch::Receiver<bool>,
 }
 
@@ -294,6 +349,7 @@ impl Listener {
                 max_model_bytes: config.max_model_bytes,
             },
             sessions: sessions.clone(),
+            preparing: Arc::new(Semaphore::new(PREPARING)),
             closing: closing_out,
         };
         let (ending, ended) = mpsc::channel();

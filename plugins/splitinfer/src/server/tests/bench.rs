@@ -23,7 +23,6 @@ use splitinfer_tensorcode::{encoder, picture};
 use splitinfer_vision::{ModelInfo, Picture, Preprocessor};
 use splitinfer_wire::{Content, Hello, SendFrames, Token, Version, Wants};
 
-use crate::convert;
 use crate::net::address::ServerAddress;
 use crate::net::client::{Client, ClientConfig, ClientEvent, FrameRequest};
 use crate::net::identity::Identity;
@@ -90,7 +89,10 @@ impl Edge {
         let model = model(seed);
         let options = SessionOptions::default();
         let infos = |values: Vec<splitinfer_graph::ValueInfo>| -> Vec<_> {
-            values.iter().map(convert::tensor_info).collect()
+            values
+                .iter()
+                .map(splitinfer_inference::tensor_info)
+                .collect()
         };
         let (info, _) = ModelInfo::guess(&infos(model.inputs()), &infos(model.outputs())).unwrap();
         let facts = splitinfer_runtime::probe(&model, &options).unwrap();

@@ -1,0 +1,366 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! A model and the graph that trains it: steps on batches, losses without a step, new weights.
+
+use half::f16;
+use splitinfer_grad::{
+    LossTerm, Optimizer, Spec, TrainingGraph, loss_graph, parameters, trainable_form,
+};
+use splitinfer_graph::{Facts, Model};
+use splitinfer_runtime::{CarriedSession, Session, SessionOptions, probe, probe_all};
+use splitinfer_tensor::{DType, Data, Tensor};
+
+use crate::batch;
+use crate::delta::Delta;
+use crate::division::divide;
+use crate::error::TrainError;
+use crate::feed::{Feed, StepReport};
+use crate::memory::Memory;
+use crate::sample::{Sample, Slot};
+use crate::selection::Trainable;
+use crate::state::State;
+
+/// How a model is trained.
+#[derive(Clone, Debug)]
+pub struct TrainerSettings {
+    pub optimizer: Optimizer,
+    /// Largest norm of all gradients together.
+    pub clip_norm: Option<f64>,
+    /// Samples a step.
+    pub batch: usize,
+    pub session: SessionOptions,
+}
+
+impl Default for TrainerSettings {
+    /// AdamW on batches of 8.
+    fn default() -> Self {
+        Self {
+            optimizer: Optimizer::adamw(0.0),
+            clip_norm: Some(10.0),
+            batch: 8,
+            session: SessionOptions::default(),
+        }
+    }
+}
+
+/// Trains one model.
+pub struct Trainer {
+    model: Model,
+    /// Below the cut that training starts from; `None` when everything is in the trained part.
+    head: Option<Session>,
+    settings: TrainerSettings,
+    feed: Feed,
+    session: CarriedSession,
+    losses: Session,
+    memory: Memory,
+    /// Samples a run of the session: the whole batch, or one after the other.
+    together: usize,
+    steps: u64,
+}
+
+impl Trainer {
+    /// `model`: its input shapes are fixed, with a batch of one.
+    ///
+    /// # Errors
+    /// When the selection names nothing, when an operator that has to be differentiated has no rule, when a
+    /// loss judges a tensor that does not depend on the weights, or when ONNX Runtime fails.
+    pub fn new(
+        model: &Model,
+        trainable: &Trainable,
+        losses: Vec<LossTerm>,
+        settings: TrainerSettings,
+    ) -> Result<Self, TrainError> {
+        let options = &settings.session;
+        let facts = probe(model, options)?;
+        let (head, trained) = divide(model, &facts, trainable, &losses, options)?;
+        let single = trainable_form(&trained)?;
+        let spec = Spec {
+            parameters: trainable.choose(&parameters(&single))?,
+            optimizer: settings.optimizer,
+            clip_norm: settings.clip_norm,
+            accumulate: false,
+            losses,
+        };
+        let batch = settings.batch.max(1);
+        let several = (batch > 1)
+            .then(|| batch::batched(&single, batch, options))
+            .flatten();
+        let together = if several.is_some() { batch } else { 1 };
+        let form = several.unwrap_or_else(|| single.clone());
+        let spec = Spec {
+            accumulate: together < batch,
+            ..spec
+        };
+        let facts = probe_all(&form, &[], options)?;
+        let step = TrainingGraph::new(&form, &facts, &spec)?;
+        let memory = Memory::of(&step, &form, &facts);
+        let one = probe_all(&single, &[], options)?;
+        let slots = |names: Vec<String>| {
+            names
+                .iter()
+                .map(|n| slot(&one, n))
+                .collect::<Result<_, _>>()
+        };
+        let feed = Feed {
+            inputs: slots(single.inputs().into_iter().map(|i| i.name).collect())?,
+            targets: slots(spec.losses.iter().map(|l| l.tensor.clone()).collect())?,
+            graph: step,
+        };
+        Ok(Self {
+            session: carried(&feed.graph, options)?,
+            losses: Session::from_model(&loss_graph(&single, &one, &spec)?, options)?,
+            model: model.clone(),
+            head,
+            feed,
+            memory,
+            together,
+            steps: 0,
+            settings,
+        })
+    }
+
+    /// Names of the weights that learn.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.feed
+            .graph
+            .parameters
+            .iter()
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// Shapes of the weights that learn, in the same order.
+    pub fn parameter_shapes(&self) -> impl Iterator<Item = &[usize]> {
+        let parameters = self.feed.graph.parameters.iter();
+        parameters.map(|(_, carried)| carried.initial.shape())
+    }
+
+    /// Number of values that learn.
+    pub fn parameter_count(&self) -> usize {
+        self.feed
+            .graph
+            .parameters
+            .iter()
+            .map(|(_, c)| c.initial.len())
+            .sum()
+    }
+
+    /// The graph that makes a step.
+    pub fn graph(&self) -> &Model {
+        &self.feed.graph.model
+    }
+
+    /// What training keeps in memory, at most.
+    pub fn memory(&self) -> Memory {
+        self.memory
+    }
+
+    /// Whether a batch is one run, or its samples run one after another because the model takes no more.
+    pub fn runs_batches(&self) -> bool {
+        self.together == self.batch()
+    }
+
+    /// Samples of a full batch.
+    pub fn batch(&self) -> usize {
+        self.settings.batch.max(1)
+    }
+
+    /// Steps made so far.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Names of the tensors that a sample's targets are for, in order.
+    pub fn target_names(&self) -> impl Iterator<Item = &str> {
+        self.feed.targets.iter().map(|t| t.name.as_str())
+    }
+
+    /// Shape of each target.
+    pub fn target_shapes(&self) -> impl Iterator<Item = &[usize]> {
+        self.feed.targets.iter().map(|t| t.shape.as_slice())
+    }
+
+    /// Type of each target's values.
+    pub fn target_types(&self) -> impl Iterator<Item = DType> {
+        self.feed.targets.iter().map(|t| t.dtype)
+    }
+
+    /// What a sample's inputs are for these inputs of the model: what crosses the cut that training starts
+    /// from, or the inputs themselves.
+    ///
+    /// # Errors
+    /// When they are not what the model takes.
+    pub fn features(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, TrainError> {
+        let Some(head) = &self.head else {
+            return Ok(inputs.iter().map(|t| (*t).clone()).collect());
+        };
+        let names = self.model.inputs();
+        let fed: Vec<(&str, &Tensor)> = names
+            .iter()
+            .map(|i| i.name.as_str())
+            .zip(inputs.iter().copied())
+            .collect();
+        let crossing = head.run(&fed)?;
+        Ok(crossing.into_iter().map(|(_, tensor)| tensor).collect())
+    }
+
+    /// One step on a batch at this learning rate. A batch that is not full is filled by repeating its samples.
+    ///
+    /// # Errors
+    /// When the batch is empty or too large, or a sample does not fit; when the loss is no number any more
+    /// ([`TrainError::Diverged`], the weights are then those after the step).
+    pub fn step(&mut self, samples: &[&Sample], rate: f64) -> Result<StepReport, TrainError> {
+        let batch = self.batch();
+        if samples.is_empty() || samples.len() > batch {
+            return Err(TrainError::BatchSize {
+                batch,
+                got: samples.len(),
+            });
+        }
+        let mut report: Option<StepReport> = None;
+        // A batch that is not full repeats samples: the graph's batch is fixed.
+        let filled: Vec<&Sample> = samples.iter().copied().cycle().take(batch).collect();
+        let runs = filled.chunks(self.together);
+        let count = runs.len();
+        for (i, run) in runs.enumerate() {
+            let inputs = self.feed.training(run, rate, count, i + 1 == count)?;
+            let outputs = self.session.step(inputs)?;
+            let part = self.feed.report(&outputs, 1.0 / count as f32);
+            report = Some(match report {
+                Some(sum) => sum.plus(&part),
+                None => part,
+            });
+        }
+        self.steps += 1;
+        let report = report.unwrap_or_default();
+        match report.loss.is_finite() {
+            true => Ok(report),
+            false => Err(TrainError::Diverged(report.loss)),
+        }
+    }
+
+    /// The mean loss over samples with the weights as they are.
+    ///
+    /// # Errors
+    /// When there are none, or one does not fit.
+    pub fn loss(&self, samples: &[&Sample]) -> Result<f32, TrainError> {
+        if samples.is_empty() {
+            return Err(TrainError::NoSamples(
+                "no sample to take the loss of".into(),
+            ));
+        }
+        let weights = self.session.carried()?;
+        let weights = self
+            .feed
+            .graph
+            .parameters
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .zip(&weights);
+        let weights: Vec<(&str, &Tensor)> = weights.collect();
+        let mut sum = 0.0;
+        for sample in samples {
+            let data = self.feed.data(&[sample])?;
+            let fed = data
+                .iter()
+                .map(|(n, t)| (*n, t))
+                .chain(weights.iter().copied());
+            let outputs = self.losses.run(&fed.collect::<Vec<_>>())?;
+            sum += self.feed.report(&outputs, 1.0).loss;
+        }
+        Ok(sum / samples.len() as f32)
+    }
+
+    /// The weights that learn, as they are now, in the types they have in the model.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn weights(&self) -> Result<Vec<(String, Tensor)>, TrainError> {
+        let values = self.session.carried()?;
+        let names = self.feed.graph.parameters.iter().map(|(name, _)| name);
+        let kept = names.zip(values).map(|(name, value)| {
+            let half = self.initializer_type(name) == Some(DType::F16);
+            (name.clone(), if half { as_half(&value) } else { value })
+        });
+        Ok(kept.collect())
+    }
+
+    fn initializer_type(&self, name: &str) -> Option<DType> {
+        let initializers = self.model.proto().graph.iter().flat_map(|g| &g.initializer);
+        let mut found = initializers.filter(|t| t.name() == name);
+        DType::from_onnx(found.next()?.data_type())
+    }
+
+    /// The model with the weights as they are now: the same graph, the same names.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn model(&self) -> Result<Model, TrainError> {
+        Delta::new(&self.model, self.weights()?)?.apply(&self.model)
+    }
+
+    /// Everything that is needed to go on from here.
+    ///
+    /// # Errors
+    /// When the weights cannot be read.
+    pub fn state(&self) -> Result<State, TrainError> {
+        let names = self.carried_names().map(str::to_owned);
+        Ok(State {
+            tensors: names.zip(self.session.carried()?).collect(),
+            steps: self.steps,
+        })
+    }
+
+    /// Goes back to a state.
+    ///
+    /// # Errors
+    /// When it is of another training.
+    pub fn restore(&mut self, state: &State) -> Result<(), TrainError> {
+        let names: Vec<&str> = self.carried_names().collect();
+        let given: Vec<&str> = state.tensors.iter().map(|(n, _)| n.as_str()).collect();
+        if names != given {
+            return Err(TrainError::State(
+                "other weights learn, or by another optimizer".into(),
+            ));
+        }
+        let tensors: Vec<&Tensor> = state.tensors.iter().map(|(_, t)| t).collect();
+        self.session.set(&tensors)?;
+        self.steps = state.steps;
+        Ok(())
+    }
+
+    fn carried_names(&self) -> impl Iterator<Item = &str> {
+        let parameters = self.feed.graph.parameters.iter().map(|(_, c)| c);
+        parameters
+            .chain(&self.feed.graph.memories)
+            .map(|c| c.input.as_str())
+    }
+}
+
+fn carried(step: &TrainingGraph, options: &SessionOptions) -> Result<CarriedSession, TrainError> {
+    let parameters = step.parameters.iter().map(|(_, c)| c);
+    let carried: Vec<(&str, &str, &Tensor)> = parameters
+        .chain(&step.memories)
+        .map(|c| (c.input.as_str(), c.output.as_str(), &c.initial))
+        .collect();
+    Ok(CarriedSession::new(&step.model, &carried, options)?)
+}
+
+fn slot(facts: &Facts, name: &str) -> Result<Slot, TrainError> {
+    let fact = facts.get(name);
+    let fact = fact.ok_or_else(|| splitinfer_grad::GradError::UnknownShape(name.to_owned()))?;
+    Ok(Slot {
+        name: name.to_owned(),
+        dtype: fact.dtype,
+        shape: fact.shape.clone(),
+    })
+}
+
+fn as_half(tensor: &Tensor) -> Tensor {
+    let values = tensor.to_f32_vec().into_iter().map(f16::from_f32).collect();
+    Tensor::from_data(tensor.shape().to_vec(), Data::F16(values))
+        .unwrap_or_else(|e| unreachable!("{e}"))
+}

@@ -1,0 +1,59 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! Trains the weights of an ONNX model on new examples: see docs/onnx-finetune.md.
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use splitinfer_tools::finetune::{Args, Outcome, finetune};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The weights are no better than they were.
+const NO_BETTER: u8 = 2;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(e) => {
+            // What is written there cannot be told either if it cannot be printed.
+            let _ = e.print();
+            return match e.use_stderr() {
+                true => ExitCode::FAILURE,
+                false => ExitCode::SUCCESS,
+            };
+        }
+    };
+    match run(&args) {
+        Ok(outcome) => {
+            println!("{outcome}");
+            match outcome {
+                Outcome::Inspected(found) if found.obstacle.is_some() => ExitCode::FAILURE,
+                Outcome::Trained(summary) if !summary.improved => ExitCode::from(NO_BETTER),
+                _ => ExitCode::SUCCESS,
+            }
+        }
+        Err(e) => {
+            eprintln!("onnx-finetune: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<Outcome> {
+    let request = args.request()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        // Who asks twice does not want to wait for the step to end.
+        if told.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .context("Ctrl-C cannot be caught")?;
+    finetune(&request, &stop)
+}

@@ -1,0 +1,313 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The thread that trains: frames in, messages and new weights out.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use splitinfer_inference::{LoadedModel, load_library};
+use splitinfer_trainer::{Adaptation, Outcome, Trainable, Trainer};
+
+use super::checkpoint::Checkpoints;
+use super::example::Examples;
+use super::goals::goals;
+use super::publish::Publisher;
+use super::queue::Queue;
+use super::settings::Settings;
+use super::stats::Counts;
+
+/// Owns the thread. Dropping it gives up a training that is under way, after the step it is at.
+pub(super) struct Worker {
+    pub(super) queue: Arc<Queue>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Loads the student; the thread then prepares its training.
+    ///
+    /// # Errors
+    /// One message for the bus.
+    pub(super) fn start(
+        element: &super::FineTune,
+        settings: Settings,
+        counts: Arc<Mutex<Counts>>,
+    ) -> Result<Self, gst::ErrorMessage> {
+        let Some(path) = settings.model.clone() else {
+            return Err(gst::error_msg!(
+                gst::ResourceError::Settings,
+                ("no student: set the property 'model' to the ONNX file that the edge runs")
+            ));
+        };
+        load_library("adapt")
+            .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("ONNX Runtime: {e}")))?;
+        let student = LoadedModel::load(Path::new(&path))?;
+        settings
+            .trainer()
+            .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("{e}")))?;
+        let queue = Arc::<Queue>::default();
+        let (frames, weak) = (Arc::clone(&queue), element.downgrade());
+        let work = move || {
+            lower_priority();
+            let run = || Training::new(student, &settings, &weak, counts)?.run(&frames, &weak);
+            if let Err(problem) = run()
+                && let Some(element) = weak.upgrade()
+            {
+                gst::element_error!(element, gst::LibraryError::Failed, ("{path}: {problem}"));
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("finetune".into())
+            .spawn(work)
+            .map_err(|e| gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("no thread: {e}")))?;
+        Ok(Self {
+            queue,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.queue.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Inference comes first.
+fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: plain system calls; on Linux a thread has a priority of its own.
+    unsafe {
+        let thread = libc::syscall(libc::SYS_gettid) as libc::id_t;
+        libc::setpriority(libc::PRIO_PROCESS, thread, 15);
+    }
+}
+
+/// What the thread works with.
+struct Training {
+    adaptation: Adaptation,
+    examples: Examples,
+    publisher: Publisher,
+    checkpoints: Option<Checkpoints>,
+    counts: Arc<Mutex<Counts>>,
+    /// A frame that cannot be learnt from is told of once, not every time.
+    told: Option<String>,
+}
+
+type Element = gst::glib::WeakRef<super::FineTune>;
+
+impl Training {
+    fn new(
+        student: LoadedModel,
+        settings: &Settings,
+        element: &Element,
+        counts: Arc<Mutex<Counts>>,
+    ) -> Result<Self, String> {
+        let words = |e: splitinfer_trainer::TrainError| e.to_string();
+        let goals =
+            goals(&student.sized, &student.info, settings.loss.as_deref()).map_err(words)?;
+        let losses = goals.iter().map(|g| g.term.clone()).collect();
+        let trainable = Trainable::parse(&settings.trainable);
+        let trainer = settings.trainer().map_err(words)?;
+        let trainer = Trainer::new(&student.sized, &trainable, losses, trainer).map_err(words)?;
+        let publisher = Publisher::new(student.file);
+        let folder = settings.checkpoint_dir.as_deref().map(Path::new);
+        let checkpoints = folder
+            .map(|f| {
+                Checkpoints::new(f, publisher.base())
+                    .map_err(|e| format!("checkpoint-dir {}: {e}", f.display()))
+            })
+            .transpose()?;
+        let mut training = Self {
+            adaptation: Adaptation::new(trainer, settings.adaptation()).map_err(words)?,
+            examples: Examples::new(&student.info, goals),
+            publisher,
+            checkpoints,
+            counts,
+            told: None,
+        };
+        training.resume(element);
+        Ok(training)
+    }
+
+    /// Goes on from the last checkpoint, if there is one. One that does not fit is told of and left alone.
+    fn resume(&mut self, element: &Element) {
+        let Some(checkpoints) = &self.checkpoints else {
+            return;
+        };
+        let resumed = match checkpoints.newest() {
+            Ok(None) => return,
+            Ok(Some((version, state))) => {
+                self.publisher.after(version);
+                self.adaptation.resume(&state).map_err(|e| e.to_string())
+            }
+            Err(problem) => Err(problem),
+        };
+        match resumed {
+            Ok(()) => {
+                self.publish(element, "resumed", None);
+            }
+            Err(problem) => warn(
+                element,
+                &format!("the last checkpoint is not used: {problem}"),
+            ),
+        }
+    }
+
+    /// Until the queue is stopped.
+    fn run(mut self, queue: &Queue, element: &Element) -> Result<(), String> {
+        while let Some((buffer, video)) = queue.next() {
+            let trainer = self.adaptation.trainer();
+            match self.examples.of_frame(&buffer, &video, trainer) {
+                Ok(sample) => self.adaptation.add(sample),
+                Err(problem) => {
+                    self.counts.lock().unwrap().refused += 1;
+                    if self.told.as_ref() != Some(&problem) {
+                        warn(element, &format!("a frame is not learnt from: {problem}"));
+                        self.told = Some(problem);
+                    }
+                }
+            }
+            drop(buffer);
+            if queue.is_empty() && self.adaptation.is_due() {
+                self.adapt(queue, element)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn adapt(&mut self, queue: &Queue, element: &Element) -> Result<(), String> {
+        let mut begun = Instant::now();
+        let counts = Arc::clone(&self.counts);
+        let outcome = self.adaptation.adapt(|_| {
+            let busy = begun.elapsed();
+            counts.lock().unwrap().busy += busy;
+            let share = element.upgrade().map_or(1.0, |e| e.imp().cpu_share());
+            let goes_on = queue.rest(busy.mul_f64(1.0 / share - 1.0));
+            begun = Instant::now();
+            if goes_on { Ok(()) } else { Err(()) }
+        });
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                warn(
+                    element,
+                    &format!("training failed, the weights stay: {error}"),
+                );
+                return Ok(());
+            }
+        };
+        self.counts.lock().unwrap().add(&outcome);
+        let what = match outcome {
+            Outcome::Accepted { .. } => "accepted",
+            Outcome::Recalled { .. } => "recalled",
+            Outcome::Rejected { .. } => "rejected",
+            Outcome::Abandoned => return Ok(()),
+        };
+        match outcome.changed() {
+            true => self.publish(element, what, Some(outcome)),
+            false => post(element, message(what, Some(outcome))),
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, element: &Element, what: &str, outcome: Option<Outcome>) {
+        let Some(owner) = element.upgrade() else {
+            return;
+        };
+        let weights = self
+            .adaptation
+            .trainer()
+            .weights()
+            .map_err(|e| e.to_string());
+        let pad = owner.static_pad("sink");
+        let published = match (weights, pad) {
+            (Ok(weights), Some(pad)) => self.publisher.publish(weights, &pad),
+            (Err(problem), _) => Err(problem),
+            (_, None) => return,
+        };
+        let published = match published {
+            Ok(published) => published,
+            Err(problem) => {
+                return warn(element, &format!("new weights cannot be sent: {problem}"));
+            }
+        };
+        {
+            let mut counts = self.counts.lock().unwrap();
+            counts.version = published.version;
+            counts.update_bytes += published.bytes as u64;
+        }
+        let mut structure = message(what, outcome);
+        structure.set("model-version", published.version);
+        structure.set("bytes", published.bytes as u64);
+        structure.set("taken", published.taken);
+        post(element, structure);
+        if !published.taken {
+            warn(
+                element,
+                "nothing upstream takes new weights; is there a splitinfer-edge or -server before the gate?",
+            );
+        }
+        if let Some(checkpoints) = &self.checkpoints {
+            let state = self
+                .adaptation
+                .trainer()
+                .state()
+                .and_then(|s| s.to_bytes())
+                .map_err(|e| e.to_string());
+            let saved = state.and_then(|s| {
+                checkpoints
+                    .save(published.version, &s, &published.model)
+                    .map_err(|e| e.to_string())
+            });
+            if let Err(problem) = saved {
+                warn(element, &format!("no checkpoint was written: {problem}"));
+            }
+        }
+    }
+}
+
+fn message(what: &str, outcome: Option<Outcome>) -> gst::Structure {
+    let mut structure = gst::Structure::builder("finetune")
+        .field("outcome", what)
+        .build();
+    if let Some(
+        Outcome::Accepted { before, after, .. }
+        | Outcome::Recalled { before, after }
+        | Outcome::Rejected { before, after, .. },
+    ) = outcome
+    {
+        structure.set("loss-before", f64::from(before));
+        structure.set("loss-after", f64::from(after));
+    }
+    if let Some(Outcome::Accepted { steps, .. } | Outcome::Rejected { steps, .. }) = outcome {
+        structure.set("steps", steps as u64);
+    }
+    structure
+}
+
+fn post(element: &Element, structure: gst::Structure) {
+    if let Some(element) = element.upgrade() {
+        gst::info!(super::imp::CAT, obj = element, "{structure}");
+        let message = gst::message::Element::builder(structure)
+            .src(&element)
+            .build();
+        let _ = element.post_message(message);
+    }
+}
+
+fn warn(element: &Element, problem: &str) {
+    if let Some(element) = element.upgrade() {
+        gst::element_warning!(element, gst::StreamError::Failed, ("{problem}"));
+    }
+}

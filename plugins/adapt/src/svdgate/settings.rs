@@ -1,0 +1,186 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The properties of `svdgate`.
+
+use super::GateMetric;
+use gst::glib;
+use gst::prelude::*;
+use splitinfer_quality as quality;
+
+/// What the user set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Settings {
+    pub(super) window: u32,
+    /// 0: learnt.
+    pub(super) rank: u32,
+    /// 0: the metric's own, or learnt.
+    pub(super) threshold: f64,
+    pub(super) metric: GateMetric,
+    pub(super) cooldown: u32,
+    pub(super) canary_rate: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            window: 20,
+            rank: 0,
+            threshold: 0.0,
+            metric: GateMetric::default(),
+            cooldown: 100,
+            canary_rate: 0.005,
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn gate(&self) -> quality::Settings {
+        quality::Settings {
+            window: self.window as usize,
+            metric: match self.metric {
+                GateMetric::RelativeError => quality::Metric::RelativeError,
+                GateMetric::EffectiveRank => quality::Metric::EffectiveRank,
+                GateMetric::ScaledResidual => quality::Metric::ScaledResidual,
+                GateMetric::Combined => quality::Metric::Combined,
+            },
+            rank: (self.rank > 0).then_some(self.rank as usize),
+            threshold: (self.threshold > 0.0).then_some(self.threshold),
+            cooldown: self.cooldown.into(),
+        }
+    }
+
+    /// Takes a property's new value; its type was checked.
+    pub(super) fn set(&mut self, value: &glib::Value, pspec: &glib::ParamSpec) {
+        match pspec.name() {
+            "window" => self.window = value.get().unwrap_or(self.window),
+            "rank" => self.rank = value.get().unwrap_or(self.rank),
+            "threshold" => self.threshold = value.get().unwrap_or(self.threshold),
+            "metric" => self.metric = value.get().unwrap_or(self.metric),
+            "cooldown" => self.cooldown = value.get().unwrap_or(self.cooldown),
+            "canary-rate" => self.canary_rate = value.get().unwrap_or(self.canary_rate),
+            _ => {}
+        }
+    }
+
+    /// `None` for what is no setting.
+    pub(super) fn get(&self, name: &str) -> Option<glib::Value> {
+        Some(match name {
+            "window" => self.window.to_value(),
+            "rank" => self.rank.to_value(),
+            "threshold" => self.threshold.to_value(),
+            "metric" => self.metric.to_value(),
+            "cooldown" => self.cooldown.to_value(),
+            "canary-rate" => self.canary_rate.to_value(),
+            _ => return None,
+        })
+    }
+}
+
+pub(super) fn properties() -> Vec<glib::ParamSpec> {
+    let default = Settings::default();
+    let mut properties = gate(&default);
+    properties.extend([
+        glib::ParamSpecUInt::builder("cooldown")
+            .nick("Cool-down")
+            .blurb("Frames after a gated window on which no other window is gated")
+            .default_value(default.cooldown)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("canary-rate")
+            .nick("Canary rate")
+            .blurb(
+                "Share of the accepted frames that go to the adapt pad all the same, so that the teacher notices mistakes \
+                 that no score of predictions alone can see",
+            )
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(default.canary_rate)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("quality")
+            .nick("Quality")
+            .blurb("The lowest quality of an object on the last frame, 0 to 1; -1 where none is known")
+            .minimum(-1.0)
+            .maximum(1.0)
+            .default_value(-1.0)
+            .read_only()
+            .build(),
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb("Frames, windows, what was gated, sent and dropped, and what was learnt, since the element started")
+            .read_only()
+            .build(),
+    ]);
+    properties
+}
+
+fn gate(default: &Settings) -> Vec<glib::ParamSpec> {
+    vec![
+        glib::ParamSpecUInt::builder("window")
+            .nick("Window")
+            .blurb("T: frames of a window; windows of an object overlap by half")
+            .minimum(4)
+            .maximum(256)
+            .default_value(default.window)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("rank")
+            .nick("Rank")
+            .blurb(
+                "r: how many patterns of motion are no sign of a mistake, for the metrics relative-error and \
+                 scaled-residual. 0: chosen from the first windows that seem good",
+            )
+            .maximum(256)
+            .default_value(default.rank)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecDouble::builder("threshold")
+            .nick("Threshold")
+            .blurb(
+                "Epsilon: a window that scores above it is gated. 0: one half for the metric combined, which is a \
+                 probability; for the others learnt from the first windows that seem good, until when nothing is gated",
+            )
+            .minimum(0.0)
+            .default_value(default.threshold)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("metric", default.metric)
+            .nick("Metric")
+            .blurb("What a window is scored by")
+            .mutable_playing()
+            .build(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_reads_back_as_it_was_set_and_says_what_it_is() {
+        gst::init().unwrap();
+        let mut settings = Settings::default();
+        for pspec in properties() {
+            assert!(
+                pspec.blurb().is_some_and(|b| b.len() > 10),
+                "{}",
+                pspec.name()
+            );
+            let value = match pspec.name() {
+                "window" | "rank" | "cooldown" => 7u32.to_value(),
+                "threshold" | "canary-rate" => 0.25f64.to_value(),
+                "metric" => GateMetric::EffectiveRank.to_value(),
+                _ => continue,
+            };
+            settings.set(&value, &pspec);
+            let read = settings.get(pspec.name()).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{value:?}"));
+        }
+        assert_eq!(settings.gate().rank, Some(7));
+        assert_eq!(Settings::default().gate().threshold, None);
+    }
+}

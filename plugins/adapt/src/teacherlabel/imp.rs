@@ -1,0 +1,371 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! GObject and GstElement: pads, events, properties, the task that labels.
+
+use super::error::error;
+use super::settings::{self, Settings};
+use super::teacher::Teacher;
+use crate::branch::{Branch, Item};
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use splitinfer_inference::picture::FORMATS;
+use splitinfer_meta::attach_labels;
+use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "teacherlabel",
+        gst::DebugColorFlags::empty(),
+        Some("Labels by a teacher"),
+    )
+});
+
+/// Metadata by which `svdgate` says why it sent a frame.
+const GATE_META: &str = "SplitInferGate";
+/// The event by which `svdgate` learns how wrong the student was.
+const CANARY_EVENT: &str = "splitinfer-canary-error";
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    frames: u64,
+    labelled: u64,
+    over_rate: u64,
+    took: Duration,
+    canary_error: Option<f64>,
+}
+
+/// What the task works with.
+#[derive(Default)]
+struct Work {
+    teacher: Option<Teacher>,
+    video: Option<gst_video::VideoInfo>,
+}
+
+pub struct TeacherLabel {
+    sinkpad: gst::Pad,
+    srcpad: gst::Pad,
+    settings: Mutex<Settings>,
+    counts: Mutex<Counts>,
+    branch: Branch,
+    work: Mutex<Work>,
+    /// Stream time from which on a frame may be labelled again.
+    next: Mutex<Option<gst::ClockTime>>,
+    /// What the pads downstream said last.
+    flow: Mutex<Result<gst::FlowSuccess, gst::FlowError>>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for TeacherLabel {
+    const NAME: &'static str = "GstTeacherLabel";
+    type Type = super::TeacherLabel;
+    type ParentType = gst::Element;
+
+    fn with_class(klass: &Self::Class) -> Self {
+        let template = |name| {
+            klass
+                .pad_template(name)
+                .unwrap_or_else(|| unreachable!("declared below"))
+        };
+        let sinkpad = gst::Pad::builder_from_template(&template("sink"))
+            .chain_function(|_, parent, buffer| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::FlowError::Error),
+                    |imp| imp.chain(buffer),
+                )
+            })
+            .event_function(|_, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(event))
+            })
+            .flags(gst::PadFlags::PROXY_CAPS)
+            .build();
+        let srcpad = gst::Pad::builder_from_template(&template("src"))
+            .activatemode_function(|pad, parent, mode, active| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::loggable_error!(CAT, "panic activating the source pad")),
+                    |imp| imp.activate_src(pad, mode, active),
+                )
+            })
+            .flags(gst::PadFlags::PROXY_CAPS)
+            .build();
+        Self {
+            sinkpad,
+            srcpad,
+            settings: Mutex::default(),
+            counts: Mutex::default(),
+            branch: Branch::default(),
+            work: Mutex::default(),
+            next: Mutex::default(),
+            flow: Mutex::new(Ok(gst::FlowSuccess::Ok)),
+        }
+    }
+}
+
+impl ObjectImpl for TeacherLabel {
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        for pad in [&self.sinkpad, &self.srcpad] {
+            if let Err(error) = obj.add_pad(pad) {
+                gst::error!(CAT, imp = self, "cannot add pad {}: {error}", pad.name());
+            }
+        }
+    }
+
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(settings::properties);
+        PROPERTIES.as_ref()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        self.settings.lock().unwrap().set(value, pspec);
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if pspec.name() == "stats" {
+            return self.stats().to_value();
+        }
+        let value = self.settings.lock().unwrap().get(pspec.name());
+        value.unwrap_or_else(|| pspec.default_value().clone())
+    }
+}
+
+impl GstObjectImpl for TeacherLabel {}
+
+impl ElementImpl for TeacherLabel {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Teacher",
+                "Filter/Analyzer/Video",
+                "Runs a larger model on the frames that reach it and attaches what it says, for finetune",
+                "The splitinfer project",
+            )
+        });
+        Some(&*METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            use gst::PadDirection::*;
+            let caps = gst_video::VideoCapsBuilder::new()
+                .format_list(FORMATS)
+                .build();
+            let template = |(name, direction)| {
+                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+            };
+            [("sink", Sink), ("src", Src)]
+                .into_iter()
+                .filter_map(template)
+                .collect()
+        });
+        TEMPLATES.as_ref()
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::ReadyToPaused
+            && let Err(error) = self.start()
+        {
+            self.post_error_message(error);
+            return Err(gst::StateChangeError);
+        }
+        let changed = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PausedToReady {
+            *self.work.lock().unwrap() = Work::default();
+        }
+        Ok(changed)
+    }
+}
+
+impl TeacherLabel {
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = self.settings.lock().unwrap().clone();
+        let teacher = Teacher::load(settings.model.as_deref(), settings.threads)?;
+        self.work.lock().unwrap().teacher = Some(teacher);
+        *self.counts.lock().unwrap() = Counts::default();
+        *self.next.lock().unwrap() = None;
+        *self.flow.lock().unwrap() = Ok(gst::FlowSuccess::Ok);
+        self.branch.reset();
+        Ok(())
+    }
+
+    fn chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        (*self.flow.lock().unwrap())?;
+        self.counts.lock().unwrap().frames += 1;
+        let (rate, most) = {
+            let settings = self.settings.lock().unwrap();
+            (settings.max_rate, settings.max_waiting as usize)
+        };
+        if rate > 0.0 && !is_canary(&buffer) && !self.is_due(buffer.pts(), rate) {
+            self.counts.lock().unwrap().over_rate += 1;
+            return Ok(gst::FlowSuccess::Ok);
+        }
+        self.branch.push_frame(buffer, most);
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Whether the rate allows a frame of this time; one without a time is always due.
+    fn is_due(&self, pts: Option<gst::ClockTime>, rate: f64) -> bool {
+        let mut next = self.next.lock().unwrap();
+        let Some(pts) = pts else { return true };
+        // A time far before the next is another stream's.
+        let interval = gst::ClockTime::from_seconds_f64(1.0 / rate);
+        if next.is_some_and(|next| pts < next && pts + interval > next) {
+            return false;
+        }
+        *next = Some(pts + interval);
+        true
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        gst::log!(CAT, imp = self, "sink event {event:?}");
+        match event.type_() {
+            gst::EventType::FlushStart => {
+                self.branch.stop();
+                let forwarded = self.srcpad.push_event(event);
+                let _ = self.srcpad.pause_task();
+                forwarded
+            }
+            gst::EventType::FlushStop => {
+                let forwarded = self.srcpad.push_event(event);
+                *self.next.lock().unwrap() = None;
+                *self.flow.lock().unwrap() = Ok(gst::FlowSuccess::Ok);
+                if let Err(error) = self.start_task() {
+                    error.log();
+                }
+                forwarded
+            }
+            _ if event.is_serialized() => {
+                self.branch.push_event(event);
+                true
+            }
+            _ => self.srcpad.push_event(event),
+        }
+    }
+
+    fn activate_src(
+        &self,
+        pad: &gst::Pad,
+        mode: gst::PadMode,
+        active: bool,
+    ) -> Result<(), gst::LoggableError> {
+        if mode != gst::PadMode::Push {
+            return Err(gst::loggable_error!(CAT, "only push mode is supported"));
+        }
+        if active {
+            return self.start_task();
+        }
+        self.branch.stop();
+        pad.stop_task()
+            .map_err(|e| gst::loggable_error!(CAT, "cannot stop the task: {e}"))
+    }
+
+    fn start_task(&self) -> Result<(), gst::LoggableError> {
+        self.branch.start();
+        let weak = self.downgrade();
+        self.srcpad
+            .start_task(move || {
+                if let Some(imp) = weak.upgrade() {
+                    let obj = imp.obj();
+                    Self::catch_panic_pad_function(Some(obj.upcast_ref()), || {}, Self::next);
+                }
+            })
+            .map_err(|e| gst::loggable_error!(CAT, "cannot start the task: {e}"))
+    }
+
+    /// One turn of the task.
+    fn next(&self) {
+        match self.branch.next() {
+            None => {
+                let _ = self.srcpad.pause_task();
+            }
+            Some(Item::Event(event)) => {
+                if let gst::EventView::Caps(caps) = event.view() {
+                    let video = gst_video::VideoInfo::from_caps(caps.caps()).ok();
+                    self.work.lock().unwrap().video = video;
+                }
+                self.srcpad.push_event(event);
+            }
+            Some(Item::Frame(frame)) => {
+                let flow = self.label(frame).and_then(|frame| self.srcpad.push(frame));
+                *self.flow.lock().unwrap() = flow;
+                if flow.is_err() {
+                    gst::debug!(CAT, imp = self, "the task stops: {flow:?}");
+                    self.branch.stop();
+                    let _ = self.srcpad.pause_task();
+                }
+            }
+        }
+    }
+
+    fn label(&self, mut frame: gst::Buffer) -> Result<gst::Buffer, gst::FlowError> {
+        let mut work = self.work.lock().unwrap();
+        let Work { teacher, video } = &mut *work;
+        let (Some(teacher), Some(video)) = (teacher, video) else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        let said = teacher.label(&frame, video).map_err(|problem| {
+            gst::element_imp_error!(self, gst::LibraryError::Failed, ("the teacher: {problem}"));
+            gst::FlowError::Error
+        })?;
+        drop(work);
+        let labels = attach_labels(frame.make_mut(), &said.labels);
+        if let Err(error) = labels {
+            gst::error!(CAT, imp = self, "no labels on the frame: {error}");
+            return Err(gst::FlowError::Error);
+        }
+        let wrong = is_canary(&frame).then(|| {
+            let student = splitinfer_meta::read(&frame)
+                .map(|r| r.objects)
+                .unwrap_or_default();
+            error(&student, &said.objects)
+        });
+        if let Some(wrong) = wrong {
+            let structure = gst::Structure::builder(CANARY_EVENT)
+                .field("error", wrong)
+                .build();
+            self.sinkpad
+                .push_event(gst::event::CustomUpstream::new(structure));
+        }
+        let mut counts = self.counts.lock().unwrap();
+        counts.labelled += 1;
+        counts.took += said.took;
+        counts.canary_error = wrong.or(counts.canary_error);
+        Ok(frame)
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let counts = *self.counts.lock().unwrap();
+        let share = counts.labelled as f64 / counts.frames.max(1) as f64;
+        let mean = counts.took.as_secs_f64() * 1000.0 / counts.labelled.max(1) as f64;
+        let mut stats = gst::Structure::builder("stats")
+            .field("frames", counts.frames)
+            .field("labelled-frames", counts.labelled)
+            .field("labelled-share", share)
+            .field("dropped-frames", self.branch.dropped())
+            .field("over-rate-frames", counts.over_rate)
+            .field("label-ms", mean)
+            .build();
+        stats.set_if_some("canary-error", counts.canary_error);
+        stats
+    }
+}
+
+/// Whether `svdgate` sent the frame for its canary.
+fn is_canary(buffer: &gst::BufferRef) -> bool {
+    if !gst::meta::CustomMeta::is_registered(GATE_META) {
+        return false;
+    }
+    let meta = gst::meta::CustomMeta::from_buffer(buffer, GATE_META).ok();
+    meta.is_some_and(|m| m.structure().get::<&str>("reason") == Ok("canary"))
+}

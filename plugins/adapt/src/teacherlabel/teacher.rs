@@ -1,0 +1,112 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The teacher: a model that runs on frames.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use splitinfer_inference::{LoadedModel, load_library, picture};
+use splitinfer_meta::{Labels, Object, RawTensor};
+use splitinfer_runtime::{Session, SessionOptions};
+use splitinfer_vision::{Head, ModelInfo, Preprocessor};
+
+/// What the teacher says of a frame.
+pub(super) struct Said {
+    pub(super) labels: Labels,
+    /// In pixels of the frame.
+    pub(super) objects: Vec<Object>,
+    pub(super) took: Duration,
+}
+
+/// A session and what feeds and reads it.
+pub(super) struct Teacher {
+    name: String,
+    info: ModelInfo,
+    session: Session,
+    preprocessor: Preprocessor,
+    head: Head,
+}
+
+impl Teacher {
+    /// # Errors
+    /// One message for the bus that names the file and what to do.
+    pub(super) fn load(model: Option<&str>, threads: u32) -> Result<Self, gst::ErrorMessage> {
+        let Some(path) = model else {
+            return Err(gst::error_msg!(
+                gst::ResourceError::Settings,
+                ("no teacher: set the property 'model' to an ONNX file")
+            ));
+        };
+        let path = Path::new(path);
+        load_library("adapt")
+            .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("ONNX Runtime: {e}")))?;
+        let model = LoadedModel::load(path)?;
+        let options = SessionOptions {
+            threads: threads as usize,
+            ..Default::default()
+        };
+        let session = Session::from_model(&model.sized, &options)
+            .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{}: {e}", path.display())))?;
+        let name = path.file_name().unwrap_or_default();
+        Ok(Self {
+            name: name.to_string_lossy().into_owned(),
+            preprocessor: Preprocessor::new(&model.info),
+            head: Head::new(&model.info),
+            info: model.info,
+            session,
+        })
+    }
+
+    /// # Errors
+    /// In words, when the frame cannot be read or ONNX Runtime fails.
+    pub(super) fn label(
+        &mut self,
+        buffer: &gst::BufferRef,
+        video: &gst_video::VideoInfo,
+    ) -> Result<Said, String> {
+        let begun = Instant::now();
+        let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, video)
+            .map_err(|_| format!("a buffer does not hold a picture of {video:?}"))?;
+        let frame = picture::borrow(&frame).map_err(|e| e.to_string())?;
+        let (picture, placement) = self
+            .preprocessor
+            .picture(&frame)
+            .map_err(|e| e.to_string())?;
+        let input = self
+            .preprocessor
+            .tensor(&picture)
+            .map_err(|e| e.to_string())?;
+        let outputs = self
+            .session
+            .run(&[(&self.info.input.name, &input)])
+            .map_err(|e| e.to_string())?;
+        let mut objects = match self.head.is_raw() {
+            true => vec![],
+            false => self.head.read(&outputs).map_err(|e| e.to_string())?,
+        };
+        objects.iter_mut().for_each(|o| placement.to_frame(o));
+        Ok(Said {
+            labels: Labels {
+                teacher: self.name.clone(),
+                tensors: outputs.iter().map(|(n, t)| RawTensor::new(n, t)).collect(),
+            },
+            objects: objects.into_iter().map(on_frame).collect(),
+            took: begun.elapsed(),
+        })
+    }
+}
+
+fn on_frame(object: splitinfer_vision::Object) -> Object {
+    Object {
+        class: object.class,
+        label: object.label,
+        score: object.score,
+        box_: object.box_,
+        keypoints: object.keypoints,
+        ..Default::default()
+    }
+}
