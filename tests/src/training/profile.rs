@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use splitinfer_grad::TrainingGraph;
 use splitinfer_graph::Model;
@@ -72,7 +72,7 @@ pub fn node_times(
     }
     let record: Vec<Value> = serde_json::from_slice(&std::fs::read(session.end_record()?)?)?;
     let optimised = Model::load(&folder.path().join("optimised.onnx"))?;
-    let purpose = Purposes::new(&optimised, step);
+    let purpose = Purposes::new(&optimised, step)?;
     let nodes: HashMap<&str, &NodeProto> =
         optimised.ordered_nodes().map(|n| (n.name(), n)).collect();
     let mut seconds: BTreeMap<String, Vec<f64>> = BTreeMap::new();
@@ -114,23 +114,25 @@ struct Purposes {
 }
 
 impl Purposes {
-    fn new(optimised: &Model, step: &TrainingGraph) -> Self {
+    fn new(optimised: &Model, step: &TrainingGraph) -> Result<Self> {
         let losses = step.terms.iter().chain([&step.loss]).cloned();
-        let memories = step.memories.iter().map(|m| m.input.clone());
+        let (row, gradients) = gradients(optimised, &step.gradient_norm)?;
+        ensure!(
+            gradients.len() == step.parameters.len(),
+            "the step joins {} gradients",
+            gradients.len()
+        );
         let mut parameters: HashMap<String, HashSet<String>> = HashMap::new();
-        for (name, carried) in &step.parameters {
-            for tensor in before(optimised, [carried.output.clone()].into()) {
+        for ((name, _), gradient) in step.parameters.iter().zip(gradients) {
+            for tensor in before(optimised, [gradient].into()) {
                 parameters.entry(tensor).or_default().insert(name.clone());
             }
         }
-        Self {
+        Ok(Self {
             forward: before(optimised, losses.collect()),
-            update: after(
-                optimised,
-                memories.chain([step.learning_rate.clone()]).collect(),
-            ),
+            update: after(optimised, [row].into()),
             parameters,
-        }
+        })
     }
 
     fn of(&self, node: &NodeProto) -> (Part, Option<String>) {
@@ -150,6 +152,30 @@ impl Purposes {
             _ => (Part::Data, None),
         }
     }
+}
+
+/// The row of all gradients, known by the squares that make their norm, and the gradients that are joined to it.
+fn gradients(model: &Model, norm: &str) -> Result<(String, Vec<String>)> {
+    let maker = |tensor: &str| {
+        model
+            .ordered_nodes()
+            .find(|n| n.output.iter().any(|o| o == tensor))
+    };
+    let mut tensor = norm.to_owned();
+    loop {
+        let node = maker(&tensor).with_context(|| format!("nothing makes '{tensor}'"))?;
+        tensor.clone_from(
+            node.input
+                .first()
+                .context("the norm is made of gradients")?,
+        );
+        if node.op_type() == "ReduceSumSquare" {
+            break;
+        }
+    }
+    let joined = maker(&tensor).filter(|n| n.op_type() == "Concat");
+    let parts = joined.map_or_else(|| vec![tensor.clone()], |n| n.input.clone());
+    Ok((tensor, parts))
 }
 
 /// Everything that some tensors are made from, themselves included.
