@@ -20,7 +20,7 @@ use splitinfer_tensor::Tensor;
 
 use super::Subject;
 use super::job::save_tensors;
-use super::python;
+use super::python::{self, Waiting};
 use super::worker::read_tensors;
 
 /// A parameter, and how far its gradient is from PyTorch's in float64, relative to its largest element.
@@ -158,7 +158,7 @@ fn borrowed(tensors: &[(String, Tensor)]) -> Vec<(&str, &Tensor)> {
 
 /// Writes `found.onnx`; says whether there is a PyTorch.
 fn run_pytorch(folder: &Path, parameters: &[String]) -> Result<bool> {
-    let Some(mut command) = python::module("pytorch.gradients") else {
+    let Some(mut command) = python::module("pytorch.gradients", Waiting::Asleep) else {
         return Ok(false);
     };
     let file = |name: &str| folder.join(name);

@@ -15,9 +15,10 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
+use super::Job;
+use super::python::{self, Waiting};
 use super::study::Time;
 use super::worker::ARGUMENT;
-use super::{Job, python};
 
 /// Threads that wait for more work after a step may spin for some milliseconds; the next step is another process's.
 const CALM: Duration = Duration::from_millis(10);
@@ -53,8 +54,8 @@ impl Child {
     ///
     /// # Errors
     /// When it does not start or cannot do the job.
-    pub fn pytorch(module: &str, job: &impl Serialize) -> Result<Option<Self>> {
-        let command = python::module(module);
+    pub fn pytorch(module: &str, job: &impl Serialize, waiting: Waiting) -> Result<Option<Self>> {
+        let command = python::module(module, waiting);
         let job = serde_json::to_vec(job)?;
         command
             .map(|command| Self::start(command, &job))

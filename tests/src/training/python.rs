@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 pub const VARIABLE: &str = "SPLITINFER_PYTHON";
 
 /// How OpenMP's threads wait.
-const WAITING: &str = "OMP_WAIT_POLICY";
+const POLICY: &str = "OMP_WAIT_POLICY";
 
 /// PyTorch's version, if there is one.
 pub fn version() -> Option<&'static str> {
@@ -37,18 +37,27 @@ pub fn heading() -> String {
     }
 }
 
+/// What PyTorch's threads do while they wait for one another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// As PyTorch comes: they spin. Best where nothing else runs.
+    Default,
+    /// They sleep, as ours. Beside other work, threads that spin take the processor from those that they wait for, and
+    /// steps become several times as long.
+    Asleep,
+}
+
 /// Runs a module of crates/grad/tests/fixtures; `None` where there is no PyTorch.
-pub fn module(name: &str) -> Option<Command> {
+pub fn module(name: &str, waiting: Waiting) -> Option<Command> {
     version()?;
     let mut command = Command::new(python());
     command
         .args(["-m", name])
         .current_dir(crate::repository().join("crates/grad/tests/fixtures"))
-        .env("PYTHONDONTWRITEBYTECODE", "1");
-    if std::env::var_os(WAITING).is_none() {
-        // As our own threads: beside other work, threads that spin while they wait take the processor from those that
-        // they wait for, and PyTorch's steps become several times as long.
-        command.env(WAITING, "passive");
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env_remove(POLICY);
+    if waiting == Waiting::Asleep {
+        command.env(POLICY, "passive");
     }
     Some(command)
 }

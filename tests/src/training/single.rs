@@ -16,6 +16,7 @@ use splitinfer_tensor::{DType, Tensor};
 
 use super::Child;
 use super::convolution::Convolution;
+use super::python::Waiting;
 use super::weight_forms::{forms, only};
 use splitinfer_grad_reference::options;
 
@@ -63,7 +64,7 @@ pub fn measure(c: &Convolution, threads: usize, rounds: usize, bar: &ProgressBar
         "x": x.shape(), "dy": dy.shape(), "w": [c.outputs, c.inputs / c.groups, c.kernel, c.kernel],
         "stride": c.stride, "padding": c.padding, "dilation": c.dilation, "groups": c.groups, "threads": threads,
     });
-    let mut pytorch = Child::pytorch("pytorch.convolution", &job)?;
+    let mut pytorch = Child::pytorch("pytorch.convolution", &job, Waiting::Default)?;
     let mut theirs = [Vec::new(), Vec::new()];
     for round in 0..=rounds {
         for (_, session, times) in &mut sessions {

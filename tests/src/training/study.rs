@@ -14,7 +14,8 @@ use splitinfer_graph::Cut;
 use tempfile::TempDir;
 
 use super::child::{Memory, take_turns};
-use super::job::Jobs;
+use super::job::{Job, Jobs};
+use super::python::Waiting;
 use super::{Child, Subject};
 use splitinfer_grad_reference::Trainee;
 
@@ -79,36 +80,72 @@ impl Study {
     /// # Errors
     /// When a worker ends, or we and PyTorch do not train alike.
     pub fn compare(&self, threads: usize, sample: Sample, bar: &ProgressBar) -> Result<Comparison> {
-        let (jobs, tail_jobs) = (
-            self.jobs.with_threads(threads),
-            self.tail_jobs.with_threads(threads),
-        );
-        let mut ours = Child::ours(&jobs.ours)?;
-        let mut tail = Child::ours(&tail_jobs.ours)?;
-        let mut forward = Child::ours(&jobs.forward)?;
-        let mut tail_forward = Child::ours(&tail_jobs.forward)?;
-        let mut pytorch = Child::pytorch("pytorch.worker", &jobs.pytorch)?;
-        let mut pytorch_tail = Child::pytorch("pytorch.worker", &tail_jobs.pytorch)?;
-        let mut all = vec![&mut ours, &mut tail, &mut forward, &mut tail_forward];
-        all.extend(pytorch.as_mut());
-        all.extend(pytorch_tail.as_mut());
+        let jobs = self.jobs.with_threads(threads);
+        let tail_jobs = self.tail_jobs.with_threads(threads);
+        let mut ours = [
+            &jobs.ours,
+            &tail_jobs.ours,
+            &jobs.forward,
+            &tail_jobs.forward,
+        ]
+        .into_iter()
+        .map(Child::ours)
+        .collect::<Result<Vec<_>>>()?;
+        let mut pytorch = pytorch_workers(&jobs.pytorch)?;
+        let mut pytorch_tail = pytorch_workers(&tail_jobs.pytorch)?;
+        let (first, second) = (ours.len(), ours.len() + pytorch.len());
+        let mut all: Vec<&mut Child> = ours
+            .iter_mut()
+            .chain(&mut pytorch)
+            .chain(&mut pytorch_tail)
+            .collect();
         let turns = take_turns(&mut all, sample.warm_up, sample.rounds, sample.limit, bar)?;
-        if let [ours, tail, _, _, theirs, their_tail] = turns.losses.as_slice() {
-            same_loss(ours, theirs)?;
-            same_loss(tail, their_tail)?;
+        for theirs in &turns.losses[first..second] {
+            same_loss(&turns.losses[0], theirs)?;
         }
-        let time = |i: usize| turns.times.get(i).copied();
+        for theirs in &turns.losses[second..] {
+            same_loss(&turns.losses[1], theirs)?;
+        }
+        let [whole, tail, forward, tail_forward] = [0, 1, 2, 3].map(|i| turns.times[i]);
         Ok(Comparison {
-            ours: turns.times[0],
-            tail: turns.times[1],
-            forward: turns.times[2],
-            tail_forward: turns.times[3],
-            pytorch: time(4),
-            pytorch_tail: time(5),
-            memory: ours.memory()?,
-            pytorch_memory: pytorch.as_mut().map(Child::memory).transpose()?,
+            ours: whole,
+            tail,
+            forward,
+            tail_forward,
+            pytorch: Time::best(&turns.times[first..second]),
+            pytorch_tail: Time::best(&turns.times[second..]),
+            memory: ours[0].memory()?,
+            pytorch_memory: pytorch.first_mut().map(Child::memory).transpose()?,
         })
     }
+}
+
+impl Time {
+    /// The better median and the better fastest of some.
+    fn best(times: &[Self]) -> Option<Self> {
+        let better = |a: Self, b: &Self| Self {
+            median: a.median.min(b.median),
+            fastest: a.fastest.min(b.fastest),
+        };
+        let (first, rest) = times.split_first()?;
+        Some(rest.iter().fold(*first, better))
+    }
+}
+
+/// A worker for each way of waiting that makes a difference; none where there is no PyTorch.
+fn pytorch_workers(job: &Job) -> Result<Vec<Child>> {
+    let ways = match job.threads {
+        1 => &[Waiting::Default][..],
+        _ => &[Waiting::Default, Waiting::Asleep],
+    };
+    let workers = ways
+        .iter()
+        .map(|way| Child::pytorch("pytorch.worker", job, *way));
+    Ok(workers
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .collect())
 }
 
 fn same_loss(ours: &[f64], theirs: &[f64]) -> Result<()> {
