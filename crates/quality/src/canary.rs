@@ -57,11 +57,6 @@ impl Canary {
         self.test.add(error)
     }
 
-    /// After new weights: the usual error is learnt anew.
-    pub fn forget(&mut self) {
-        self.test = Cusum::default();
-    }
-
     /// Evidence so far, 1 is an alarm.
     pub fn evidence(&self) -> f64 {
         self.test.sum / ENOUGH

@@ -36,8 +36,6 @@ pub(super) struct Watch {
     next: u64,
     /// The lowest on the last frame.
     quality: Option<f64>,
-    /// Of the weights that the last frame was inferred with.
-    version: Option<u64>,
 }
 
 impl Watch {
@@ -49,7 +47,6 @@ impl Watch {
             counts: Counts::default(),
             next: 0,
             quality: None,
-            version: None,
         }
     }
 
@@ -93,14 +90,6 @@ impl Watch {
         };
         if result.completed == Completed::None {
             return Seen::default();
-        }
-        if self
-            .version
-            .replace(result.model_version)
-            .is_some_and(|v| v != result.model_version)
-        {
-            // What was usual for the old weights says nothing of the new.
-            self.canary.forget();
         }
         self.counts.scored += 1;
         let this = self.next;
