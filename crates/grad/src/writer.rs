@@ -88,8 +88,8 @@ impl Writer {
         Ok(taken)
     }
 
-    /// The finished model. Of the model's own outputs those stay that nothing new has taken the place of;
-    /// nodes that no output needs are left out.
+    /// The finished model. It gives what was published here, and no output of the old model by itself; nodes
+    /// that nothing published needs are left out.
     pub fn model(self, model: &Model) -> Result<Model, GradError> {
         let proto = model.proto();
         let old = proto.graph.clone().unwrap_or_default();
