@@ -9,6 +9,8 @@
 
 use std::collections::VecDeque;
 
+use splitinfer_graph::Model;
+
 use crate::error::TrainError;
 use crate::fit::{FitSettings, Progress, Stopped, fit};
 use crate::replay::Replay;
@@ -143,13 +145,26 @@ impl Adaptation {
     }
 
     /// Looks for better weights: among those it has had, and then by training. `progress` is called after each
-    /// step; an `Err` gives up.
+    /// step, and without a step after each look at earlier weights; an `Err` gives up.
     ///
     /// # Errors
     /// When nothing is held back yet, or training fails. The weights are then as before.
     pub fn adapt(
         &mut self,
-        mut progress: impl FnMut(&Progress) -> Result<(), ()>,
+        mut progress: impl FnMut(Option<&Progress>) -> Result<(), ()>,
+    ) -> Result<Outcome, TrainError> {
+        let start = self.trainer.state()?;
+        let outcome = self.try_to(&mut progress);
+        if !outcome.as_ref().is_ok_and(Outcome::changed) {
+            self.trainer.restore(&start)?;
+        }
+        outcome
+    }
+
+    /// Leaves any weights behind where nothing better was found.
+    fn try_to(
+        &mut self,
+        progress: &mut impl FnMut(Option<&Progress>) -> Result<(), ()>,
     ) -> Result<Outcome, TrainError> {
         self.new = 0;
         let held_back: Vec<&Sample> = self.held_back.iter().collect();
@@ -158,38 +173,36 @@ impl Adaptation {
             floor: self.trainer.floor(&held_back),
             share: self.settings.least_gain,
         };
-        if let Some(after) = recall(
-            &mut self.trainer,
-            &self.remembered,
-            &held_back,
-            before,
-            need,
-        )? {
+        let start = self.trainer.state()?;
+        let mut best: Option<(f32, &State)> = None;
+        for state in &self.remembered {
+            self.trainer.restore(state)?;
+            let loss = self.trainer.loss(&held_back)?;
+            if need.is_met(before, loss) && best.is_none_or(|(b, _)| loss < b) {
+                best = Some((loss, state));
+            }
+            if progress(None).is_err() {
+                return Ok(Outcome::Abandoned);
+            }
+        }
+        if let Some((after, state)) = best {
+            self.trainer.restore(state)?;
             return Ok(Outcome::Recalled { before, after });
         }
-        let start = self.trainer.state()?;
+        self.trainer.restore(&start)?;
         let report = fit(
             &mut self.trainer,
             &mut self.replay,
             &held_back,
             &self.settings.fit,
-            &mut progress,
-        );
-        let report = match report {
-            Ok(report) => report,
-            Err(error) => {
-                self.trainer.restore(&start)?;
-                return Err(error);
-            }
-        };
+            |made| progress(Some(made)),
+        )?;
         let after = report.after.unwrap_or(before);
+        let steps = report.steps;
         if report.stopped == Stopped::Caller {
-            self.trainer.restore(&start)?;
             return Ok(Outcome::Abandoned);
         }
-        let steps = report.steps;
         if !need.is_met(before, after) {
-            self.trainer.restore(&start)?;
             return Ok(Outcome::Rejected {
                 before,
                 after,
@@ -202,6 +215,18 @@ impl Adaptation {
             after,
             steps,
         })
+    }
+
+    /// The loss that a model with other weights has on what is held back; `None` when nothing is.
+    ///
+    /// # Errors
+    /// When it is another model.
+    pub fn judge(&self, model: &Model) -> Result<Option<f32>, TrainError> {
+        let held_back: Vec<&Sample> = self.held_back.iter().collect();
+        match held_back.is_empty() {
+            true => Ok(None),
+            false => self.trainer.loss_of(model, &held_back).map(Some),
+        }
     }
 
     fn remember(&mut self) -> Result<(), TrainError> {
@@ -235,34 +260,5 @@ struct Need {
 impl Need {
     fn is_met(self, before: f32, after: f32) -> bool {
         after < before && before - after >= self.share * (before - self.floor)
-    }
-}
-
-/// Takes the best of the remembered weights if they are as much better as is needed; gives their loss.
-fn recall(
-    trainer: &mut Trainer,
-    remembered: &VecDeque<State>,
-    held_back: &[&Sample],
-    before: f32,
-    need: Need,
-) -> Result<Option<f32>, TrainError> {
-    let now = trainer.state()?;
-    let mut best: Option<(f32, &State)> = None;
-    for state in remembered {
-        trainer.restore(state)?;
-        let loss = trainer.loss(held_back)?;
-        if need.is_met(before, loss) && best.is_none_or(|(b, _)| loss < b) {
-            best = Some((loss, state));
-        }
-    }
-    match best {
-        Some((loss, state)) => {
-            trainer.restore(state)?;
-            Ok(Some(loss))
-        }
-        None => {
-            trainer.restore(&now)?;
-            Ok(None)
-        }
     }
 }

@@ -6,11 +6,14 @@
 
 //! A model and the graph that trains it: steps on batches, losses without a step, new weights.
 
+use std::collections::HashMap;
+
 use half::f16;
 use splitinfer_grad::{
     LossTerm, Optimizer, Spec, TrainingGraph, loss_graph, parameters, trainable_form,
 };
-use splitinfer_graph::{Facts, Model};
+use splitinfer_graph::proto::TensorProto;
+use splitinfer_graph::{Facts, Model, read_constant};
 use splitinfer_runtime::{CarriedSession, Session, SessionOptions, probe, probe_all};
 use splitinfer_tensor::{DType, Data, Tensor};
 
@@ -256,20 +259,32 @@ impl Trainer {
     /// # Errors
     /// When there are none, or one does not fit.
     pub fn loss(&self, samples: &[&Sample]) -> Result<f32, TrainError> {
+        self.loss_with(&self.session.carried()?, samples)
+    }
+
+    /// The mean loss over samples with the weights that another model has, the same graph.
+    ///
+    /// # Errors
+    /// When it lacks one of the weights, and as [`Trainer::loss`].
+    pub fn loss_of(&self, model: &Model, samples: &[&Sample]) -> Result<f32, TrainError> {
+        let initializers = model.proto().graph.iter().flat_map(|g| &g.initializer);
+        let known: HashMap<&str, &TensorProto> = initializers.map(|t| (t.name(), t)).collect();
+        let weights: Option<Vec<Tensor>> = self
+            .parameters()
+            .map(|name| read_constant(known.get(name)?).map(widened))
+            .collect();
+        let weights = weights.ok_or_else(|| TrainError::State("a weight is missing".into()))?;
+        self.loss_with(&weights, samples)
+    }
+
+    /// `weights`: in the order of the parameters; more may follow.
+    fn loss_with(&self, weights: &[Tensor], samples: &[&Sample]) -> Result<f32, TrainError> {
         if samples.is_empty() {
             return Err(TrainError::NoSamples(
                 "no sample to take the loss of".into(),
             ));
         }
-        let weights = self.session.carried()?;
-        let weights = self
-            .feed
-            .graph
-            .parameters
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .zip(&weights);
-        let weights: Vec<(&str, &Tensor)> = weights.collect();
+        let weights: Vec<(&str, &Tensor)> = self.parameters().zip(weights).collect();
         let mut sum = 0.0;
         for sample in samples {
             let data = self.feed.data(&[sample])?;
@@ -366,6 +381,15 @@ fn slot(facts: &Facts, name: &str) -> Result<Slot, TrainError> {
         dtype: fact.dtype,
         shape: fact.shape.clone(),
     })
+}
+
+/// Weights kept as float16 learn as float32.
+fn widened(tensor: Tensor) -> Tensor {
+    match tensor.dtype() {
+        DType::F16 => Tensor::new(tensor.shape().to_vec(), tensor.to_f32_vec())
+            .unwrap_or_else(|e| unreachable!("{e}")),
+        _ => tensor,
+    }
 }
 
 fn as_half(tensor: &Tensor) -> Tensor {

@@ -118,11 +118,33 @@ fn weights_that_are_no_better_are_not_taken() {
     show(&mut adaptation, 1, 100);
     let mut steps = 0;
     let outcome = adaptation
-        .adapt(|_| {
-            steps += 1;
+        .adapt(|step| {
+            steps += usize::from(step.is_some());
             if steps < 3 { Ok(()) } else { Err(()) }
         })
         .unwrap();
     assert_eq!((outcome, steps), (Outcome::Abandoned, 3));
     assert_eq!(adaptation.trainer().weights().unwrap(), old);
+    // Not even while it looks at what it knows.
+    show(&mut adaptation, 1, 200);
+    let outcome = adaptation.adapt(|_| Err(())).unwrap();
+    assert_eq!(outcome, Outcome::Abandoned);
+    assert_eq!(adaptation.trainer().weights().unwrap(), old);
+}
+
+#[test]
+fn weights_are_judged_as_they_will_be_used() {
+    if !runtime() {
+        return;
+    }
+    let mut adaptation = adaptation();
+    assert_eq!(adaptation.judge(&model()).unwrap(), None);
+    show(&mut adaptation, 1, 0);
+    let outcome = adaptation.adapt(|_| Ok(())).unwrap();
+    let Outcome::Accepted { before, after, .. } = outcome else {
+        panic!("{outcome:?}");
+    };
+    let judged = |model: &Model| adaptation.judge(model).unwrap().unwrap();
+    assert!((judged(&model()) - before).abs() < 1e-6);
+    assert!((judged(&adaptation.trainer().model().unwrap()) - after).abs() < 1e-6);
 }

@@ -12,7 +12,14 @@ use splitinfer_graph::Model;
 use splitinfer_meta::{WeightsUpdate, weights_event};
 use splitinfer_tensor::Tensor;
 use splitinfer_trainer::Delta;
-use splitinfer_weights::{Coded, Encoding, Versions, encode};
+use splitinfer_weights::{Coded, Encoding, Precision, Versions, encode};
+
+/// How finely weights are coded, one after the other until they are good enough.
+const PRECISIONS: [Precision; 3] = [
+    Precision::OfChange(0.25),
+    Precision::OfChange(0.02),
+    Precision::Exact,
+];
 
 /// What was sent.
 pub(super) struct Published {
@@ -46,7 +53,7 @@ impl Publisher {
         self.next = self.next.max(version + 1);
     }
 
-    /// Sends weights upstream through `pad`.
+    /// Sends weights upstream through `pad`, as coarse as `serves` finds good enough of what will arrive.
     ///
     /// # Errors
     /// In words, when they are not of the student.
@@ -54,14 +61,12 @@ impl Publisher {
         &mut self,
         weights: Vec<(String, Tensor)>,
         pad: &gst::Pad,
+        serves: impl Fn(&Model) -> bool,
     ) -> Result<Published, String> {
         let base = self.versions.base();
-        let new = Delta::new(base, weights)
-            .and_then(|d| d.apply(base))
-            .map_err(|e| e.to_string())?;
-        let Coded { bytes, model, .. } =
-            encode(&self.versions, self.next, &new, &Encoding::default())
-                .map_err(|e| e.to_string())?;
+        let delta = Delta::new(base, weights).map_err(|e| e.to_string())?;
+        let new = delta.apply(base).map_err(|e| e.to_string())?;
+        let Coded { bytes, model, .. } = self.code(&new, serves)?;
         let version = self.next;
         self.next += 1;
         self.versions.adopt(version, model.clone());
@@ -77,5 +82,21 @@ impl Publisher {
             taken: pad.push_event(event),
             model,
         })
+    }
+
+    fn code(&self, new: &Model, serves: impl Fn(&Model) -> bool) -> Result<Coded, String> {
+        let mut last = Err("no precision was tried".to_owned());
+        for precision in PRECISIONS {
+            let how = Encoding {
+                precision,
+                share: 1.0,
+            };
+            let coded = encode(&self.versions, self.next, new, &how).map_err(|e| e.to_string())?;
+            if serves(&coded.model) {
+                return Ok(coded);
+            }
+            last = Ok(coded);
+        }
+        last
     }
 }

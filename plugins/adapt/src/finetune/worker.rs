@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use splitinfer_graph::Model;
 use splitinfer_inference::{LoadedModel, load_library};
 use splitinfer_trainer::{Adaptation, Outcome, Trainable, Trainer};
 
@@ -23,6 +24,9 @@ use super::publish::Publisher;
 use super::queue::Queue;
 use super::settings::Settings;
 use super::stats::Counts;
+
+/// So much of what training has gained may be lost to the rounding of weights on their way.
+const LOST_TO_ROUNDING: f32 = 0.1;
 
 /// Owns the thread. Dropping it gives up a training that is under way, after the step it is at.
 pub(super) struct Worker {
@@ -197,7 +201,7 @@ impl Training {
             {
                 let mut counts = counts.lock().unwrap();
                 counts.busy += busy;
-                counts.now = Some(*progress);
+                counts.now = progress.copied().or(counts.now);
             }
             let share = element.upgrade().map_or(1.0, |e| e.imp().cpu_share());
             let goes_on = queue.rest(busy.mul_f64(1.0 / share - 1.0));
@@ -232,17 +236,21 @@ impl Training {
         let Some(owner) = element.upgrade() else {
             return;
         };
-        let weights = self
-            .adaptation
-            .trainer()
-            .weights()
-            .map_err(|e| e.to_string());
-        let pad = owner.static_pad("sink");
-        let published = match (weights, pad) {
-            (Ok(weights), Some(pad)) => self.publisher.publish(weights, &pad),
-            (Err(problem), _) => Err(problem),
-            (_, None) => return,
+        let Some(pad) = owner.static_pad("sink") else {
+            return;
         };
+        let weights = self.adaptation.trainer().weights();
+        // What arrives is rounded: it is judged too, not only what was trained.
+        let serves = |model: &Model| match (outcome, self.adaptation.judge(model)) {
+            (
+                Some(Outcome::Accepted { before, after, .. } | Outcome::Recalled { before, after }),
+                Ok(Some(loss)),
+            ) => loss - after <= LOST_TO_ROUNDING * (before - after),
+            _ => true,
+        };
+        let published = weights
+            .map_err(|e| e.to_string())
+            .and_then(|weights| self.publisher.publish(weights, &pad, serves));
         let published = match published {
             Ok(published) => published,
             Err(problem) => {
