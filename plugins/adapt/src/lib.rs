@@ -8,6 +8,7 @@
 
 mod branch;
 mod finetune;
+mod mark;
 mod scenesrc;
 mod svdgate;
 mod teacherlabel;

@@ -29,8 +29,11 @@ pub fn register() {
     ONCE.call_once(|| register_custom(META_NAME));
 }
 
-/// Registers a custom metadata, if nobody else has.
-pub(crate) fn register_custom(name: &str) {
+/// Makes a custom metadata without tags known to GStreamer, if nobody else has.
+///
+/// # Panics
+/// When GStreamer is not initialised.
+pub fn register_custom(name: &str) {
     // Both plugins and the application may carry a copy of this crate, each with its own memory of what it has
     // registered. The registry is the one object that they share for certain.
     let registry = gst::Registry::get();

@@ -49,7 +49,7 @@ mod region;
 mod result;
 mod weights;
 
-pub use frame::{META_NAME, attach, detach, is_attached, read, register, update};
+pub use frame::{META_NAME, attach, detach, is_attached, read, register, register_custom, update};
 pub use json::{JsonError, from_json, to_json, without_result};
 pub use labels::{LABELS_NAME, Labels, attach_labels, read_labels};
 pub use result::{Completed, FrameResult, Object, RawTensor};

@@ -9,6 +9,7 @@
 use super::settings::{self, Settings};
 use super::watch::Watch;
 use crate::branch::{Branch, Item};
+use crate::mark::read_canary_event;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -22,9 +23,6 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
         Some("Quality gate for online adaptation"),
     )
 });
-
-/// Name of the event by which a teacher downstream of the adapt pad tells how wrong the student was.
-const CANARY_EVENT: &str = "splitinfer-canary-error";
 
 pub struct SvdGate {
     sinkpad: gst::Pad,
@@ -320,24 +318,22 @@ impl SvdGate {
     /// From the branch that adapts: what the teacher says of a canary's frame is for this element, how slow the branch is
     /// concerns nobody upstream, and everything else, such as new weights, goes there.
     fn adapt_event(&self, event: gst::Event) -> bool {
+        if let Some(error) = read_canary_event(&event) {
+            return self.canary_error(error);
+        }
         match event.view() {
             gst::EventView::Qos(_) | gst::EventView::Latency(_) => true,
-            gst::EventView::CustomUpstream(custom) => match custom.structure() {
-                Some(s) if s.name() == CANARY_EVENT => self.canary_error(s),
-                _ => self.sinkpad.push_event(event),
-            },
             _ => self.sinkpad.push_event(event),
         }
     }
 
-    fn canary_error(&self, structure: &gst::StructureRef) -> bool {
-        let Ok(error) = structure.get::<f64>("error") else {
-            gst::warning!(
-                CAT,
-                imp = self,
-                "{CANARY_EVENT} without a number `error`: {structure}"
-            );
-            return false;
+    fn canary_error(&self, error: Result<f64, String>) -> bool {
+        let error = match error {
+            Ok(error) => error,
+            Err(problem) => {
+                gst::warning!(CAT, imp = self, "{problem}");
+                return false;
+            }
         };
         let mut watch = self.watch.lock().unwrap();
         let alarm = watch.canary_error(error);

@@ -10,7 +10,6 @@
 mod imp;
 mod judge;
 mod kept;
-mod mark;
 mod settings;
 mod stats;
 mod watch;

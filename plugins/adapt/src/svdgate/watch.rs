@@ -8,9 +8,9 @@
 
 use super::judge::{give_qualities, number, objects};
 use super::kept::{Frames, Kept};
-use super::mark::{self, Reason};
 use super::settings::Settings;
 use super::stats::Counts;
+use crate::mark::{self, Reason};
 use splitinfer_meta::{Completed, FrameResult};
 use splitinfer_quality::{Canary, Gate, Outcome, Verdict};
 
@@ -221,7 +221,10 @@ fn sent(
     let Some(mut copy) = kept.copy.take() else {
         return false;
     };
-    mark::attach(copy.make_mut(), kept.frame, reason, windows);
+    if let Err(error) = mark::attach(copy.make_mut(), kept.frame, reason, windows) {
+        gst::error!(super::imp::CAT, "no metadata on the frame: {error}");
+        return false;
+    }
     send.push(copy);
     true
 }

@@ -10,6 +10,7 @@ use super::error::error;
 use super::settings::{self, Settings};
 use super::teacher::Teacher;
 use crate::branch::{Branch, Item};
+use crate::mark::{canary_event, is_canary};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -25,11 +26,6 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
         Some("Labels by a teacher"),
     )
 });
-
-/// Metadata by which `svdgate` says why it sent a frame.
-const GATE_META: &str = "SplitInferGate";
-/// The event by which `svdgate` learns how wrong the student was.
-const CANARY_EVENT: &str = "splitinfer-canary-error";
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
@@ -331,11 +327,7 @@ impl TeacherLabel {
             error(&student, &said.objects)
         });
         if let Some(wrong) = wrong {
-            let structure = gst::Structure::builder(CANARY_EVENT)
-                .field("error", wrong)
-                .build();
-            self.sinkpad
-                .push_event(gst::event::CustomUpstream::new(structure));
+            self.sinkpad.push_event(canary_event(wrong));
         }
         let mut counts = self.counts.lock().unwrap();
         counts.labelled += 1;
@@ -359,13 +351,4 @@ impl TeacherLabel {
         stats.set_if_some("canary-error", counts.canary_error);
         stats
     }
-}
-
-/// Whether `svdgate` sent the frame for its canary.
-fn is_canary(buffer: &gst::BufferRef) -> bool {
-    if !gst::meta::CustomMeta::is_registered(GATE_META) {
-        return false;
-    }
-    let meta = gst::meta::CustomMeta::from_buffer(buffer, GATE_META).ok();
-    meta.is_some_and(|m| m.structure().get::<&str>("reason") == Ok("canary"))
 }
