@@ -56,11 +56,12 @@ impl Default for AdaptationSettings {
 /// What came of an attempt to adapt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outcome {
-    /// New weights, better on what is held back.
+    /// New weights, better on what is held back. `diverged`: those of before the loss was no number any more.
     Accepted {
         before: f32,
         after: f32,
         steps: usize,
+        diverged: bool,
     },
     /// Weights of an earlier scene fit again; no step was made.
     Recalled { before: f32, after: f32 },
@@ -69,6 +70,7 @@ pub enum Outcome {
         before: f32,
         after: f32,
         steps: usize,
+        diverged: bool,
     },
     /// The caller wanted no more; the weights are as before.
     Abandoned,
@@ -78,6 +80,14 @@ impl Outcome {
     /// Whether the model has other weights now.
     pub fn changed(&self) -> bool {
         matches!(self, Self::Accepted { .. } | Self::Recalled { .. })
+    }
+
+    /// Whether the training ended because the loss was no number any more.
+    pub fn diverged(&self) -> bool {
+        match self {
+            Self::Accepted { diverged, .. } | Self::Rejected { diverged, .. } => *diverged,
+            Self::Recalled { .. } | Self::Abandoned => false,
+        }
     }
 }
 
@@ -198,7 +208,7 @@ impl Adaptation {
             |made| progress(Some(made)),
         )?;
         let after = report.after.unwrap_or(before);
-        let steps = report.steps;
+        let (steps, diverged) = (report.steps, report.stopped == Stopped::Diverged);
         if report.stopped == Stopped::Caller {
             return Ok(Outcome::Abandoned);
         }
@@ -207,6 +217,7 @@ impl Adaptation {
                 before,
                 after,
                 steps,
+                diverged,
             });
         }
         self.remember()?;
@@ -214,6 +225,7 @@ impl Adaptation {
             before,
             after,
             steps,
+            diverged,
         })
     }
 

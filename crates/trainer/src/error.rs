@@ -40,9 +40,9 @@ pub enum TrainError {
     #[error("a step needs at least one sample, and at most {batch}; {got} were given")]
     BatchSize { batch: usize, got: usize },
     #[error(
-        "the loss is {0}: the learning rate is too high, or a sample holds values that are not numbers"
+        "the {what} is {value}: the learning rate is too high, or a sample holds values that are not numbers"
     )]
-    Diverged(f32),
+    Diverged { what: &'static str, value: f32 },
     #[error("'{text}' is no {what}; one is written {expected}")]
     Word {
         what: &'static str,

@@ -67,6 +67,9 @@ pub enum Stopped {
     Patience,
     /// The caller wanted no more.
     Caller,
+    /// The loss or its gradient was no number any more: the learning rate is too high, or a sample holds values that
+    /// are not numbers.
+    Diverged,
 }
 
 /// What came of a training.
@@ -81,127 +84,156 @@ pub struct FitReport {
     /// Of what is held back, with the weights that were kept.
     pub after: Option<f32>,
     /// Whether the weights are better on what is held back than they were; if not, the trainer has the old
-    /// ones again. Without anything held back the last weights are kept.
+    /// ones again. Without anything held back the last weights are kept, or where they are no numbers the old ones.
     pub improved: bool,
 }
 
-/// The best weights so far.
-struct Best {
-    loss: f32,
-    state: State,
-    looks_since: usize,
-}
-
 /// Trains on batches from `replay`. `held_back`: examples that are not trained on. `progress` is called after
-/// each step; an `Err` ends the training there, with the best weights so far, those of that step among them.
+/// each step; an `Err` ends the training there, with the best weights so far, those of that step among them. A
+/// training that diverges ends too, with the best weights of before: see [`Stopped::Diverged`].
 ///
 /// # Errors
-/// When there is nothing to train on, or the loss is no number any more: the trainer then has the best weights
-/// so far, without anything held back those before.
+/// When there is nothing to train on, a sample does not fit, or ONNX Runtime fails: the trainer then has the best
+/// weights so far, without anything held back those before.
 pub fn fit(
     trainer: &mut Trainer,
     replay: &mut Replay,
     held_back: &[&Sample],
     settings: &FitSettings,
-    mut progress: impl FnMut(&Progress) -> Result<(), ()>,
+    progress: impl FnMut(&Progress) -> Result<(), ()>,
 ) -> Result<FitReport, TrainError> {
     if replay.is_empty() {
         return Err(TrainError::NoSamples("the replay buffer is empty".into()));
     }
-    let start = trainer.state()?;
-    let before = match held_back {
-        [] => None,
-        _ => Some(trainer.loss(held_back)?),
-    };
-    let mut best = Best {
-        loss: before.unwrap_or(f32::INFINITY),
-        state: start,
-        looks_since: 0,
-    };
-    let mut report = FitReport {
+    let mut best = Best::of(trainer, held_back)?;
+    let before = best.loss;
+    let made = steps(trainer, replay, settings, &mut best, progress);
+    let last_counts =
+        before.is_none() && made.as_ref().is_ok_and(|m| m.stopped != Stopped::Diverged);
+    if !last_counts {
+        trainer.restore(&best.state)?;
+    }
+    let made = made?;
+    Ok(FitReport {
+        steps: made.steps,
+        stopped: made.stopped,
+        train_loss: made.train_loss,
+        before,
+        after: best.loss,
+        improved: last_counts || best.loss < before,
+    })
+}
+
+/// Steps that were made.
+struct Made {
+    steps: usize,
+    stopped: Stopped,
+    train_loss: f32,
+}
+
+/// Leaves the trainer with the weights of the last step.
+fn steps(
+    trainer: &mut Trainer,
+    replay: &mut Replay,
+    settings: &FitSettings,
+    best: &mut Best<'_>,
+    mut progress: impl FnMut(&Progress) -> Result<(), ()>,
+) -> Result<Made, TrainError> {
+    let mut made = Made {
         steps: 0,
         stopped: Stopped::Steps,
         train_loss: f32::NAN,
-        before,
-        after: before,
-        improved: false,
     };
-    for step in 0..settings.steps {
-        let rate = settings.learning_rate * settings.schedule.share(step, settings.steps);
-        let batch = replay.draw(trainer.batch());
-        let made = match trainer.step(&batch, rate) {
-            Ok(made) => made,
-            Err(error) => {
-                trainer.restore(&best.state)?;
-                return Err(error);
+    for step in 1..=settings.steps {
+        let rate = settings.learning_rate * settings.schedule.share(step - 1, settings.steps);
+        let report = match trainer.step(&replay.draw(trainer.batch()), rate) {
+            Ok(report) => report,
+            Err(TrainError::Diverged { .. }) => {
+                made.stopped = Stopped::Diverged;
+                break;
             }
+            Err(error) => return Err(error),
         };
-        report.steps = step + 1;
-        report.train_loss = made.loss;
-        let last = step + 1 == settings.steps;
-        let look =
-            !held_back.is_empty() && (last || (step + 1) % settings.validate_every.max(1) == 0);
-        let validation_loss = look.then(|| trainer.loss(held_back)).transpose()?;
-        if let Some(loss) = validation_loss {
-            best.look(loss, trainer)?;
-        }
+        (made.steps, made.train_loss) = (step, report.loss);
+        let due = step == settings.steps || step.is_multiple_of(settings.validate_every.max(1));
+        let looked = if due { best.look(trainer)? } else { None };
         let told = progress(&Progress {
-            step: step + 1,
+            step,
             steps: settings.steps,
             learning_rate: rate,
-            train_loss: made.loss,
-            validation_loss,
-            gradient_norm: made.gradient_norm,
+            train_loss: report.loss,
+            validation_loss: looked,
+            gradient_norm: report.gradient_norm,
         });
-        let judged = if held_back.is_empty() {
-            Some(made.loss)
-        } else {
-            validation_loss
-        };
-        let stopped = match told {
-            Err(()) => Some(Stopped::Caller),
-            Ok(()) if judged.is_some_and(|l| settings.target_loss.is_some_and(|t| l <= t)) => {
-                Some(Stopped::Target)
-            }
-            Ok(())
-                if settings
-                    .patience
-                    .is_some_and(|p| best.looks_since >= p.max(1)) =>
-            {
-                Some(Stopped::Patience)
-            }
-            Ok(()) => None,
-        };
-        if let Some(stopped) = stopped {
-            report.stopped = stopped;
+        let judged = looked.or(best.held_back.is_empty().then_some(report.loss));
+        if let Some(stopped) = settings.stopped(told, judged, best.looks_since) {
+            made.stopped = stopped;
             // What was not looked at yet may be the best.
-            if !held_back.is_empty() && validation_loss.is_none() {
-                best.look(trainer.loss(held_back)?, trainer)?;
+            if looked.is_none() {
+                best.look(trainer)?;
             }
             break;
         }
     }
-    match held_back {
-        [] => report.improved = true,
-        _ => {
-            trainer.restore(&best.state)?;
-            report.after = Some(best.loss);
-            report.improved = before.is_some_and(|b| best.loss < b);
-        }
-    }
-    Ok(report)
+    Ok(made)
 }
 
-impl Best {
-    fn look(&mut self, loss: f32, trainer: &Trainer) -> Result<(), TrainError> {
-        self.looks_since += 1;
-        if loss < self.loss {
-            *self = Self {
-                loss,
-                state: trainer.state()?,
-                looks_since: 0,
-            };
+impl FitSettings {
+    /// Whether a training ends here. `judged`: the loss that the target is about, where it is known.
+    fn stopped(
+        &self,
+        told: Result<(), ()>,
+        judged: Option<f32>,
+        looks_since: usize,
+    ) -> Option<Stopped> {
+        let reached = |target| judged.is_some_and(|loss| loss <= target);
+        if told.is_err() {
+            Some(Stopped::Caller)
+        } else if self.target_loss.is_some_and(reached) {
+            Some(Stopped::Target)
+        } else if self.patience.is_some_and(|p| looks_since >= p.max(1)) {
+            Some(Stopped::Patience)
+        } else {
+            None
         }
-        Ok(())
+    }
+}
+
+/// The best weights so far.
+struct Best<'a> {
+    held_back: &'a [&'a Sample],
+    /// `None` when nothing is held back.
+    loss: Option<f32>,
+    state: State,
+    looks_since: usize,
+}
+
+impl<'a> Best<'a> {
+    /// The weights that the trainer has.
+    fn of(trainer: &Trainer, held_back: &'a [&'a Sample]) -> Result<Self, TrainError> {
+        Ok(Self {
+            held_back,
+            loss: match held_back {
+                [] => None,
+                _ => Some(trainer.loss(held_back)?),
+            },
+            state: trainer.state()?,
+            looks_since: 0,
+        })
+    }
+
+    /// Judges the trainer's weights, if anything is held back.
+    fn look(&mut self, trainer: &Trainer) -> Result<Option<f32>, TrainError> {
+        let Some(best) = self.loss else {
+            return Ok(None);
+        };
+        let loss = trainer.loss(self.held_back)?;
+        self.looks_since += 1;
+        if loss < best {
+            self.loss = Some(loss);
+            self.state = trainer.state()?;
+            self.looks_since = 0;
+        }
+        Ok(Some(loss))
     }
 }

@@ -31,11 +31,20 @@ impl Sample {
         }
     }
 
+    /// Whether all its values are numbers: a training that sees others diverges.
+    pub fn is_finite(&self) -> bool {
+        let finite = |t: &Tensor| t.to_f32_vec().iter().all(|v| v.is_finite());
+        self.tensors().all(finite)
+    }
+
     /// Bytes of all its tensors.
     pub fn byte_len(&self) -> usize {
+        self.tensors().map(Tensor::byte_len).sum()
+    }
+
+    fn tensors(&self) -> impl Iterator<Item = &Tensor> {
         let weights = self.weights.iter().flatten();
-        let tensors = self.inputs.iter().chain(&self.targets).chain(weights);
-        tensors.map(Tensor::byte_len).sum()
+        self.inputs.iter().chain(&self.targets).chain(weights)
     }
 }
 

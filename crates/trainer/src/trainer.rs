@@ -216,8 +216,8 @@ impl Trainer {
     /// One step on a batch at this learning rate. A batch that is not full is filled by repeating its samples.
     ///
     /// # Errors
-    /// When the batch is empty or too large, or a sample does not fit; when the loss is no number any more
-    /// ([`TrainError::Diverged`], the weights are then those after the step).
+    /// When the batch is empty or too large, or a sample does not fit; when the loss or the gradient is no number
+    /// any more ([`TrainError::Diverged`], the weights are then those after the step).
     pub fn step(&mut self, samples: &[&Sample], rate: f64) -> Result<StepReport, TrainError> {
         let batch = self.batch();
         if samples.is_empty() || samples.len() > batch {
@@ -242,9 +242,13 @@ impl Trainer {
         }
         self.steps += 1;
         let report = report.unwrap_or_default();
-        match report.loss.is_finite() {
-            true => Ok(report),
-            false => Err(TrainError::Diverged(report.loss)),
+        let said = [
+            ("loss", report.loss),
+            ("gradient's norm", report.gradient_norm),
+        ];
+        match said.into_iter().find(|(_, value)| !value.is_finite()) {
+            None => Ok(report),
+            Some((what, value)) => Err(TrainError::Diverged { what, value }),
         }
     }
 

@@ -40,26 +40,31 @@ fn example(scene: usize, seed: u64) -> Sample {
 }
 
 fn adaptation() -> Adaptation {
+    let fit = FitSettings {
+        steps: 300,
+        learning_rate: 0.05,
+        target_loss: Some(1e-4),
+        ..Default::default()
+    };
+    with(Optimizer::adam(), Some(10.0), fit)
+}
+
+fn with(optimizer: Optimizer, clip_norm: Option<f64>, fit: FitSettings) -> Adaptation {
     let settings = TrainerSettings {
-        optimizer: Optimizer::adam(),
+        optimizer,
+        clip_norm,
         batch: 8,
         session: SessionOptions {
             threads: 1,
             ..Default::default()
         },
-        ..Default::default()
     };
     let losses = vec![LossTerm::new("y", Loss::MeanSquared)];
     let trainer = Trainer::new(&model(), &Trainable::All, losses, settings).unwrap();
     let settings = AdaptationSettings {
         replay: 40,
         held_back: 8,
-        fit: FitSettings {
-            steps: 300,
-            learning_rate: 0.05,
-            target_loss: Some(1e-4),
-            ..Default::default()
-        },
+        fit,
         ..Default::default()
     };
     Adaptation::new(trainer, settings).unwrap()
@@ -129,6 +134,51 @@ fn weights_that_are_no_better_are_not_taken() {
     show(&mut adaptation, 1, 200);
     let outcome = adaptation.adapt(|_| Err(())).unwrap();
     assert_eq!(outcome, Outcome::Abandoned);
+    assert_eq!(adaptation.trainer().weights().unwrap(), old);
+}
+
+#[test]
+fn of_a_training_that_diverges_the_best_weights_are_taken_or_none() {
+    if !runtime() {
+        return;
+    }
+    // The rate of the first step, a fifth, is good; the others grow and make it worse each time.
+    let fit = FitSettings {
+        steps: 300,
+        learning_rate: 5.0,
+        validate_every: 1,
+        ..Default::default()
+    };
+    let mut adaptation = with(Optimizer::sgd(0.0), None, fit);
+    show(&mut adaptation, 1, 0);
+    let outcome = adaptation.adapt(|_| Ok(())).unwrap();
+    let Outcome::Accepted {
+        before,
+        after,
+        diverged: true,
+        ..
+    } = outcome
+    else {
+        panic!("{outcome:?}");
+    };
+    let judged = |a: &Adaptation| a.judge(&a.trainer().model().unwrap()).unwrap().unwrap();
+    assert!(
+        after < before && (judged(&adaptation) - after).abs() < 1e-6,
+        "{outcome:?}"
+    );
+    // Looked at too late.
+    let fit = FitSettings {
+        validate_every: 100,
+        ..fit
+    };
+    let mut adaptation = with(Optimizer::sgd(0.0), None, fit);
+    let old = adaptation.trainer().weights().unwrap();
+    show(&mut adaptation, 1, 0);
+    let outcome = adaptation.adapt(|_| Ok(())).unwrap();
+    assert!(
+        matches!(outcome, Outcome::Rejected { diverged: true, .. }),
+        "{outcome:?}"
+    );
     assert_eq!(adaptation.trainer().weights().unwrap(), old);
 }
 

@@ -295,6 +295,56 @@ fn fitting_stops_at_the_target_and_keeps_the_best_weights() {
     assert_eq!(trainer.weights().unwrap(), old.weights().unwrap());
 }
 
+/// Plain gradient descent at a rate that is good in the first steps, while it grows, and then far too high.
+fn too_fast(batch: usize) -> (TrainerSettings, FitSettings) {
+    let trainer = TrainerSettings {
+        optimizer: Optimizer::sgd(0.0),
+        ..settings(batch)
+    };
+    let fit = FitSettings {
+        steps: 200,
+        learning_rate: 1.0,
+        validate_every: 1,
+        ..Default::default()
+    };
+    (trainer, fit)
+}
+
+#[test]
+fn a_training_that_diverges_leaves_the_best_weights_of_before() {
+    if !runtime() {
+        return;
+    }
+    let (how, settings) = too_fast(4);
+    let head = Trainable::Matching(vec!["head.*".into()]);
+    let mut trainer = Trainer::new(&network(&[1, 108]), &head, squared(), how).unwrap();
+    let samples = samples(&trainer, 12);
+    let mut replay = Replay::new(32, 1);
+    samples.iter().cloned().for_each(|s| replay.push(s));
+    let held_back: Vec<&Sample> = samples.iter().take(4).collect();
+    let start = trainer.weights().unwrap();
+    let mut seen = vec![];
+    let report = fit(&mut trainer, &mut replay, &held_back, &settings, |p| {
+        seen.extend(p.validation_loss);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(report.stopped, Stopped::Diverged, "{report:?} {seen:?}");
+    assert!(
+        report.steps < settings.steps && report.improved,
+        "{report:?}"
+    );
+    let best = seen.iter().copied().fold(f32::INFINITY, f32::min);
+    assert_eq!(report.after, Some(best));
+    assert_eq!(trainer.loss(&held_back).unwrap(), best);
+    // Where nothing says which weights are better, those of before the training are.
+    let report = fit(&mut trainer, &mut replay, &[], &settings, |_| Ok(())).unwrap();
+    assert_eq!(report.stopped, Stopped::Diverged);
+    assert!(!report.improved);
+    assert_eq!(trainer.loss(&held_back).unwrap(), best);
+    assert_ne!(trainer.weights().unwrap(), start);
+}
+
 #[test]
 fn what_does_not_fit_is_refused_in_words() {
     if !runtime() {
@@ -332,7 +382,7 @@ fn what_does_not_fit_is_refused_in_words() {
     let nan = Sample::new(vec![noise(&[1, 2, 6, 6], 1)], vec![nan]);
     assert!(matches!(
         trainer.step(&[&nan], 0.1),
-        Err(TrainError::Diverged(_))
+        Err(TrainError::Diverged { .. })
     ));
 }
 

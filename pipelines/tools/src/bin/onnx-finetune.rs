@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The weights are no better than they were.
 const NO_BETTER: u8 = 2;
+/// The training diverged; the best weights of before are written if they are better.
+const DIVERGED: u8 = 3;
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
             println!("{outcome}");
             match outcome {
                 Outcome::Inspected(found) if found.obstacle.is_some() => ExitCode::FAILURE,
+                Outcome::Trained(summary) if summary.diverged() => ExitCode::from(DIVERGED),
                 Outcome::Trained(summary) if !summary.improved => ExitCode::from(NO_BETTER),
                 _ => ExitCode::SUCCESS,
             }

@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 ///
 /// Examples are arrays of inputs and targets (--data FILE.npz), or pictures and videos whose targets a larger model
 /// gives (--data FOLDER --teacher TEACHER.onnx). Exits with 0 when the weights became better on examples that were
-/// held back, with 2 when they did not (nothing is written then), with 1 when something could not be used.
+/// held back, with 2 when they did not (nothing is written then), with 3 when the training diverged (the best weights of
+/// before are written if they are better), with 1 when something could not be used.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "onnx-finetune", version)]
 pub struct Args {
@@ -135,7 +136,7 @@ pub struct Args {
     #[arg(long)]
     pub keep: bool,
 
-    /// Write one JSON object a step
+    /// Write one JSON object a step, and at the end one about the whole
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
 

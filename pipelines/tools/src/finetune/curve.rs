@@ -12,16 +12,36 @@ use crate::images::{Fonts, save_png, save_svg};
 use anyhow::Result;
 use std::path::Path;
 
-/// Losses by step.
+/// Losses by step; those that are no numbers are left out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Curve {
     /// Of the batches.
-    pub training: Vec<(f64, f64)>,
+    training: Vec<(f64, f64)>,
     /// Of what is judged by, from step 0 on.
-    pub judged: Vec<(f64, f64)>,
+    judged: Vec<(f64, f64)>,
 }
 
 impl Curve {
+    /// Of a training that begins with this loss on what it is judged by.
+    pub fn from(before: f32) -> Self {
+        let mut curve = Self::default();
+        curve.judge(0, before);
+        curve
+    }
+
+    pub fn train(&mut self, step: usize, loss: f32) {
+        push(&mut self.training, step, loss);
+    }
+
+    pub fn judge(&mut self, step: usize, loss: f32) {
+        push(&mut self.judged, step, loss);
+    }
+
+    /// Steps that were made.
+    pub fn steps(&self) -> usize {
+        self.training.len()
+    }
+
     /// `judged`: what the second line is called.
     ///
     /// # Errors
@@ -44,5 +64,11 @@ impl Curve {
             true => save_png(&svg, path, &Fonts::find()),
             false => save_svg(&svg, path),
         }
+    }
+}
+
+fn push(points: &mut Vec<(f64, f64)>, step: usize, loss: f32) {
+    if loss.is_finite() {
+        points.push((step as f64, f64::from(loss)));
     }
 }

@@ -126,9 +126,12 @@ impl<'a> Maker<'a> {
         if count == 0 {
             bail!("{}: it holds no example", path.display());
         }
-        (0..count)
-            .map(|i| self.array_sample(i, &inputs, &values, &weights))
-            .collect()
+        let sample = |i| {
+            self.go_on()?;
+            self.array_sample(i, &inputs, &values, &weights)
+                .with_context(|| format!("{}: example {i} (from 0)", path.display()))
+        };
+        (0..count).map(sample).collect()
     }
 
     fn array_sample(
@@ -138,7 +141,6 @@ impl<'a> Maker<'a> {
         values: &[Array],
         weights: &[Option<Array>],
     ) -> Result<Sample> {
-        self.go_on()?;
         let of_input = |(array, (_, dtype, shape)): (&Array, &(_, DType, Vec<usize>))| {
             array.example(i, shape, *dtype)
         };
@@ -185,7 +187,8 @@ impl<'a> Maker<'a> {
                 let (picture, _) = preprocessor.picture(frame)?;
                 let input = preprocessor.tensor(&picture)?;
                 let none = vec![None; self.targets.len()];
-                samples.push(self.sample(&[input], teacher.answers(frame)?, none)?);
+                let sample = self.sample(&[input], teacher.answers(frame)?, none);
+                samples.push(sample.with_context(|| file.display().to_string())?);
                 progress.step();
                 Ok(())
             })?;
@@ -211,11 +214,15 @@ impl<'a> Maker<'a> {
             .into_iter()
             .zip(&self.targets)
             .map(|(v, (_, dtype))| converted(v, *dtype));
-        Ok(Sample {
+        let sample = Sample {
             inputs: self.trainer.features(&inputs.iter().collect::<Vec<_>>())?,
             targets: targets.collect(),
             weights: given,
-        })
+        };
+        match sample.is_finite() {
+            true => Ok(sample),
+            false => bail!("an input, a target or a weight holds values that are no numbers"),
+        }
     }
 
     fn go_on(&self) -> Result<()> {

@@ -65,7 +65,8 @@ impl Files {
     }
 }
 
-/// The model, its sidecar and what changed; with `only_state` nothing but the state. Returns what was written.
+/// The model, its sidecar and what changed; with `only_state` nothing but the state. Returns what was written. The
+/// model comes last, so that what belongs to it is there when it is.
 ///
 /// # Errors
 /// When one cannot be written.
@@ -76,33 +77,39 @@ pub(super) fn write(
     only_state: bool,
 ) -> Result<Vec<PathBuf>> {
     let files = &request.files;
-    let mut written = Vec::new();
-    let mut put = |path: &Path, bytes: &[u8]| {
-        written.push(path.to_owned());
-        whole(path, bytes)
-    };
+    let mut all: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     if !only_state {
         let delta = Delta::new(&student.original, trainer.weights()?)?;
-        put(&files.output, &delta.apply(&student.original)?.to_bytes())?;
+        let model = delta.apply(&student.original)?;
+        all.push((files.output.clone(), model.to_bytes()));
         if let Some(sidecar) = student.sidecar() {
-            put(&files.sidecar(), &bytes(&sidecar)?)?;
+            all.push((files.sidecar(), bytes(&sidecar)?));
         }
         if let Some(path) = &files.delta {
-            put(path, &delta.to_bytes()?)?;
+            all.push((path.clone(), delta.to_bytes()?));
         }
     }
     if let Some(path) = &files.save_state {
-        put(path, &trainer.state()?.to_bytes()?)?;
+        all.push((path.clone(), trainer.state()?.to_bytes()?));
     }
-    Ok(written)
+    for (path, bytes) in all.iter().rev() {
+        whole(path, bytes)?;
+    }
+    Ok(all.into_iter().map(|(path, _)| path).collect())
 }
 
-/// Writes beside, then renames, so that nobody ever sees half a model.
+/// Writes beside, then renames, so that nobody ever sees half a model, whenever the process or the machine stops.
 fn whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let cannot = || format!("cannot write {}", path.display());
-    let mut file = NamedTempFile::new_in(folder(path)).with_context(cannot)?;
+    let beside = format!(".{}.", name(path));
+    let mut file = tempfile::Builder::new()
+        .prefix(&beside)
+        .suffix(".part")
+        .tempfile_in(folder(path))
+        .with_context(cannot)?;
     file.write_all(bytes).with_context(cannot)?;
     readable(&file).with_context(cannot)?;
+    file.as_file().sync_all().with_context(cannot)?;
     file.persist(path).with_context(cannot)?;
     Ok(())
 }

@@ -4,8 +4,9 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! The log: one JSON object a step.
+//! The log: one JSON object a step, and one about the whole.
 
+use super::summary::Summary;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use splitinfer_trainer::Progress;
@@ -31,6 +32,19 @@ struct Line {
     seconds: f64,
 }
 
+#[derive(Serialize)]
+struct LastLine<'a> {
+    outcome: &'static str,
+    /// Whether the loss was no number any more.
+    diverged: bool,
+    steps: usize,
+    best_step: usize,
+    loss_before: f32,
+    loss_after: f32,
+    seconds: f64,
+    written: Vec<std::borrow::Cow<'a, str>>,
+}
+
 impl Log {
     /// # Errors
     /// When the file cannot be made.
@@ -40,13 +54,14 @@ impl Log {
         Ok(Self(path.map(create).transpose()?.map(BufWriter::new)))
     }
 
+    pub fn none() -> Self {
+        Self(None)
+    }
+
     /// # Errors
     /// When the disk is full.
     pub fn step(&mut self, progress: &Progress, seconds: f64) -> Result<()> {
-        let Some(file) = &mut self.0 else {
-            return Ok(());
-        };
-        let line = Line {
+        self.line(&Line {
             step: progress.step,
             steps: progress.steps,
             learning_rate: progress.learning_rate,
@@ -54,8 +69,30 @@ impl Log {
             validation_loss: progress.validation_loss,
             gradient_norm: progress.gradient_norm,
             seconds,
+        })
+    }
+
+    /// # Errors
+    /// When the disk is full.
+    pub fn end(&mut self, summary: &Summary) -> Result<()> {
+        let written = summary.written.iter();
+        self.line(&LastLine {
+            outcome: summary.outcome(),
+            diverged: summary.diverged(),
+            steps: summary.steps,
+            best_step: summary.best_step,
+            loss_before: summary.before,
+            loss_after: summary.after,
+            seconds: summary.time.as_secs_f64(),
+            written: written.map(|p| p.to_string_lossy()).collect(),
+        })
+    }
+
+    fn line(&mut self, line: &impl Serialize) -> Result<()> {
+        let Some(file) = &mut self.0 else {
+            return Ok(());
         };
-        serde_json::to_writer(&mut *file, &line).context("the log")?;
+        serde_json::to_writer(&mut *file, line).context("the log")?;
         file.write_all(b"\n")
             .and_then(|()| file.flush())
             .context("the log")

@@ -31,11 +31,14 @@ const LOOK_SHARE: f64 = 0.25;
 /// A step goes forward and back, which takes about so many times what the loss takes.
 const STEP_COST: f64 = 3.0;
 
-/// Trains as it is asked to. `stop` ends the training after the step at hand; what was best by then is written.
+const DIVERGED: &str = "the loss was no number any more, so the training ended: the learning rate is too high, or too \
+                        little is clipped (--learning-rate, --clip-norm)";
+
+/// Trains as it is asked to. `stop` ends the training after the step at hand; what was best by then is written, also
+/// where the training diverges.
 ///
 /// # Errors
-/// When something cannot be used (all that can be known before is found before training starts), or the training
-/// diverges.
+/// When something cannot be used: all that can be known before is found before training starts.
 pub fn finetune(request: &Request, stop: &AtomicBool) -> Result<Outcome> {
     load_library(None)?;
     let mut plan = Plan::new(request)?;
@@ -99,6 +102,9 @@ pub fn finetune(request: &Request, stop: &AtomicBool) -> Result<Outcome> {
         peak_memory: peak_bytes(),
         written: vec![],
     };
+    if summary.diverged() {
+        note(DIVERGED);
+    }
     let only_state = !improved && !request.files.keep;
     summary.written = files::write(request, &plan.student, &trainer, only_state)?;
     if let Some(path) = &request.files.plot {
@@ -106,6 +112,7 @@ pub fn finetune(request: &Request, stop: &AtomicBool) -> Result<Outcome> {
         summary.written.push(path.clone());
     }
     summary.written.extend(request.files.log.clone());
+    run.log.end(&summary)?;
     Ok(Outcome::Trained(summary))
 }
 
@@ -179,10 +186,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             stop,
             log: Log::create(request.files.log.as_deref())?,
-            curve: Curve {
-                training: vec![],
-                judged: vec![(0.0, f64::from(before))],
-            },
+            curve: Curve::from(before),
             bar,
             started: now,
             step_began: now,
@@ -208,58 +212,49 @@ impl<'a> Run<'a> {
                 .unwrap_or_else(|| every(judged.len(), request)),
             patience: request.patience,
         };
-        let mut failed = None;
         self.step_began = Instant::now();
         let report = fit(trainer, replay, judged, &settings, |progress| {
-            self.follow(progress).map_err(|e| failed = e)
-        });
-        match failed {
-            Some(error) => Err(error),
-            None => {
-                let report = report?;
-                // A look after the last step, which nobody was told of.
-                if let Some(after) = report.after.filter(|after| *after < self.best.1) {
-                    self.best = (report.steps, after);
-                    self.curve
-                        .judged
-                        .push((report.steps as f64, f64::from(after)));
-                }
-                Ok(report)
-            }
+            self.follow(progress)
+        })?;
+        // A look after the last step, which nobody was told of.
+        if let Some(after) = report.after.filter(|after| *after < self.best.1) {
+            self.best = (report.steps, after);
+            self.curve.judge(report.steps, after);
         }
+        Ok(report)
     }
 
     /// # Errors
-    /// Ends the training: with the error that is to be told, or with none when the user wants no more.
-    fn follow(&mut self, progress: &Progress) -> Result<(), Option<anyhow::Error>> {
+    /// Ends the training: the user wants no more.
+    fn follow(&mut self, progress: &Progress) -> Result<(), ()> {
         let took = self.step_began.elapsed();
-        let step = progress.step as f64;
-        self.curve
-            .training
-            .push((step, f64::from(progress.train_loss)));
+        self.curve.train(progress.step, progress.train_loss);
         match progress.validation_loss {
             Some(loss) => {
-                self.curve.judged.push((step, f64::from(loss)));
+                self.curve.judge(progress.step, loss);
                 if loss < self.best.1 {
                     self.best = (progress.step, loss);
                 }
             }
             None => self.alone = (self.alone.0 + 1, self.alone.1 + took),
         }
-        let judged = self.curve.judged.last().map_or(f32::NAN, |p| p.1 as f32);
         self.bar.say(&format!(
-            "loss {}, judged {}, best {}",
+            "loss {}, best {}",
             digits(progress.train_loss),
-            digits(judged),
             digits(self.best.1)
         ));
         self.bar.step();
-        self.log
+        if let Err(error) = self
+            .log
             .step(progress, self.started.elapsed().as_secs_f64())
-            .map_err(Some)?;
+        {
+            // What was learned is worth more.
+            note(&format!("{error:#}; it ends here, the training goes on"));
+            self.log = Log::none();
+        }
         self.step_began = Instant::now();
         match self.stop.load(Ordering::Relaxed) {
-            true => Err(None),
+            true => Err(()),
             false => Ok(()),
         }
     }
@@ -267,7 +262,7 @@ impl<'a> Run<'a> {
     /// Of a step alone; with looking where every step was looked at.
     fn step_time(&self) -> Duration {
         match self.alone {
-            (0, _) => self.started.elapsed() / (self.curve.training.len() as u32).max(1),
+            (0, _) => self.started.elapsed() / (self.curve.steps() as u32).max(1),
             (count, time) => time / count,
         }
     }

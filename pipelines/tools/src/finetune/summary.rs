@@ -62,6 +62,7 @@ impl fmt::Display for Summary {
             Stopped::Target => ", then the target was reached",
             Stopped::Patience => ", then it got no better",
             Stopped::Caller => ", then it was stopped",
+            Stopped::Diverged => ", then it diverged",
         };
         let anchors = match self.anchors {
             0 => String::new(),
@@ -94,6 +95,19 @@ impl fmt::Display for Summary {
 }
 
 impl Summary {
+    /// In one word, as the log has it.
+    pub fn outcome(&self) -> &'static str {
+        match self.improved {
+            true => "better",
+            false => "no-better",
+        }
+    }
+
+    /// Whether the training ended because the loss was no number any more.
+    pub fn diverged(&self) -> bool {
+        self.stopped == Stopped::Diverged
+    }
+
     fn reduction(&self) -> f32 {
         100.0 * (1.0 - self.after / self.before)
     }

@@ -78,6 +78,22 @@ fn arrays_that_do_not_fit_are_named_with_both_shapes() {
 }
 
 #[test]
+fn values_that_are_no_numbers_are_refused_with_their_place() {
+    if !runtime() {
+        return;
+    }
+    let folder = Folder::new();
+    let model = folder.network("m.onnx", 1, "Tanh");
+    let mut targets = vec![0.0; 12];
+    targets[7] = f32::NAN;
+    let data = folder.npz("data.npz", 4, vec![0.0; 4 * 72], targets);
+    assert_one_line(
+        &[&model, "--data", &data],
+        &["data.npz: example 2", "no numbers"],
+    );
+}
+
+#[test]
 fn teachers_that_answer_otherwise_are_refused_before_training() {
     if !runtime() {
         return;

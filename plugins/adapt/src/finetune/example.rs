@@ -61,11 +61,18 @@ impl Examples {
                 }
             });
         }
-        Ok(Sample {
+        let sample = Sample {
             inputs,
             targets,
             weights,
-        })
+        };
+        match sample.is_finite() {
+            true => Ok(sample),
+            false => Err(format!(
+                "the teacher {} says what is no number",
+                labels.teacher
+            )),
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Counts {
     pub(super) accepted: u64,
     pub(super) recalled: u64,
     pub(super) rejected: u64,
+    /// Of those accepted and rejected: their loss was no number at the end.
+    pub(super) diverged: u64,
     pub(super) steps: u64,
     /// Time that training worked, without its rests.
     pub(super) busy: Duration,
@@ -32,12 +34,14 @@ pub(super) struct Counts {
 impl Counts {
     pub(super) fn add(&mut self, outcome: &Outcome) {
         self.trainings += 1;
+        self.diverged += u64::from(outcome.diverged());
         self.now = None;
         match *outcome {
             Outcome::Accepted {
                 before,
                 after,
                 steps,
+                ..
             } => {
                 self.accepted += 1;
                 self.steps += steps as u64;
@@ -51,6 +55,7 @@ impl Counts {
                 before,
                 after,
                 steps,
+                ..
             } => {
                 self.rejected += 1;
                 self.steps += steps as u64;
@@ -70,6 +75,7 @@ impl Counts {
             .field("accepted", self.accepted)
             .field("recalled", self.recalled)
             .field("rejected", self.rejected)
+            .field("diverged", self.diverged)
             .field("steps", self.steps)
             .field("training-ms", self.busy.as_secs_f64() * 1000.0)
             .field("model-version", self.version)

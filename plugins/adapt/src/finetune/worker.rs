@@ -219,6 +219,9 @@ impl Training {
             }
         };
         self.counts.lock().unwrap().add(&outcome);
+        if outcome.diverged() {
+            warn(element, &diverged(&outcome));
+        }
         let what = match outcome {
             Outcome::Accepted { .. } => "accepted",
             Outcome::Recalled { .. } => "recalled",
@@ -307,8 +310,21 @@ fn message(what: &str, outcome: Option<Outcome>) -> gst::Structure {
     }
     if let Some(Outcome::Accepted { steps, .. } | Outcome::Rejected { steps, .. }) = outcome {
         structure.set("steps", steps as u64);
+        structure.set("diverged", outcome.is_some_and(|o| o.diverged()));
     }
     structure
+}
+
+/// That a training ended early, and what became of it.
+fn diverged(outcome: &Outcome) -> String {
+    let kept = match outcome.changed() {
+        true => "the best weights before that are taken",
+        false => "the weights stay",
+    };
+    format!(
+        "a training diverged, its loss was no number any more: {kept}; lower 'learning-rate' if that happens again, and \
+         see that the teacher's outputs are numbers"
+    )
 }
 
 fn post(element: &Element, structure: gst::Structure) {
