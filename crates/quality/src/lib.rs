@@ -9,7 +9,8 @@
 //! A [`Gate`] follows each object over time, collects the places of its points on the last T frames in a matrix M (T ×
 //! 2J), and scores M. [`relative_error`] is the score as published (M. Boldo, N. Bombieri et al., IEEE Transactions on
 //! CAD 43.11, 2024); [`scaled_residual`] and [`probability_wrong`] repair what it is blind to, as far as predictions alone
-//! allow, and the [`Canary`] finds the rest. What each is worth, `docs/measurements/gate.md` shows.
+//! allow. A [`DriftWatch`] finds the rest: it has the teacher look at a few frames, more when there is reason to doubt, and says
+//! when it is worth learning. What each is worth, `docs/measurements/gate.md` and `docs/measurements/adaptation.md` show.
 //!
 //! # Exact and cheap
 //! Scores need singular values only, and most of them the sum of the smallest: eigenvalues of the Gram matrix where its
@@ -35,8 +36,8 @@
 //! ```
 
 mod calibration;
-mod canary;
 mod combined;
+mod drift;
 mod evidence;
 mod gate;
 mod metric;
@@ -47,8 +48,8 @@ mod track;
 mod window;
 
 pub use calibration::Learnt;
-pub use canary::Canary;
 pub use combined::{TERMS, WRONG, probability_wrong, terms};
+pub use drift::{Cause, DriftSettings, DriftWatch, Orders, Round, Signs, Training};
 pub use evidence::Evidence;
 pub use gate::{Gate, Metric, Object, Outcome, SHARE, Settings, Verdict};
 pub use metric::{effective_rank, rank_of, relative_error, scaled_residual};

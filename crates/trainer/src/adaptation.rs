@@ -18,6 +18,10 @@ use crate::sample::Sample;
 use crate::state::State;
 use crate::trainer::Trainer;
 
+/// Earlier weights fit again if they take away this share of what the loss is above the least there can be; if they are a
+/// little better only, training is better still.
+const RECALLED: f32 = 0.5;
+
 /// How a model adapts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdaptationSettings {
@@ -42,7 +46,7 @@ impl Default for AdaptationSettings {
     fn default() -> Self {
         Self {
             replay: 256,
-            hold_every: 5,
+            hold_every: 4,
             held_back: 16,
             new_examples: 20,
             least_gain: 0.02,
@@ -91,16 +95,25 @@ impl Outcome {
     }
 }
 
+/// An example to judge by.
+struct HeldBack {
+    sample: Sample,
+    /// It came since the last training.
+    fresh: bool,
+}
+
 /// A trainer, the examples it has seen, and the weights it has had.
 pub struct Adaptation {
     trainer: Trainer,
     replay: Replay,
-    held_back: VecDeque<Sample>,
+    held_back: VecDeque<HeldBack>,
     /// The first are those that the model came with.
     remembered: VecDeque<State>,
     settings: AdaptationSettings,
     seen: usize,
     new: usize,
+    /// What was fresh has been trained on.
+    trained: bool,
 }
 
 impl Adaptation {
@@ -115,6 +128,7 @@ impl Adaptation {
             settings,
             seen: 0,
             new: 0,
+            trained: false,
         })
     }
 
@@ -125,16 +139,34 @@ impl Adaptation {
 
     /// An example of the scene as it is now.
     pub fn add(&mut self, sample: Sample) {
-        self.seen += 1;
         self.new += 1;
-        if self.seen.is_multiple_of(self.settings.hold_every.max(2)) {
-            self.held_back.push_back(sample);
-            if self.held_back.len() > self.settings.held_back.max(1) {
-                self.held_back.pop_front();
-            }
-        } else {
+        if let Some(sample) = self.hold_back(sample, true) {
+            self.replay.push_fresh(sample);
+        }
+    }
+
+    /// An example that is no reason to train: one of a scene that the model knows.
+    pub fn add_aside(&mut self, sample: Sample) {
+        if let Some(sample) = self.hold_back(sample, false) {
             self.replay.push(sample);
         }
+    }
+
+    /// Of so many examples one is held back; gives the others back.
+    fn hold_back(&mut self, sample: Sample, fresh: bool) -> Option<Sample> {
+        if std::mem::take(&mut self.trained) {
+            self.replay.settle();
+            self.held_back.iter_mut().for_each(|h| h.fresh = false);
+        }
+        self.seen += 1;
+        if !self.seen.is_multiple_of(self.settings.hold_every.max(2)) {
+            return Some(sample);
+        }
+        self.held_back.push_back(HeldBack { sample, fresh });
+        if self.held_back.len() > self.settings.held_back.max(1) {
+            self.held_back.pop_front();
+        }
+        None
     }
 
     /// An example of the domain that the model comes from, to be trained on for ever.
@@ -144,9 +176,12 @@ impl Adaptation {
 
     /// Whether enough is new.
     pub fn is_due(&self) -> bool {
-        self.new >= self.settings.new_examples.max(1)
-            && !self.held_back.is_empty()
-            && !self.replay.is_empty()
+        self.new >= self.settings.new_examples.max(1) && self.can_train()
+    }
+
+    /// Whether there is something to train on, and something to judge by.
+    pub fn can_train(&self) -> bool {
+        !self.held_back.is_empty() && !self.replay.is_empty()
     }
 
     /// Examples to train on, and examples held back.
@@ -165,6 +200,7 @@ impl Adaptation {
     ) -> Result<Outcome, TrainError> {
         let start = self.trainer.state()?;
         let outcome = self.try_to(&mut progress);
+        self.trained = true;
         if !outcome.as_ref().is_ok_and(Outcome::changed) {
             self.trainer.restore(&start)?;
         }
@@ -177,18 +213,22 @@ impl Adaptation {
         progress: &mut impl FnMut(Option<&Progress>) -> Result<(), ()>,
     ) -> Result<Outcome, TrainError> {
         self.new = 0;
-        let held_back: Vec<&Sample> = self.held_back.iter().collect();
+        let held_back = judges(&self.held_back);
         let before = self.trainer.loss(&held_back)?;
         let need = Need {
             floor: self.trainer.floor(&held_back),
             share: self.settings.least_gain,
+        };
+        let recall = Need {
+            share: need.share.max(RECALLED),
+            ..need
         };
         let start = self.trainer.state()?;
         let mut best: Option<(f32, &State)> = None;
         for state in &self.remembered {
             self.trainer.restore(state)?;
             let loss = self.trainer.loss(&held_back)?;
-            if need.is_met(before, loss) && best.is_none_or(|(b, _)| loss < b) {
+            if recall.is_met(before, loss) && best.is_none_or(|(b, _)| loss < b) {
                 best = Some((loss, state));
             }
             if progress(None).is_err() {
@@ -234,7 +274,7 @@ impl Adaptation {
     /// # Errors
     /// When it is another model.
     pub fn judge(&self, model: &Model) -> Result<Option<f32>, TrainError> {
-        let held_back: Vec<&Sample> = self.held_back.iter().collect();
+        let held_back = judges(&self.held_back);
         match held_back.is_empty() {
             true => Ok(None),
             false => self.trainer.loss_of(model, &held_back).map(Some),
@@ -258,6 +298,18 @@ impl Adaptation {
         self.trainer.restore(state)?;
         self.remember()
     }
+}
+
+/// What weights are judged by: what is fresh, and as many of the newest others, so that neither the scene as it is now nor
+/// what came before counts for nothing. Without anything fresh all that there is.
+fn judges(held_back: &VecDeque<HeldBack>) -> Vec<&Sample> {
+    let (fresh, old): (Vec<_>, Vec<_>) = held_back.iter().partition(|h| h.fresh);
+    let others = match fresh.len() {
+        0 => old.len(),
+        n => n.min(old.len()),
+    };
+    let others = old.iter().rev().take(others);
+    fresh.iter().chain(others).map(|h| &h.sample).collect()
 }
 
 /// How much better weights must be.

@@ -7,7 +7,8 @@
 //! A buffer of examples to draw batches from: what is new, and enough of what was before.
 //!
 //! New examples are always kept, and when the buffer is full they replace one drawn at random (reservoir
-//! sampling over the recent ones would forget the new; a queue would forget the old). Anchors, from the
+//! sampling over the recent ones would forget the new; a queue would forget the old). A share of each batch is drawn
+//! from the fresh ones: after a sudden change they are few, and it is they that there is something to learn from. Anchors, from the
 //! domain that the model came from, are never replaced: they are there so that little is forgotten.
 
 use rand::{Rng, SeedableRng, seq::index};
@@ -15,14 +16,22 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::sample::Sample;
 
+#[derive(Debug)]
+struct Kept {
+    sample: Sample,
+    fresh: bool,
+}
+
 /// Examples to learn from.
 #[derive(Debug)]
 pub struct Replay {
     capacity: usize,
-    samples: Vec<Sample>,
+    samples: Vec<Kept>,
     anchors: Vec<Sample>,
     /// Share of a batch that is drawn from the anchors.
     pub anchor_share: f64,
+    /// Share of what is left of a batch that is drawn from the fresh examples.
+    pub fresh_share: f64,
     rng: ChaCha8Rng,
 }
 
@@ -34,17 +43,38 @@ impl Replay {
             samples: Vec::new(),
             anchors: Vec::new(),
             anchor_share: 0.25,
+            fresh_share: 0.5,
             rng: ChaCha8Rng::seed_from_u64(seed),
         }
     }
 
     /// Keeps an example; when the buffer is full, in the place of another.
     pub fn push(&mut self, sample: Sample) {
+        self.keep(Kept {
+            sample,
+            fresh: false,
+        });
+    }
+
+    /// Keeps an example that is fresh until [`settle`](Self::settle).
+    pub fn push_fresh(&mut self, sample: Sample) {
+        self.keep(Kept {
+            sample,
+            fresh: true,
+        });
+    }
+
+    /// What was fresh is so no more.
+    pub fn settle(&mut self) {
+        self.samples.iter_mut().for_each(|k| k.fresh = false);
+    }
+
+    fn keep(&mut self, kept: Kept) {
         if self.samples.len() < self.capacity {
-            self.samples.push(sample);
+            self.samples.push(kept);
         } else {
             let place = self.rng.random_range(0..self.samples.len());
-            self.samples[place] = sample;
+            self.samples[place] = kept;
         }
     }
 
@@ -69,15 +99,22 @@ impl Replay {
 
     /// A batch of `count`, fewer if there are fewer; none twice.
     pub fn draw(&mut self, count: usize) -> Vec<&Sample> {
-        let wanted = (count as f64 * self.anchor_share.clamp(0.0, 1.0)).round() as usize;
+        let share = |of: usize, share: f64| (of as f64 * share.clamp(0.0, 1.0)).round() as usize;
         let spare = count.saturating_sub(self.samples.len());
-        let anchors = wanted.max(spare).min(self.anchors.len()).min(count);
-        let others = (count - anchors).min(self.samples.len());
-        let kept = index::sample(&mut self.rng, self.anchors.len(), anchors);
-        let new = index::sample(&mut self.rng, self.samples.len(), others);
+        let wanted = share(count, self.anchor_share).max(spare);
+        let anchors = wanted.min(self.anchors.len()).min(count);
+        let left = count - anchors;
+        let (fresh, old): (Vec<&Kept>, Vec<&Kept>) = self.samples.iter().partition(|k| k.fresh);
+        let wanted = share(left, self.fresh_share).max(left.saturating_sub(old.len()));
+        let new = wanted.min(fresh.len());
+        let mut draw = |of: usize, count: usize| index::sample(&mut self.rng, of, count.min(of));
+        let kept = draw(self.anchors.len(), anchors);
+        let new_places = draw(fresh.len(), new);
+        let old_places = draw(old.len(), left - new);
         let kept = kept.into_iter().map(|i| &self.anchors[i]);
-        kept.chain(new.into_iter().map(|i| &self.samples[i]))
-            .collect()
+        let new = new_places.into_iter().map(|i| &fresh[i].sample);
+        let old = old_places.into_iter().map(|i| &old[i].sample);
+        kept.chain(new).chain(old).collect()
     }
 }
 
@@ -99,7 +136,7 @@ mod tests {
         let mut replay = Replay::new(4, 1);
         for i in 0..100 {
             replay.push(sample(i as f32));
-            assert!(replay.samples.iter().any(|s| value(s) == i as f32));
+            assert!(replay.samples.iter().any(|k| value(&k.sample) == i as f32));
         }
         assert_eq!(replay.len(), 4);
     }
@@ -116,6 +153,25 @@ mod tests {
             batch.dedup();
             assert_eq!(batch.len(), 8);
         }
+    }
+
+    #[test]
+    fn half_of_a_batch_is_fresh_until_it_is_settled() {
+        let mut replay = Replay::new(100, 4);
+        (0..60).for_each(|i| replay.push(sample(i as f32)));
+        (100..110).for_each(|i| replay.push_fresh(sample(i as f32)));
+        let fresh = |replay: &mut Replay| {
+            let batch: Vec<f32> = replay.draw(8).into_iter().map(value).collect();
+            assert_eq!(batch.len(), 8);
+            batch.into_iter().filter(|v| *v >= 100.0).count()
+        };
+        assert!((0..20).all(|_| fresh(&mut replay) == 4));
+        replay.settle();
+        let drawn: usize = (0..50).map(|_| fresh(&mut replay)).sum();
+        assert!((20..100).contains(&drawn), "{drawn}");
+        let mut only = Replay::new(100, 5);
+        (0..10).for_each(|i| only.push_fresh(sample(i as f32)));
+        assert_eq!(only.draw(8).len(), 8);
     }
 
     #[test]

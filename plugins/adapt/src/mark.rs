@@ -4,42 +4,43 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! What `svdgate` and `teacherlabel` tell each other, by way of GStreamer: why a frame was sent down the branch, as
-//! metadata; how wrong the student was on a frame of the canary, as an event that goes back up.
+//! What `svdgate` tells the elements of its branch, by way of GStreamer: why a frame was sent, as metadata.
 
 /// Name of the custom metadata, whose fields docs/elements/svdgate.md lists.
 const META_NAME: &str = "SplitInferGate";
 
-/// Name of the event's structure.
-const CANARY_EVENT: &str = "splitinfer-canary-error";
+/// The reason of frames that the teacher is to judge the student on.
+const CANARY: &str = "canary";
 
 /// Why a frame was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// It belongs to windows that were gated.
     Gate,
-    /// Drawn at random from those accepted.
-    Canary,
-    /// The canary's test noticed that the student has become worse.
-    Alarm,
+    /// The teacher is to say how wrong the student was on it; whether there is something to learn from it as well.
+    Canary { teaches: bool },
+    /// To be learnt from: the student has become worse.
+    Drift,
 }
 
 impl Reason {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Gate => "gate",
-            Self::Canary => "canary",
-            Self::Alarm => "alarm",
+            Self::Canary { .. } => CANARY,
+            Self::Drift => "drift",
         }
     }
 }
 
-/// Marks a frame. `windows` are the structures of the messages that told of the windows it belongs to.
+/// Marks a frame. `windows` are the structures of the messages that told of the windows it belongs to; with `complete` it
+/// is the last of those that are to be learnt from together.
 pub(crate) fn attach(
     buffer: &mut gst::BufferRef,
     frame: u64,
     reason: Reason,
     windows: &[gst::Structure],
+    complete: bool,
 ) -> Result<(), gst::glib::BoolError> {
     splitinfer_meta::register_custom(META_NAME);
     let mut meta = gst::meta::CustomMeta::add(buffer, META_NAME)?;
@@ -47,27 +48,38 @@ pub(crate) fn attach(
     structure.set("frame", frame);
     structure.set("reason", reason.as_str());
     structure.set("windows", gst::Array::new(windows));
+    structure.set(
+        "teaches",
+        !matches!(reason, Reason::Canary { teaches: false }),
+    );
+    structure.set("complete", complete);
     Ok(())
 }
 
-/// Whether a frame was sent for the canary.
-pub(crate) fn is_canary(buffer: &gst::BufferRef) -> bool {
+/// What a mark says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// As the result counts.
+    pub(crate) frame: u64,
+    /// The teacher is to say how wrong the student was.
+    pub(crate) canary: bool,
+    /// There is something to learn from it.
+    pub(crate) teaches: bool,
+    /// The last of those that are to be learnt from together.
+    pub(crate) complete: bool,
+}
+
+/// The mark of a frame; `None` where no gate sent it.
+pub(crate) fn read(buffer: &gst::BufferRef) -> Option<Mark> {
     splitinfer_meta::register_custom(META_NAME);
-    let meta = gst::meta::CustomMeta::from_buffer(buffer, META_NAME).ok();
-    meta.is_some_and(|m| m.structure().get::<&str>("reason") == Ok(Reason::Canary.as_str()))
-}
-
-/// The event that says how wrong the student was on a frame of the canary.
-pub(crate) fn canary_event(error: f64) -> gst::Event {
-    let structure = gst::Structure::builder(CANARY_EVENT);
-    gst::event::CustomUpstream::new(structure.field("error", error).build())
-}
-
-/// What such an event says; `None` if it is about something else, an error in words if it does not say it.
-pub(crate) fn read_canary_event(event: &gst::EventRef) -> Option<Result<f64, String>> {
-    let structure = event.structure().filter(|s| s.name() == CANARY_EVENT)?;
-    let error = structure.get::<f64>("error");
-    Some(error.map_err(|_| format!("{CANARY_EVENT} without a number `error`: {structure}")))
+    let meta = gst::meta::CustomMeta::from_buffer(buffer, META_NAME).ok()?;
+    let structure = meta.structure();
+    Some(Mark {
+        frame: structure.get("frame").unwrap_or_default(),
+        canary: structure.get::<&str>("reason") == Ok(CANARY),
+        teaches: structure.get("teaches").unwrap_or(true),
+        complete: structure.get("complete").unwrap_or_default(),
+    })
 }
 
 #[cfg(test)]
@@ -75,17 +87,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_and_errors_are_read_as_they_were_written() {
+    fn marks_are_read_as_they_were_written() {
         gst::init().unwrap();
-        for (reason, canary) in [(Reason::Gate, false), (Reason::Canary, true)] {
+        let canary = |teaches| Reason::Canary { teaches };
+        let cases = [
+            (Reason::Gate, true, false),
+            (canary(false), false, false),
+            (canary(true), true, false),
+            (Reason::Drift, true, true),
+        ];
+        for (reason, teaches, complete) in cases {
             let mut buffer = gst::Buffer::new();
-            assert!(!is_canary(&buffer));
-            attach(buffer.get_mut().unwrap(), 3, reason, &[]).unwrap();
-            assert_eq!(is_canary(&buffer), canary);
+            assert_eq!(read(&buffer), None);
+            attach(buffer.get_mut().unwrap(), 3, reason, &[], complete).unwrap();
+            let mark = Mark {
+                frame: 3,
+                canary: matches!(reason, Reason::Canary { .. }),
+                teaches,
+                complete,
+            };
+            assert_eq!(read(&buffer), Some(mark));
         }
-        assert_eq!(read_canary_event(&canary_event(0.25)), Some(Ok(0.25)));
-        assert_eq!(read_canary_event(&gst::event::Eos::new()), None);
-        let empty = gst::event::CustomUpstream::new(gst::Structure::new_empty(CANARY_EVENT));
-        assert!(read_canary_event(&empty).is_some_and(|e| e.is_err()));
     }
 }

@@ -150,7 +150,7 @@ fn numbers(buffers: &[gst::Buffer]) -> Vec<u64> {
 
 #[test]
 fn every_frame_passes_with_its_quality_and_only_bad_windows_go_to_the_adapt_pad() {
-    let stream = Stream::with_adapt("canary-rate=0 cooldown=0");
+    let stream = Stream::with_adapt("threshold=0.5 canary-rate=0 cooldown=0");
     (0..40).for_each(|n| stream.push(n, vec![person(n, true)]));
     (40..80).for_each(|n| stream.push(n, vec![person(n, false)]));
     stream.source.end_of_stream().unwrap();
@@ -203,7 +203,7 @@ fn every_frame_passes_with_its_quality_and_only_bad_windows_go_to_the_adapt_pad(
 
 #[test]
 fn after_a_gated_window_there_is_a_cool_down() {
-    let stream = Stream::with_adapt("canary-rate=0 cooldown=1000");
+    let stream = Stream::with_adapt("threshold=0.5 canary-rate=0 cooldown=1000");
     (0..200).for_each(|n| stream.push(n, vec![person(n, false)]));
     stream.source.end_of_stream().unwrap();
     assert_eq!(Stream::all(&stream.sink).len(), 200);
@@ -214,9 +214,8 @@ fn after_a_gated_window_there_is_a_cool_down() {
 }
 
 #[test]
-fn the_canary_takes_its_share_of_what_is_accepted_also_at_the_end() {
+fn the_canary_takes_its_share_also_where_nothing_is_found() {
     let stream = Stream::with_adapt("canary-rate=1");
-    // Nothing found is nothing to gate, and just what a canary is for.
     (0..50).for_each(|n| stream.push(n, Vec::new()));
     stream.source.end_of_stream().unwrap();
     assert_eq!(Stream::all(&stream.sink).len(), 50);
@@ -227,27 +226,82 @@ fn the_canary_takes_its_share_of_what_is_accepted_also_at_the_end() {
     assert!(sent.iter().all(|b| mark(b).get("reason") == Ok("canary")));
 }
 
-#[test]
-fn a_teacher_that_finds_more_and_more_mistakes_is_an_alarm() {
-    let stream = Stream::with_adapt("canary-rate=0 metric=relative-error");
-    (0..40).for_each(|n| stream.push(n, vec![person(n, true)]));
-    stream.wait_until("the frames", || stream.stats("frames") == 40);
-    let tell = |error: f64| {
-        let structure = gst::Structure::builder("splitinfer-canary-error")
-            .field("error", error)
-            .build();
-        let pad = stream.adapt.as_ref().unwrap().static_pad("sink").unwrap();
-        assert!(pad.push_event(gst::event::CustomUpstream::new(structure)));
+/// Pushes a frame and answers as a teacher that finds the student so wrong, if it is asked; the frames that were sent
+/// for other reasons.
+fn teach(stream: &Stream, frame: u64, error: f64) -> Vec<gst::Buffer> {
+    let sent = || stream.stats("canary-frames") + stream.stats("sent-frames");
+    let pull = |n: u64| {
+        let adapt = stream.adapt.as_ref().unwrap();
+        let one = || adapt.try_pull_sample(PATIENCE).unwrap().buffer_owned();
+        (0..n).filter_map(|_| one()).collect::<Vec<_>>()
     };
-    (0..20).for_each(|i| tell(0.03 + 0.002 * f64::from(i % 3)));
-    assert_eq!(stream.stats("canary-alarms"), 0);
-    (0..10).for_each(|_| tell(0.09));
-    assert!(stream.stats("canary-alarms") > 0);
-    assert!(!stream.messages("svdgate-canary").is_empty());
+    let mut before = sent();
+    stream.push(frame, vec![person(frame, true)]);
+    stream.wait_until("the frame", || stream.stats("frames") > frame);
+    let mut others = Vec::new();
+    while sent() > before {
+        for buffer in pull(std::mem::replace(&mut before, sent()).abs_diff(before)) {
+            let asked = mark(&buffer);
+            if asked.get("reason") != Ok("canary") {
+                others.push(buffer);
+                continue;
+            }
+            let structure = gst::Structure::builder("splitinfer-canary-error")
+                .field("frame", asked.get::<u64>("frame").unwrap())
+                .field("error", error)
+                .build();
+            let pad = stream.adapt.as_ref().unwrap().static_pad("sink").unwrap();
+            assert!(pad.push_event(gst::event::CustomUpstream::new(structure)));
+        }
+    }
+    others
+}
+
+#[test]
+fn when_the_teacher_finds_more_mistakes_than_usual_frames_are_sent_to_learn_from() {
+    let stream = Stream::with_adapt("canary-rate=0.2 cooldown=0");
+    for frame in 0..100 {
+        let error = 0.03 + 0.002 * (frame % 3) as f64;
+        assert!(teach(&stream, frame, error).is_empty(), "{frame}");
+    }
+    assert!(stream.messages("svdgate-drift").is_empty());
+    let learn: Vec<_> = (100..160).flat_map(|n| teach(&stream, n, 0.5)).collect();
+    let messages = stream.messages("svdgate-drift");
+    assert_eq!(
+        messages.len(),
+        1,
+        "one round until it is trained: {messages:?}"
+    );
+    assert_eq!(messages[0].get("cause"), Ok("canary"));
+    assert_eq!(messages[0].get("round"), Ok(1u32));
+    assert!(messages[0].get::<f64>("usual-error").unwrap() < 0.05);
+    assert!((1..=T / 2).contains(&(learn.len() as u64)));
+    let complete = |b: &gst::Buffer| mark(b).get("complete") == Ok(true);
+    let (last, others) = learn.split_last().unwrap();
+    assert!(complete(last) && !others.iter().any(complete));
+    assert!(learn.iter().all(|b| mark(b).get("reason") == Ok("drift")));
+    assert!(numbers(&learn).iter().all(|n| *n >= 95));
+}
+
+#[test]
+fn a_training_that_brought_nothing_ends_the_round() {
+    let stream = Stream::with_adapt("canary-rate=0.2 cooldown=0");
+    (0..100).for_each(|n| drop(teach(&stream, n, 0.03)));
+    (100..160).for_each(|n| drop(teach(&stream, n, 0.5)));
+    let asked = stream.stats("canary-frames");
+    (160..200).for_each(|n| drop(teach(&stream, n, 0.5)));
+    assert_eq!(
+        stream.stats("canary-frames"),
+        asked,
+        "nobody is asked meanwhile"
+    );
+    let structure = gst::Structure::builder("splitinfer-training").field("changed", false);
+    let pad = stream.adapt.as_ref().unwrap().static_pad("sink").unwrap();
+    assert!(pad.push_event(gst::event::CustomUpstream::new(structure.build())));
+    (200..300).for_each(|n| drop(teach(&stream, n, 0.5)));
+    assert!(stream.stats("canary-frames") > asked);
+    assert_eq!(stream.stats("rounds"), 1, "as good as it gets");
     stream.source.end_of_stream().unwrap();
-    let sent = Stream::all(stream.adapt.as_ref().unwrap());
-    assert_eq!(numbers(&sent), (20..40).collect::<Vec<_>>());
-    assert_eq!(mark(&sent[0]).get("reason"), Ok("alarm"));
 }
 
 #[test]
@@ -273,7 +327,7 @@ fn other_events_from_the_adapt_branch_go_upstream_and_its_qos_does_not() {
 
 #[test]
 fn without_an_adapt_branch_everything_passes() {
-    let stream = Stream::new("canary-rate=1 cooldown=0", "");
+    let stream = Stream::new("threshold=0.5 canary-rate=1 cooldown=0", "");
     (0..60).for_each(|n| stream.push(n, vec![person(n, false)]));
     stream.source.end_of_stream().unwrap();
     assert_eq!(Stream::all(&stream.sink).len(), 60);
@@ -286,7 +340,7 @@ fn without_an_adapt_branch_everything_passes() {
 
 #[test]
 fn an_adapt_branch_that_never_returns_holds_nothing_up() {
-    let stream = Stream::with_adapt("canary-rate=1 cooldown=0");
+    let stream = Stream::with_adapt("threshold=0.5 canary-rate=1 cooldown=0");
     let pad = stream.gate.static_pad("adapt").unwrap();
     pad.add_probe(
         gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER,
@@ -301,7 +355,7 @@ fn an_adapt_branch_that_never_returns_holds_nothing_up() {
 
 #[test]
 fn a_flush_begins_anew_on_both_pads() {
-    let stream = Stream::with_adapt("canary-rate=0 cooldown=0");
+    let stream = Stream::with_adapt("threshold=0.5 canary-rate=0 cooldown=0");
     (0..15).for_each(|n| stream.push(n, vec![person(n, false)]));
     stream.wait_until("the frames", || stream.stats("frames") == 15);
     stream.pipeline.set_state(gst::State::Paused).unwrap();
@@ -330,7 +384,7 @@ fn a_flush_begins_anew_on_both_pads() {
 
 #[test]
 fn an_adapt_branch_that_is_linked_later_is_told_what_flows() {
-    let stream = Stream::new("canary-rate=0 cooldown=0", "");
+    let stream = Stream::new("threshold=0.5 canary-rate=0 cooldown=0", "");
     (0..10).for_each(|n| stream.push(n, vec![person(n, true)]));
     stream.wait_until("the frames", || stream.stats("frames") == 10);
     let late = gst_app::AppSink::builder()

@@ -55,7 +55,7 @@ pub struct Run {
     pub steps: u64,
     pub training: Duration,
     pub update_bytes: u64,
-    pub canary_alarms: u64,
+    pub rounds: u64,
     pub swaps: u64,
     pub lost: u64,
     /// Processor time of the whole process, drawing and judging included.
@@ -170,7 +170,8 @@ fn messages(bus: &gst::Bus, run: &mut Run) -> Result<()> {
                     run.windows.push(window(s)?);
                 }
                 // What became of each training, for whoever looks into a cell.
-                if s.name() == "finetune" && std::env::var_os("ADAPTATION_LOG").is_some() {
+                let told = matches!(s.name().as_str(), "finetune" | "svdgate-drift");
+                if told && std::env::var_os("ADAPTATION_LOG").is_some() {
                     eprintln!("frame {}: {s}", run.seen.len());
                 }
             }
@@ -227,7 +228,7 @@ fn costs(pipeline: &gst::Pipeline, run: &mut Run) {
         run.lost = count(&edge, "lost-buffers");
     }
     if let Some(gate) = of("gate") {
-        run.canary_alarms = count(&gate, "canary-alarms");
+        run.rounds = count(&gate, "rounds");
     }
     let ms = |s: &gst::Structure, field: &str| {
         Duration::from_secs_f64(s.get::<f64>(field).unwrap_or(0.0).max(0.0) / 1e3)

@@ -76,6 +76,7 @@ fn verdicts(clip: &Clip, metric: Metric, every: usize) -> Vec<splitinfer_quality
         metric,
         rank: Some(RANK),
         threshold: Some(f64::INFINITY),
+        gates: false,
         cooldown: 0,
     });
     let frames = clip.frames.iter().enumerate();

@@ -19,8 +19,8 @@ enum Event {
         first: u64,
         last: u64,
     },
-    /// A test on the canary's frames found that the student errs more than usual.
-    SvdgateCanary {
+    /// A round of learning began.
+    SvdgateDrift {
         frame: u64,
     },
     /// How many frames the teacher had labelled.
@@ -47,7 +47,8 @@ enum Event {
 pub(super) struct Events {
     /// First and last frame of gated windows.
     pub gated: Vec<[u64; 2]>,
-    pub alarms: Vec<u64>,
+    /// First and last frame of rounds of learning: until the training ended.
+    pub learning: Vec<[u64; 2]>,
     /// Frames at which new weights were accepted or recalled.
     pub updates: Vec<u64>,
     /// Frames at which a training ended without better weights.
@@ -74,15 +75,26 @@ impl Events {
     fn add(&mut self, event: Event) {
         match event {
             Event::Gate { first, last } => self.gated.push([first, last]),
-            Event::SvdgateCanary { frame } => self.alarms.push(frame),
+            Event::SvdgateDrift { frame } => self.learning.push([frame, frame]),
             Event::Teacher { labelled } | Event::End { labelled } => {
                 self.labelled = self.labelled.max(labelled);
             }
-            Event::Finetune { frame, outcome } => match outcome.as_str() {
-                "rejected" => self.rejected.push(frame),
-                _ => self.updates.push(frame),
-            },
+            Event::Finetune { frame, outcome } => self.trained(frame, &outcome),
             Event::SplitinferModel { .. } => {}
+        }
+    }
+
+    fn trained(&mut self, frame: u64, outcome: &str) {
+        match outcome {
+            "rejected" => self.rejected.push(frame),
+            _ => self.updates.push(frame),
+        }
+        if let Some([first, last]) = self
+            .learning
+            .last_mut()
+            .filter(|[first, last]| first == last)
+        {
+            *last = frame.max(*first);
         }
     }
 }
@@ -100,16 +112,17 @@ mod tests {
 
     #[test]
     fn events_are_told_apart() {
-        let text = r#"{"event":"gate","frame":21,"first":0,"last":19,"quality":0.1}
+        let text = r#"{"event":"svdgate-drift","frame":20,"cause":"first-look","round":1}
+{"event":"gate","frame":21,"first":0,"last":19,"quality":0.1}
 {"event":"teacher","frame":40,"labelled":20}
 {"event":"finetune","frame":90,"outcome":"accepted","before":5.0,"after":4.0,"steps":60,"version":1}
 {"event":"splitinfer-model","frame":91,"version":1}
 {"event":"finetune","frame":190,"outcome":"rejected","before":4.0,"after":4.0}
-{"event":"svdgate-canary","frame":200,"error":0.5}
+{"event":"svdgate-drift","frame":200,"cause":"confidence","error":0.5,"usual":0.1,"round":1}
 {"event":"end","frame":300,"labelled":25}"#;
         let expected = Events {
             gated: vec![[0, 19]],
-            alarms: vec![200],
+            learning: vec![[20, 90], [200, 200]],
             updates: vec![90],
             rejected: vec![190],
             labelled: 25,

@@ -101,7 +101,7 @@ impl<'a> Picture<'a> {
             .x_label_formatter(&|v| format!("{v:.0}"))
             .label_style(("sans-serif", 13).into_font().color(&TEXT))
             .draw()?;
-        for [first, last] in &self.events.gated {
+        for [first, last] in self.events.gated.iter().chain(&self.events.learning) {
             let corners = [(*first as f64, 0.0), ((*last + 1) as f64, top)];
             chart.draw_series([Rectangle::new(corners, GATE.mix(0.2).filled())])?;
         }
@@ -123,7 +123,7 @@ fn draw_legend(area: &Area<'_>) -> Drawn {
         ("without adaptation", WITHOUT),
         ("with adaptation", WITH),
         ("quality", QUALITY),
-        ("gate open", GATE),
+        ("learning", GATE),
         ("update", UPDATE),
         ("the scene changes", DRIFT),
     ];

@@ -19,6 +19,7 @@ pub struct Summary {
     frames: u64,
     labelled: u64,
     windows: usize,
+    rounds: usize,
     updates: usize,
     rejected: usize,
 }
@@ -49,6 +50,7 @@ impl Summary {
             frames: end,
             labelled: events.labelled,
             windows: events.gated.len(),
+            rounds: events.learning.len(),
             updates: events.updates.len(),
             rejected: events.rejected.len(),
         }
@@ -113,7 +115,10 @@ impl fmt::Display for Summary {
             "frames the teacher saw              {} of {} ({share:.1} %)",
             self.labelled, self.frames
         )?;
-        writeln!(f, "gated windows                       {}", self.windows)?;
+        writeln!(f, "rounds of learning                  {}", self.rounds)?;
+        if self.windows > 0 {
+            writeln!(f, "gated windows                       {}", self.windows)?;
+        }
         write!(
             f,
             "updates                             {} ({} trainings without gain)",

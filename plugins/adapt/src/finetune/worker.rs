@@ -24,6 +24,9 @@ use super::publish::Publisher;
 use super::queue::Queue;
 use super::settings::Settings;
 use super::stats::Counts;
+use crate::mark;
+use crate::report::Report;
+use splitinfer_quality::Training as Reported;
 
 /// So much of what training has gained may be lost to the rounding of weights on their way.
 const LOST_TO_ROUNDING: f32 = 0.1;
@@ -107,6 +110,8 @@ struct Training {
     publisher: Publisher,
     checkpoints: Option<Checkpoints>,
     counts: Arc<Mutex<Counts>>,
+    /// The gate has sent all that is to be learnt from together.
+    complete: bool,
     /// A frame that cannot be learnt from is told of once, not every time.
     told: Option<String>,
 }
@@ -141,6 +146,7 @@ impl Training {
             publisher,
             checkpoints,
             counts,
+            complete: false,
             told: None,
         };
         training.resume(element);
@@ -175,7 +181,10 @@ impl Training {
     fn run(mut self, queue: &Queue, element: &Element) -> Result<(), String> {
         while let Some((buffer, video)) = queue.next() {
             let trainer = self.adaptation.trainer();
+            let mark = mark::read(&buffer);
+            let aside = mark.is_some_and(|m| !m.teaches);
             match self.examples.of_frame(&buffer, &video, trainer) {
+                Ok(sample) if aside => self.adaptation.add_aside(sample),
                 Ok(sample) => self.adaptation.add(sample),
                 Err(problem) => {
                     self.counts.lock().unwrap().refused += 1;
@@ -186,14 +195,23 @@ impl Training {
                 }
             }
             drop(buffer);
-            if queue.is_empty() && self.adaptation.is_due() {
-                self.adapt(queue, element)?;
+            self.complete |= mark.is_some_and(|m| m.complete);
+            if queue.is_empty() && (self.complete || self.adaptation.is_due()) {
+                self.complete = false;
+                let training = match self.adaptation.can_train() {
+                    true => self.adapt(queue, element),
+                    false => Some(Reported::Unchanged),
+                };
+                if let Some(training) = training {
+                    report(element, training);
+                }
             }
         }
         Ok(())
     }
 
-    fn adapt(&mut self, queue: &Queue, element: &Element) -> Result<(), String> {
+    /// What came of it; `None` when it was given up.
+    fn adapt(&mut self, queue: &Queue, element: &Element) -> Option<Reported> {
         let mut begun = Instant::now();
         let counts = Arc::clone(&self.counts);
         let outcome = self.adaptation.adapt(|progress| {
@@ -215,7 +233,7 @@ impl Training {
                     element,
                     &format!("training failed, the weights stay: {error}"),
                 );
-                return Ok(());
+                return Some(Reported::Unchanged);
             }
         };
         self.counts.lock().unwrap().add(&outcome);
@@ -226,21 +244,25 @@ impl Training {
             Outcome::Accepted { .. } => "accepted",
             Outcome::Recalled { .. } => "recalled",
             Outcome::Rejected { .. } => "rejected",
-            Outcome::Abandoned => return Ok(()),
+            Outcome::Abandoned => return None,
         };
-        match outcome.changed() {
+        let taken = match outcome.changed() {
             true => self.publish(element, what, Some(outcome)),
-            false => post(element, message(what, Some(outcome))),
-        }
-        Ok(())
+            false => {
+                post(element, message(what, Some(outcome)));
+                false
+            }
+        };
+        Some(match taken {
+            true => Reported::Changed,
+            false => Reported::Unchanged,
+        })
     }
 
-    fn publish(&mut self, element: &Element, what: &str, outcome: Option<Outcome>) {
-        let Some(owner) = element.upgrade() else {
-            return;
-        };
-        let Some(pad) = owner.static_pad("sink") else {
-            return;
+    /// Whether anything upstream took the weights.
+    fn publish(&mut self, element: &Element, what: &str, outcome: Option<Outcome>) -> bool {
+        let Some(pad) = element.upgrade().and_then(|e| e.static_pad("sink")) else {
+            return false;
         };
         let weights = self.adaptation.trainer().weights();
         // What arrives is rounded: it is judged too, not only what was trained.
@@ -257,7 +279,8 @@ impl Training {
         let published = match published {
             Ok(published) => published,
             Err(problem) => {
-                return warn(element, &format!("new weights cannot be sent: {problem}"));
+                warn(element, &format!("new weights cannot be sent: {problem}"));
+                return false;
             }
         };
         {
@@ -292,6 +315,14 @@ impl Training {
                 warn(element, &format!("no checkpoint was written: {problem}"));
             }
         }
+        published.taken
+    }
+}
+
+/// Tells the gate.
+fn report(element: &Element, training: Reported) {
+    if let Some(pad) = element.upgrade().and_then(|e| e.static_pad("sink")) {
+        pad.push_event(Report::Training(training).event());
     }
 }
 

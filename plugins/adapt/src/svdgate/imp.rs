@@ -7,9 +7,9 @@
 //! GObject and GstElement: pads, events, queries, properties. What is decided about a frame is in `watch.rs`.
 
 use super::settings::{self, Settings};
-use super::watch::Watch;
+use super::watch::{Seen, Watch};
 use crate::branch::{Branch, Item};
-use crate::mark::read_canary_event;
+use crate::report::Report;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -230,9 +230,15 @@ impl SvdGate {
             self.branch.push_event(gap.build());
         }
         let mut watch = self.watch.lock().unwrap();
-        let seen = watch.frame(&mut buffer, wanted, rand::random);
+        let seen = watch.frame(&mut buffer, wanted, rand::random());
         let most = watch.most_on_the_way();
         drop(watch);
+        self.tell(seen, most);
+        self.srcpad.push(buffer)
+    }
+
+    /// Sends frames to the branch, of which `most` may be on their way, and posts messages.
+    fn tell(&self, seen: Seen, most: usize) {
         for frame in seen.send {
             self.branch.push_frame(frame, most);
         }
@@ -240,7 +246,6 @@ impl SvdGate {
             let message = gst::message::Element::builder(structure).src(&*self.obj());
             let _ = self.obj().post_message(message.build());
         }
-        self.srcpad.push(buffer)
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
@@ -273,13 +278,6 @@ impl SvdGate {
                 self.watch.lock().unwrap().interrupt();
             }
             EventView::Segment(_) => self.gap_due.store(true, Ordering::Relaxed),
-            EventView::Eos(_) => {
-                let mut watch = self.watch.lock().unwrap();
-                let (send, most) = (watch.end(rand::random), watch.most_on_the_way());
-                drop(watch);
-                send.into_iter()
-                    .for_each(|frame| self.branch.push_frame(frame, most));
-            }
             _ => {}
         }
         // The adapt pad's own task pushes what is serialized: here it might have to wait.
@@ -315,11 +313,11 @@ impl SvdGate {
         }
     }
 
-    /// From the branch that adapts: what the teacher says of a canary's frame is for this element, how slow the branch is
+    /// From the branch that adapts: what the teacher and the trainer report is for this element, how slow the branch is
     /// concerns nobody upstream, and everything else, such as new weights, goes there.
     fn adapt_event(&self, event: gst::Event) -> bool {
-        if let Some(error) = read_canary_event(&event) {
-            return self.canary_error(error);
+        if let Some(report) = Report::read(&event) {
+            return self.report(report);
         }
         match event.view() {
             gst::EventView::Qos(_) | gst::EventView::Latency(_) => true,
@@ -327,24 +325,19 @@ impl SvdGate {
         }
     }
 
-    fn canary_error(&self, error: Result<f64, String>) -> bool {
-        let error = match error {
-            Ok(error) => error,
+    fn report(&self, report: Result<Report, String>) -> bool {
+        let report = match report {
+            Ok(report) => report,
             Err(problem) => {
                 gst::warning!(CAT, imp = self, "{problem}");
                 return false;
             }
         };
         let mut watch = self.watch.lock().unwrap();
-        let alarm = watch.canary_error(error);
+        let seen = watch.report(report);
         let most = watch.most_on_the_way();
         drop(watch);
-        if let Some((send, structure)) = alarm {
-            send.into_iter()
-                .for_each(|frame| self.branch.push_frame(frame, most));
-            let message = gst::message::Element::builder(structure).src(&*self.obj());
-            let _ = self.obj().post_message(message.build());
-        }
+        self.tell(seen, most);
         true
     }
 

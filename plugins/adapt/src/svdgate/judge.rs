@@ -7,7 +7,7 @@
 //! From the result on a frame to what the gate is told, and back.
 
 use splitinfer_meta::FrameResult;
-use splitinfer_quality::{Identity, Object, Observation, Outcome, Seen};
+use splitinfer_quality::{Identity, Object, Observation, Outcome, Seen, Signs, probability_wrong};
 
 /// The objects of a frame.
 pub(super) fn objects(result: &FrameResult) -> Vec<Object> {
@@ -32,6 +32,17 @@ pub(super) fn objects(result: &FrameResult) -> Vec<Object> {
             }
         })
         .collect()
+}
+
+/// What a frame shows of drift.
+pub(super) fn signs(result: &FrameResult, outcome: &Outcome) -> Signs {
+    let objects = result.objects.iter();
+    let windows = outcome.verdicts.iter();
+    Signs {
+        confidences: objects.map(|o| f64::from(o.score)).collect(),
+        mirror: result.mirror_agreement,
+        windows: windows.map(|v| probability_wrong(&v.evidence)).collect(),
+    }
 }
 
 /// Puts the qualities on the objects; `false` if none is known.

@@ -25,16 +25,19 @@ pub(super) struct Kept {
 pub(super) struct Frames(VecDeque<Kept>);
 
 impl Frames {
-    /// Adds a frame; gives those that leave, because `length` newer ones are there.
-    pub(super) fn push(&mut self, kept: Kept, length: usize) -> Vec<Kept> {
+    /// Adds a frame; those leave for which `length` newer ones are there.
+    pub(super) fn push(&mut self, kept: Kept, length: usize) {
         self.0.push_back(kept);
         let leave = self.0.len().saturating_sub(length);
-        self.0.drain(..leave).collect()
+        self.0.drain(..leave);
     }
 
-    /// All that are left, at the end of the stream.
-    pub(super) fn take_all(&mut self) -> Vec<Kept> {
-        self.0.drain(..).collect()
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn last(&mut self) -> Option<&mut Kept> {
+        self.0.back_mut()
     }
 
     pub(super) fn all(&mut self) -> impl Iterator<Item = &mut Kept> {
@@ -54,21 +57,21 @@ mod tests {
     #[test]
     fn no_more_are_kept_than_a_window_has() {
         let mut frames = Frames::default();
-        let mut left = Vec::new();
         for number in 0..10 {
             let kept = Kept {
                 number,
                 frame: 100 + number,
                 copy: None,
             };
-            left.extend(frames.push(kept, 4).into_iter().map(|k| k.number));
+            frames.push(kept, 4);
         }
-        assert_eq!(left, [0, 1, 2, 3, 4, 5]);
         assert_eq!(
             frames.all().map(|k| k.number).collect::<Vec<_>>(),
             [6, 7, 8, 9]
         );
         assert_eq!((frames.frame_of(9), frames.frame_of(5)), (Some(109), None));
-        assert_eq!(frames.take_all().len(), 4);
+        assert_eq!(frames.last().map(|k| k.number), Some(9));
+        frames.clear();
+        assert_eq!(frames.all().count(), 0);
     }
 }

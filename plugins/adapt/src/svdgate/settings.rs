@@ -31,14 +31,22 @@ impl Default for Settings {
             rank: 0,
             threshold: 0.0,
             metric: GateMetric::default(),
-            cooldown: 100,
-            canary_rate: 0.005,
+            cooldown: 50,
+            canary_rate: 0.02,
         }
     }
 }
 
 impl Settings {
-    pub(super) fn gate(&self) -> quality::Settings {
+    /// Whether it is left to the watch for drift what is learnt from: the combined score tells how likely an answer is wrong, but
+    /// not what is usual in a scene, nor whether learning would help.
+    fn watches_drift(&self) -> bool {
+        self.metric == GateMetric::Combined && self.threshold <= 0.0
+    }
+
+    /// `usual`: from where on a window is worse than usual in the scene, if that is known.
+    pub(super) fn gate(&self, usual: Option<f64>) -> quality::Settings {
+        let threshold = (self.threshold > 0.0).then_some(self.threshold);
         quality::Settings {
             window: self.window as usize,
             metric: match self.metric {
@@ -48,8 +56,18 @@ impl Settings {
                 GateMetric::Combined => quality::Metric::Combined,
             },
             rank: (self.rank > 0).then_some(self.rank as usize),
-            threshold: (self.threshold > 0.0).then_some(self.threshold),
+            threshold: threshold.or(usual.filter(|_| self.watches_drift())),
+            gates: !self.watches_drift(),
             cooldown: self.cooldown.into(),
+        }
+    }
+
+    pub(super) fn drift(&self) -> quality::DriftSettings {
+        quality::DriftSettings {
+            rate: self.canary_rate,
+            window: self.window as usize,
+            cooldown: self.cooldown.into(),
+            signs: self.watches_drift(),
         }
     }
 
@@ -86,15 +104,16 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
     properties.extend([
         glib::ParamSpecUInt::builder("cooldown")
             .nick("Cool-down")
-            .blurb("Frames after a gated window on which no other window is gated")
+            .blurb("Frames after a gated window on which no other window is gated, and after learning that brought little in which it does not begin again; those double each time in a row")
             .default_value(default.cooldown)
             .mutable_playing()
             .build(),
         glib::ParamSpecDouble::builder("canary-rate")
             .nick("Canary rate")
             .blurb(
-                "Share of the accepted frames that go to the adapt pad all the same, so that the teacher notices mistakes \
-                 that no score of predictions alone can see",
+                "Share of the frames that go to the adapt pad for the teacher to say how wrong the student was, so that mistakes \
+                 are noticed that no score of predictions alone can see; while there is doubt up to as many again. 0: the \
+                 teacher is not asked before something is learnt",
             )
             .minimum(0.0)
             .maximum(1.0)
@@ -141,8 +160,9 @@ fn gate(default: &Settings) -> Vec<glib::ParamSpec> {
         glib::ParamSpecDouble::builder("threshold")
             .nick("Threshold")
             .blurb(
-                "Epsilon: a window that scores above it is gated. 0: one half for the metric combined, which is a \
-                 probability; for the others learnt from the first windows that seem good, until when nothing is gated",
+                "Epsilon: a window that scores above it is bad and gated. 0: learnt from the first windows that seem good, until \
+                 when nothing is gated; with the metric combined learnt from what is usual in the scene, and what is learnt from \
+                 is then decided by the teacher's look at a few frames",
             )
             .minimum(0.0)
             .default_value(default.threshold)
@@ -180,7 +200,7 @@ mod tests {
             let read = settings.get(pspec.name()).unwrap();
             assert_eq!(format!("{read:?}"), format!("{value:?}"));
         }
-        assert_eq!(settings.gate().rank, Some(7));
-        assert_eq!(Settings::default().gate().threshold, None);
+        assert_eq!(settings.gate(None).rank, Some(7));
+        assert_eq!(Settings::default().gate(None).threshold, None);
     }
 }

@@ -6,7 +6,7 @@
 
 //! What the `stats` property tells.
 
-use splitinfer_quality::{Canary, Gate};
+use splitinfer_quality::{DriftWatch, Gate};
 
 /// Counters since the element started.
 #[derive(Clone, Debug, Default)]
@@ -18,14 +18,14 @@ pub(super) struct Counts {
     pub(super) gated: u64,
     pub(super) sent: u64,
     pub(super) canaries: u64,
-    pub(super) alarms: u64,
+    pub(super) rounds: u64,
 }
 
 impl Counts {
     pub(super) fn to_structure(
         &self,
         gate: &Gate,
-        canary: &Canary,
+        drift: &DriftWatch,
         dropped: u64,
     ) -> gst::Structure {
         let mut s = gst::Structure::builder("application/x-svdgate-stats")
@@ -36,17 +36,16 @@ impl Counts {
             .field("gated-windows", self.gated)
             .field("sent-frames", self.sent)
             .field("canary-frames", self.canaries)
-            .field("canary-alarms", self.alarms)
-            .field("canary-evidence", canary.evidence())
+            .field("rounds", self.rounds)
+            .field("drift-evidence", drift.evidence())
             .field("dropped-frames", dropped)
             .build();
         if let Some(learnt) = gate.learnt() {
             s.set("rank", u32::try_from(learnt.rank).unwrap_or(u32::MAX));
             s.set("threshold", learnt.threshold);
         }
-        if let Some(error) = canary.usual_error() {
-            s.set("canary-usual-error", error);
-        }
+        s.set_if_some("usual-error", drift.usual_error());
+        s.set_if_some("usual-threshold", drift.threshold());
         s
     }
 }

@@ -4,18 +4,24 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the element does with a frame: score, remember, send.
+//! What the element does with a frame: score it, watch for drift, remember it, send it.
 
-use super::judge::{give_qualities, number, objects};
+use super::judge::{give_qualities, number, objects, signs};
 use super::kept::{Frames, Kept};
 use super::settings::Settings;
 use super::stats::Counts;
 use crate::mark::{self, Reason};
+use crate::report::Report;
 use splitinfer_meta::{Completed, FrameResult};
-use splitinfer_quality::{Canary, Gate, Outcome, Verdict};
+use splitinfer_quality::{DriftWatch, Gate, Orders, Outcome, Round, Verdict};
+use std::collections::VecDeque;
 
 /// So many windows may be on their way to the adapt pad.
 const WINDOWS_ON_THE_WAY: usize = 2;
+
+/// So many looks of the teacher may be waited for; one that takes longer than the frames that others are drawn from counts
+/// nothing any more.
+const LOOKS_UNDER_WAY: usize = 64;
 
 /// What a frame led to.
 #[derive(Default)]
@@ -28,12 +34,15 @@ pub(super) struct Seen {
 
 /// Watches one stream.
 pub(super) struct Watch {
+    settings: Settings,
     gate: Gate,
-    canary: Canary,
+    drift: DriftWatch,
     frames: Frames,
     counts: Counts,
     /// Of the next scored frame, as the gate counts.
     next: u64,
+    /// Frames that the teacher looks at, as their results count and as the gate does.
+    looks: VecDeque<(u64, u64)>,
     /// The lowest on the last frame.
     quality: Option<f64>,
 }
@@ -41,25 +50,30 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            gate: Gate::new(settings.gate()),
-            canary: Canary::new(settings.canary_rate),
+            settings: *settings,
+            gate: Gate::new(settings.gate(None)),
+            drift: DriftWatch::new(settings.drift()),
             frames: Frames::default(),
             counts: Counts::default(),
             next: 0,
+            looks: VecDeque::new(),
             quality: None,
         }
     }
 
     /// Other settings, from the next frame on.
     pub(super) fn set(&mut self, settings: &Settings) {
-        self.gate.set(settings.gate());
-        self.canary.set_rate(settings.canary_rate);
+        self.settings = *settings;
+        self.gate.set(settings.gate(self.drift.threshold()));
+        self.drift.set(settings.drift());
     }
 
     /// A flush, or another stream.
     pub(super) fn interrupt(&mut self) {
         self.gate.interrupt();
-        self.frames.take_all();
+        self.drift.interrupt();
+        self.frames.clear();
+        self.looks.clear();
         self.quality = None;
     }
 
@@ -68,7 +82,7 @@ impl Watch {
     }
 
     pub(super) fn stats(&self, dropped: u64) -> gst::Structure {
-        self.counts.to_structure(&self.gate, &self.canary, dropped)
+        self.counts.to_structure(&self.gate, &self.drift, dropped)
     }
 
     /// Frames that may be on their way to the adapt pad.
@@ -78,12 +92,7 @@ impl Watch {
 
     /// Scores a frame and puts the qualities on its objects. With `wanted`, somebody takes frames for adaptation;
     /// `random` is uniform in [0, 1).
-    pub(super) fn frame(
-        &mut self,
-        buffer: &mut gst::Buffer,
-        wanted: bool,
-        random: impl Fn() -> f64,
-    ) -> Seen {
+    pub(super) fn frame(&mut self, buffer: &mut gst::Buffer, wanted: bool, random: f64) -> Seen {
         self.counts.frames += 1;
         let Some(mut result) = splitinfer_meta::read(buffer) else {
             return Seen::default();
@@ -104,27 +113,67 @@ impl Watch {
             frame: result.frame,
             copy: wanted.then(|| buffer.copy_deep().ok()).flatten(),
         };
-        let left = self.frames.push(kept, self.gate.settings().window);
-        let mut send = self.canaries(left, random);
-        let messages = self.verdicts(&outcome, &result, &mut send);
-        Seen { send, messages }
+        self.frames.push(kept, self.gate.settings().window);
+        let mut seen = Seen::default();
+        seen.messages = self.verdicts(&outcome, &result, &mut seen.send);
+        if wanted {
+            let signs = signs(&result, &outcome);
+            let orders = self.drift.frame(this, result.model_version, signs, random);
+            self.follow(&orders, &mut seen);
+            self.gate.set(self.settings.gate(self.drift.threshold()));
+        }
+        seen
     }
 
-    /// The stream has ended: what was kept was accepted.
-    pub(super) fn end(&mut self, random: impl Fn() -> f64) -> Vec<gst::Buffer> {
-        let left = self.frames.take_all();
-        self.canaries(left, random)
-    }
-
-    /// Of frames that no window can claim any more, those that the teacher is to see.
-    fn canaries(&mut self, left: Vec<Kept>, random: impl Fn() -> f64) -> Vec<gst::Buffer> {
-        let mut send = Vec::new();
-        for mut kept in left {
-            if self.canary.picks(random()) && sent(&mut kept, Reason::Canary, &[], &mut send) {
-                self.counts.canaries += 1;
+    /// Does what the watch for drift asks for.
+    fn follow(&mut self, orders: &Orders, seen: &mut Seen) {
+        if orders.look
+            && let Some(kept) = self.frames.last()
+            && sent(
+                kept,
+                Reason::Canary {
+                    teaches: orders.teaches,
+                },
+                &[],
+                false,
+                &mut seen.send,
+            )
+        {
+            self.counts.canaries += 1;
+            if self.looks.len() == LOOKS_UNDER_WAY {
+                self.looks.pop_front();
+            }
+            self.looks.push_back((kept.frame, kept.number));
+        }
+        if let Some(round) = orders.began {
+            self.counts.rounds += 1;
+            seen.messages.push(drift_structure(&round));
+        }
+        let last = orders.learn.last().filter(|_| orders.complete);
+        for kept in self.frames.all() {
+            let complete = Some(&kept.number) == last;
+            if orders.learn.contains(&kept.number)
+                && sent(kept, Reason::Drift, &[], complete, &mut seen.send)
+            {
+                self.counts.sent += 1;
             }
         }
-        send
+    }
+
+    /// What the branch has to say.
+    pub(super) fn report(&mut self, report: Report) -> Seen {
+        let mut seen = Seen::default();
+        match report {
+            Report::Training(training) => self.drift.trained(training),
+            Report::Canary { frame, error } => {
+                let under_way = self.looks.iter().position(|(f, _)| *f == frame);
+                if let Some((_, number)) = under_way.and_then(|i| self.looks.remove(i)) {
+                    let orders = self.drift.error(number, error);
+                    self.follow(&orders, &mut seen);
+                }
+            }
+        }
+        seen
     }
 
     /// Tells of the windows that a frame completed, and sends the frames of those that are gated.
@@ -152,34 +201,11 @@ impl Watch {
                 .filter(|(v, _)| gated(v, kept.number))
                 .map(|(_, s)| s.clone())
                 .collect();
-            if !windows.is_empty() && sent(kept, Reason::Gate, &windows, send) {
+            if !windows.is_empty() && sent(kept, Reason::Gate, &windows, false, send) {
                 self.counts.sent += 1;
             }
         }
         messages
-    }
-
-    /// How wrong the student was on a frame of the canary; when that is an alarm, the frames that are kept, to be learnt
-    /// from, and the message that tells of it.
-    pub(super) fn canary_error(
-        &mut self,
-        error: f64,
-    ) -> Option<(Vec<gst::Buffer>, gst::Structure)> {
-        if !self.canary.error(error) {
-            return None;
-        }
-        self.counts.alarms += 1;
-        let mut send = Vec::new();
-        for kept in self.frames.all() {
-            if sent(kept, Reason::Alarm, &[], &mut send) {
-                self.counts.sent += 1;
-            }
-        }
-        let structure = gst::Structure::builder("svdgate-canary")
-            .field("error", error)
-            .field("usual-error", self.canary.usual_error().unwrap_or_default())
-            .build();
-        Some((send, structure))
     }
 
     /// What is told of a window, in messages and on its frames.
@@ -211,17 +237,29 @@ impl Watch {
     }
 }
 
+/// What is told of a round of learning.
+fn drift_structure(round: &Round) -> gst::Structure {
+    let mut s = gst::Structure::builder("svdgate-drift")
+        .field("cause", round.cause.name())
+        .field("round", u32::try_from(round.number).unwrap_or(u32::MAX))
+        .build();
+    s.set_if_some("error", round.error);
+    s.set_if_some("usual-error", round.usual);
+    s
+}
+
 /// Marks a frame and sends it, once.
 fn sent(
     kept: &mut Kept,
     reason: Reason,
     windows: &[gst::Structure],
+    complete: bool,
     send: &mut Vec<gst::Buffer>,
 ) -> bool {
     let Some(mut copy) = kept.copy.take() else {
         return false;
     };
-    if let Err(error) = mark::attach(copy.make_mut(), kept.frame, reason, windows) {
+    if let Err(error) = mark::attach(copy.make_mut(), kept.frame, reason, windows, complete) {
         gst::error!(super::imp::CAT, "no metadata on the frame: {error}");
         return false;
     }

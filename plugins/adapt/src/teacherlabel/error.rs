@@ -15,9 +15,9 @@ const MISSED: f64 = 1.0;
 const LEAST_OVERLAP: f32 = 0.3;
 
 /// Mean over all objects of both: of those that both have found, the mean distance of their points (keypoints,
-/// or the corners of their boxes) over the square root of the teacher's box's area, at most [`MISSED`]. 0 when
-/// neither has found anything.
-pub(super) fn error(student: &[Object], teacher: &[Object]) -> f64 {
+/// or the corners of their boxes) over the square root of the teacher's box's area, at most [`MISSED`]. `None` when
+/// neither has found anything: a frame with nothing on it says nothing of either.
+pub(super) fn error(student: &[Object], teacher: &[Object]) -> Option<f64> {
     let mut free: Vec<&Object> = student.iter().collect();
     let mut sum = 0.0;
     for object in teacher {
@@ -29,10 +29,7 @@ pub(super) fn error(student: &[Object], teacher: &[Object]) -> f64 {
         };
     }
     let count = teacher.len() + free.len();
-    match count {
-        0 => 0.0,
-        _ => (sum + MISSED * free.len() as f64) / count as f64,
-    }
+    (count > 0).then(|| (sum + MISSED * free.len() as f64) / count as f64)
 }
 
 /// Intersection over union of x, y, width, height.
@@ -83,19 +80,19 @@ mod tests {
     fn agreement_is_no_error_and_a_miss_a_whole_one() {
         let there = object([10.0, 10.0, 20.0, 20.0]);
         let error = |a: &[Object], b: &[Object]| super::error(a, b);
-        assert_eq!(error(&[], &[]), 0.0);
+        assert_eq!(error(&[], &[]), None);
         assert_eq!(
             error(std::slice::from_ref(&there), std::slice::from_ref(&there)),
-            0.0
+            Some(0.0)
         );
-        assert_eq!(error(&[], std::slice::from_ref(&there)), 1.0);
+        assert_eq!(error(&[], std::slice::from_ref(&there)), Some(1.0));
         let far = object([200.0, 10.0, 20.0, 20.0]);
         assert_eq!(
             error(std::slice::from_ref(&far), std::slice::from_ref(&there)),
-            1.0
+            Some(1.0)
         );
         let moved = object([12.0, 10.0, 20.0, 20.0]);
-        let small = error(&[moved], &[there]);
+        let small = error(&[moved], &[there]).unwrap();
         assert!((small - 0.1).abs() < 1e-6, "{small}");
     }
 }

@@ -10,7 +10,8 @@ use super::error::error;
 use super::settings::{self, Settings};
 use super::teacher::Teacher;
 use crate::branch::{Branch, Item};
-use crate::mark::{canary_event, is_canary};
+use crate::mark;
+use crate::report::Report;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -202,7 +203,8 @@ impl TeacherLabel {
             let settings = self.settings.lock().unwrap();
             (settings.max_rate, settings.max_waiting as usize)
         };
-        if rate > 0.0 && !is_canary(&buffer) && !self.is_due(buffer.pts(), rate) {
+        let canary = mark::read(&buffer).is_some_and(|m| m.canary);
+        if rate > 0.0 && !canary && !self.is_due(buffer.pts(), rate) {
             self.counts.lock().unwrap().over_rate += 1;
             return Ok(gst::FlowSuccess::Ok);
         }
@@ -320,15 +322,17 @@ impl TeacherLabel {
             gst::error!(CAT, imp = self, "no labels on the frame: {error}");
             return Err(gst::FlowError::Error);
         }
-        let wrong = is_canary(&frame).then(|| {
+        let canary = mark::read(&frame).filter(|m| m.canary);
+        let wrong = canary.and_then(|mark| {
             let student = splitinfer_meta::read(&frame)
                 .map(|r| r.objects)
                 .unwrap_or_default();
-            error(&student, &said.objects)
+            let error = error(&student, &said.objects);
+            let frame = mark.frame;
+            self.sinkpad
+                .push_event(Report::Canary { frame, error }.event());
+            error
         });
-        if let Some(wrong) = wrong {
-            self.sinkpad.push_event(canary_event(wrong));
-        }
         let mut counts = self.counts.lock().unwrap();
         counts.labelled += 1;
         counts.took += said.took;

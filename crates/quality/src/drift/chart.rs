@@ -1,0 +1,238 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! A control chart of the errors that the teacher finds: what is usual, and whether the student has become worse.
+
+/// Errors from which the usual one is learnt before the test begins, and those by which it still learns after that, while
+/// there is little evidence (a self-starting chart: D. Hawkins, *The Statistician* 36, 1987).
+const LEARNT_FROM: usize = 6;
+const LEARNS_UNTIL: usize = 200;
+
+/// Growth that is looked for, and evidence that is enough, in standard deviations of the usual error: with normal errors
+/// whose mean and deviation are known a false alarm every 930 samples, and a growth of one standard deviation is noticed
+/// after 10 (D. Hawkins and D. Olwell, *Cumulative Sum Charts and Charting for Quality Improvement*, 1998).
+const SLACK: f64 = 0.5;
+const ENOUGH: f64 = 5.0;
+
+/// One sample adds no more than this many standard deviations: one wild frame is no drift.
+const MOST_AT_ONCE: f64 = 2.5;
+
+/// An error that is so many standard deviations above the usual one is clearly larger.
+const CLEARLY: f64 = 1.5;
+
+/// What the standard deviation is before there are errors to learn it from, in units of the objects' size, and how many
+/// errors that is worth: a few equal errors are no proof that all are equal.
+const PRIOR_SPREAD: f64 = 0.1;
+const PRIOR_WORTH: f64 = 4.0;
+
+/// A standard deviation is at least this share of the mean: a scene in which nothing happened is not all there is. And it is
+/// not more than this: what was learnt while the scene changed is not usual.
+const LEAST_SPREAD: f64 = 0.1;
+const MOST_SPREAD: f64 = 0.25;
+
+/// A student that is off by more is lost. However much its error spreads, that is not usual, unless it always is.
+pub(super) const LOST: f64 = 0.8;
+
+/// Page's one-sided cumulative sum (E. Page, *Biometrika* 41, 1954) of errors standardised by the usual ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chart {
+    count: usize,
+    mean: f64,
+    /// Sum of squared deviations from the mean (Welford).
+    squares: f64,
+    sum: f64,
+    run: Run,
+}
+
+/// Errors since the sum was last 0.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    count: usize,
+    total: f64,
+    /// The frame of the first that was clearly larger than usual.
+    first: Option<u64>,
+}
+
+impl Chart {
+    /// The error on a frame; whether the student has become worse. It says so again on every further error for which that
+    /// holds.
+    pub(super) fn add(&mut self, frame: u64, error: f64) -> bool {
+        if !error.is_finite() {
+            return false;
+        }
+        if !self.is_learnt() {
+            self.learn(error);
+            return false;
+        }
+        let lost = error > LOST && self.mean < LOST;
+        let least = if lost { CLEARLY } else { f64::NEG_INFINITY };
+        let standard = ((error - self.mean) / self.spread()).clamp(least, MOST_AT_ONCE);
+        self.sum = (self.sum + standard - SLACK).clamp(0.0, 2.0 * ENOUGH);
+        if self.sum > 0.0 {
+            self.run.count += 1;
+            self.run.total += error;
+            let clearly = (standard >= CLEARLY).then_some(frame);
+            self.run.first = self.run.first.or(clearly);
+        } else {
+            self.run = Run::default();
+        }
+        let usual = self.sum < ENOUGH / 2.0 && standard < MOST_AT_ONCE && !lost;
+        if usual && self.count < LEARNS_UNTIL {
+            self.learn(error);
+        }
+        self.sum > ENOUGH
+    }
+
+    fn learn(&mut self, error: f64) {
+        self.count += 1;
+        let before = error - self.mean;
+        self.mean += before / self.count as f64;
+        self.squares += before * (error - self.mean);
+    }
+
+    /// Standard deviation of the usual error.
+    fn spread(&self) -> f64 {
+        let degrees = PRIOR_WORTH + self.count.saturating_sub(1) as f64;
+        let squares = PRIOR_WORTH * PRIOR_SPREAD.powi(2) + self.squares;
+        let spread = (squares / degrees).sqrt().min(MOST_SPREAD);
+        spread.max(LEAST_SPREAD * self.mean)
+    }
+
+    /// There is another reason to expect that the student is worse, so that less evidence is enough (a fast initial
+    /// response: J. Lucas and R. Crosier, *Technometrics* 24, 1982).
+    pub(super) fn expect_worse(&mut self) {
+        if self.is_learnt() {
+            self.sum = self.sum.max(ENOUGH / 2.0);
+        }
+    }
+
+    /// The evidence turned out to be none, or was acted on.
+    pub(super) fn forget_evidence(&mut self) {
+        self.sum = 0.0;
+        self.run = Run::default();
+    }
+
+    /// Whether the usual error is known well enough to compare with.
+    pub(super) fn is_learnt(&self) -> bool {
+        self.count >= LEARNT_FROM
+    }
+
+    /// Mean of the usual errors; `None` while it is being learnt.
+    pub(super) fn usual(&self) -> Option<f64> {
+        self.is_learnt().then_some(self.mean)
+    }
+
+    /// Mean of the errors that make up the evidence, the usual one where there is none.
+    pub(super) fn level(&self) -> f64 {
+        match self.run.count {
+            0 => self.mean,
+            n => self.run.total / n as f64,
+        }
+    }
+
+    /// The first frame on which the student was clearly worse than usual, by the evidence.
+    pub(super) fn since(&self) -> Option<u64> {
+        self.run.first
+    }
+
+    /// Evidence so far; above 1 it is an alarm.
+    pub(super) fn evidence(&self) -> f64 {
+        self.sum / ENOUGH
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Errors around 0.3, with a spread of about 0.06, all from one seed.
+    fn usual(n: usize, seed: u64) -> Vec<f64> {
+        let mut state = seed;
+        let mut uniform = || {
+            // The generator of Numerical Recipes.
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 / (1u64 << 53) as f64
+        };
+        (0..n)
+            .map(|_| 0.3 + 0.1 * ((0..4).map(|_| uniform()).sum::<f64>() - 2.0))
+            .collect()
+    }
+
+    fn learnt(n: usize, seed: u64) -> Chart {
+        let mut chart = Chart::default();
+        for (i, e) in (0..).zip(usual(n, seed)) {
+            chart.add(i, e);
+        }
+        chart
+    }
+
+    #[test]
+    fn one_wild_frame_is_no_drift_and_one_without_an_error_counts_nothing() {
+        let mut chart = learnt(40, 1);
+        chart.forget_evidence();
+        assert!(!chart.add(50, 50.0));
+        let before = chart.evidence();
+        assert!(!chart.add(51, f64::NAN));
+        assert_eq!(chart.evidence(), before);
+        assert_eq!(chart.since(), Some(50));
+    }
+
+    #[test]
+    fn false_alarms_are_rare() {
+        let alarms: usize = (0..300)
+            .map(|seed| {
+                let mut chart = Chart::default();
+                let mut alarms = 0;
+                for (i, e) in (0..).zip(usual(220, seed)) {
+                    if chart.add(i, e) {
+                        alarms += 1;
+                        chart.forget_evidence();
+                    }
+                }
+                alarms
+            })
+            .sum();
+        // 200 samples are tested of each: less than one alarm in 200.
+        assert!(alarms < 300, "{alarms}");
+    }
+
+    #[test]
+    fn what_is_expected_takes_less_evidence() {
+        let alone = learnt(40, 3);
+        let errors = |mut chart: Chart| (0..10).take_while(|i| !chart.add(*i, 0.7)).count();
+        let mut expected = alone.clone();
+        expected.expect_worse();
+        assert!(errors(expected) < errors(alone));
+    }
+
+    #[test]
+    fn a_usual_error_that_was_learnt_while_the_scene_changed_hides_no_lost_student() {
+        let mut chart = Chart::default();
+        for (i, e) in (0..).zip([0.05, 0.06, 1.0, 0.05, 1.0, 1.0]) {
+            assert!(!chart.add(i, e));
+        }
+        let looks = (0..20).take_while(|i| !chart.add(*i, 1.0)).count();
+        assert!(looks < 7, "{looks}");
+        let mut always = Chart::default();
+        assert!(!(0..200).any(|i| always.add(i, 0.95)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_student_that_is_twice_as_wrong_is_noticed_within_ten_samples(
+            seed in 0u64..1000, before in 20usize..200,
+        ) {
+            let mut chart = learnt(before, seed);
+            prop_assert!(chart.usual().is_some_and(|e| (e - 0.3).abs() < 0.1));
+            let noticed = usual(10, seed + 1).into_iter().any(|e| chart.add(1, e + 0.3));
+            prop_assert!(noticed);
+            prop_assert!(chart.usual().is_some_and(|usual| chart.level() > usual));
+        }
+    }
+}

@@ -1,0 +1,292 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! Signs in the student's own answers that something has changed: fewer objects, less confidence, less agreement with
+//! itself in the mirror, windows that score worse. Compared with what is usual in this scene, as each scene has its own.
+//!
+//! A sign proves nothing: a road empties, a person leaves. It decides when the teacher is asked, which knows.
+
+use std::collections::VecDeque;
+
+/// Frames over which signs are averaged.
+const BLOCK: usize = 10;
+/// Blocks from which it is learnt what is usual, and how many are remembered at most; older ones fade.
+const LEARNT_FROM: f64 = 4.0;
+const REMEMBERED: f64 = 30.0;
+/// The same of windows.
+const LEARNT_FROM_WINDOWS: f64 = 10.0;
+const REMEMBERED_WINDOWS: f64 = 200.0;
+/// What the spread of a sign is before it is known is worth so many blocks.
+const PRIOR_WORTH: f64 = 4.0;
+/// Standard deviations from the usual that make a sign.
+const ENOUGH: f64 = 3.0;
+/// The same for a single window's score.
+const ENOUGH_OF_WINDOW: f64 = 3.0;
+/// A window is not called bad below this probability.
+const LEAST_THRESHOLD: f64 = 0.5;
+
+/// What the student's answer on one frame shows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Signs {
+    /// Confidence of each object, 0 to 1.
+    pub confidences: Vec<f64>,
+    /// Agreement with the mirrored frame, 0 to 1, where that was inferred.
+    pub mirror: Option<f64>,
+    /// Probability of being wrong of each window that ended with the frame.
+    pub windows: Vec<f64>,
+}
+
+/// A sign, averaged.
+struct Kind {
+    name: &'static str,
+    /// Standard deviation of a block's mean from the usual, before it is known: also the least.
+    spread: f64,
+    /// Which way is suspicious: −1 down, 1 up, 0 either.
+    direction: f64,
+}
+
+const KINDS: [Kind; 4] = [
+    // As a logarithm: what counts is by which share the number of objects changes.
+    Kind {
+        name: "objects",
+        spread: 0.25,
+        direction: 0.0,
+    },
+    Kind {
+        name: "confidence",
+        spread: 0.03,
+        direction: -1.0,
+    },
+    Kind {
+        name: "mirror-agreement",
+        spread: 0.05,
+        direction: -1.0,
+    },
+    // Log odds.
+    Kind {
+        name: "windows",
+        spread: 1.0,
+        direction: 1.0,
+    },
+];
+
+/// What is usual, and the last frames.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Usual {
+    last: VecDeque<Signs>,
+    /// Frames since a block was learnt.
+    since: usize,
+    of_kind: [Moments; KINDS.len()],
+    of_window: Moments,
+}
+
+impl Usual {
+    /// The next frame. The sign that is furthest from what is usual, if it is too far: what is usual is then not
+    /// learnt from it.
+    pub(super) fn frame(&mut self, signs: Signs) -> Option<&'static str> {
+        if self.last.len() == BLOCK {
+            self.last.pop_front();
+        }
+        self.last.push_back(signs);
+        self.since += 1;
+        if self.last.len() < BLOCK {
+            return None;
+        }
+        let block = self.block();
+        let sign = (KINDS.iter().zip(&self.of_kind).zip(&block))
+            .filter_map(|((kind, usual), value)| {
+                Some((kind.name, usual.distance(kind, (*value)?)?))
+            })
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .filter(|(_, distance)| *distance > ENOUGH)
+            .map(|(name, _)| name);
+        if sign.is_none() && self.since >= BLOCK {
+            self.learn();
+        }
+        sign
+    }
+
+    /// The last frames are as usual, whatever they look like.
+    pub(super) fn learn(&mut self) {
+        self.since = 0;
+        let block = self.block();
+        for (usual, value) in self.of_kind.iter_mut().zip(block) {
+            if let Some(value) = value {
+                usual.add(value, REMEMBERED);
+            }
+        }
+        for window in self.last.iter().flat_map(|s| &s.windows) {
+            self.of_window.add(log_odds(*window), REMEMBERED_WINDOWS);
+        }
+    }
+
+    /// Other weights: what is usual has to be learnt anew.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The stream was interrupted.
+    pub(super) fn interrupt(&mut self) {
+        self.last.clear();
+        self.since = 0;
+    }
+
+    /// Probability of being wrong from which a window is worse than usual; `None` while that is being learnt.
+    pub(super) fn threshold(&self) -> Option<f64> {
+        let usual = &self.of_window;
+        (usual.weight >= LEARNT_FROM_WINDOWS).then(|| {
+            let odds = usual.mean + ENOUGH_OF_WINDOW * usual.spread(1.0);
+            (1.0 / (1.0 + (-odds).exp())).max(LEAST_THRESHOLD)
+        })
+    }
+
+    /// Means over the last frames, in the order of [`KINDS`].
+    fn block(&self) -> [Option<f64>; KINDS.len()] {
+        let frames = self.last.len() as f64;
+        let objects: usize = self.last.iter().map(|s| s.confidences.len()).sum();
+        let all = |of: fn(&Signs) -> &[f64]| mean(self.last.iter().flat_map(of).copied());
+        [
+            // Half an object more, so that none has a logarithm.
+            (frames > 0.0).then(|| (objects as f64 / frames + 0.5).ln()),
+            all(|s| &s.confidences),
+            mean(self.last.iter().filter_map(|s| s.mirror)),
+            mean(
+                self.last
+                    .iter()
+                    .flat_map(|s| &s.windows)
+                    .map(|p| log_odds(*p)),
+            ),
+        ]
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values = values.filter(|v| v.is_finite());
+    let (n, sum) = values.fold((0, 0.0), |(n, sum), v| (n + 1, sum + v));
+    (n > 0).then(|| sum / f64::from(n))
+}
+
+/// Of a probability; what is all but certain counts as certain.
+fn log_odds(p: f64) -> f64 {
+    const CERTAIN: f64 = 1e-4;
+    let p = p.clamp(CERTAIN, 1.0 - CERTAIN);
+    (p / (1.0 - p)).ln()
+}
+
+/// Mean and spread of values, of which old ones fade.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moments {
+    /// Values that are remembered.
+    weight: f64,
+    mean: f64,
+    variance: f64,
+}
+
+impl Moments {
+    /// With `most` values remembered.
+    fn add(&mut self, value: f64, most: f64) {
+        self.weight = (self.weight + 1.0).min(most);
+        let share = 1.0 / self.weight;
+        let off = value - self.mean;
+        self.mean += share * off;
+        self.variance = (1.0 - share) * (self.variance + share * off * off);
+    }
+
+    /// Standard deviation, not below `prior`.
+    fn spread(&self, prior: f64) -> f64 {
+        let together = PRIOR_WORTH * prior * prior + self.weight * self.variance;
+        (together / (PRIOR_WORTH + self.weight)).sqrt().max(prior)
+    }
+
+    /// In standard deviations, towards what is suspicious; `None` while the usual is being learnt.
+    fn distance(&self, kind: &Kind, value: f64) -> Option<f64> {
+        if self.weight < LEARNT_FROM {
+            return None;
+        }
+        let off = (value - self.mean) / self.spread(kind.spread);
+        Some(match kind.direction {
+            0.0 => off.abs(),
+            direction => off * direction,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signs(objects: usize, confidence: f64) -> Signs {
+        Signs {
+            confidences: vec![confidence; objects],
+            mirror: Some(0.95),
+            windows: vec![0.1],
+        }
+    }
+
+    fn first_sign(
+        usual: &mut Usual,
+        mut frames: impl Iterator<Item = Signs>,
+    ) -> Option<&'static str> {
+        frames.find_map(|s| usual.frame(s))
+    }
+
+    fn learnt() -> Usual {
+        let mut usual = Usual::default();
+        assert_eq!(
+            first_sign(&mut usual, (0..100).map(|_| signs(3, 0.8))),
+            None
+        );
+        usual
+    }
+
+    #[test]
+    fn objects_that_vanish_and_confidence_that_falls_are_signs_within_a_block() {
+        let gone = std::iter::repeat_n(signs(0, 0.0), BLOCK);
+        assert_eq!(first_sign(&mut learnt(), gone), Some("objects"));
+        let unsure = std::iter::repeat_n(signs(3, 0.5), BLOCK);
+        assert_eq!(first_sign(&mut learnt(), unsure), Some("confidence"));
+        let surer = std::iter::repeat_n(signs(3, 0.95), 3 * BLOCK);
+        assert_eq!(first_sign(&mut learnt(), surer), None);
+    }
+
+    #[test]
+    fn nothing_is_a_sign_before_the_usual_is_known() {
+        let mut usual = Usual::default();
+        let mixed = (0..30).map(|i| Signs {
+            windows: vec![],
+            ..signs(i % 7, 0.2 + 0.02 * i as f64)
+        });
+        assert_eq!(first_sign(&mut usual, mixed), None);
+        assert_eq!(usual.threshold(), None);
+    }
+
+    #[test]
+    fn what_turned_out_to_be_usual_is_no_sign_for_long() {
+        let mut usual = learnt();
+        let mut last = 0;
+        for frame in 0..1800 {
+            let empty = frame / 60 % 2 == 0;
+            if usual.frame(signs(if empty { 0 } else { 3 }, 0.8)).is_some() {
+                usual.learn();
+                last = frame;
+            }
+        }
+        assert!(last < 600, "{last}");
+    }
+
+    #[test]
+    fn the_threshold_of_windows_is_above_what_is_usual() {
+        let threshold = learnt().threshold().unwrap();
+        assert!((0.5..0.9).contains(&threshold), "{threshold}");
+        let mut bad = Usual::default();
+        let frames = (0..100).map(|_| Signs {
+            windows: vec![0.9],
+            ..signs(3, 0.8)
+        });
+        first_sign(&mut bad, frames);
+        assert!(bad.threshold().unwrap() > 0.97);
+    }
+}
