@@ -27,6 +27,7 @@ pub mod frame;
 mod framing;
 pub mod limits;
 pub mod message;
+pub mod monitor;
 pub mod objects;
 mod outbox;
 mod rtt;

@@ -1,0 +1,363 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The edge's side: asks now and then, in trains, and makes figures of the replies.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::bandwidth::{Train, Trains};
+use super::keys::{MonitorKeys, Side};
+use super::packet::{Probe, Reply, header, seal};
+use super::path::{Delay, Losses, Reachability, Report};
+use super::server::micros;
+use super::window::Window;
+use super::{MAX_DATAGRAM_BYTES, MIN_PROBE_BYTES};
+use crate::limits::MAX_CANDIDATES;
+use crate::message::Load;
+use crate::rtt::RttEstimator;
+
+/// Packets after the first of a train.
+const MOST_PACKETS: usize = 8;
+/// Wire bytes after the first packet, at least: a quarter of what half a second of 250 kbit/s allows.
+const LEAST_BYTES: f64 = 200.0;
+/// Wire bytes of a packet that a train's bytes are split into, about.
+const USUAL_PACKET: f64 = 600.0;
+/// A train without any reply for so long (and twice the round trip) is lost.
+const PATIENCE: Duration = Duration::from_millis(400);
+const FIRST_PATIENCE: Duration = Duration::from_secs(1);
+/// Trains without any reply after which something is in the way.
+const SILENT: u32 = 5;
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const REMEMBERED: usize = 64;
+/// Link time that a train out of turn may be in debt.
+const MOST_DEBT: f64 = 0.012;
+
+/// How much the monitor may do.
+#[derive(Clone, Copy, Debug)]
+pub struct MonitorConfig {
+    /// Between two trains; longer where `share` asks for it.
+    pub interval: Duration,
+    /// Of the link's time, for the monitor's own packets.
+    pub share: f64,
+    /// Bytes on the wire around each datagram: 28 for UDP over IPv4, 48 over IPv6.
+    pub overhead: u32,
+    /// Of the session's model.
+    pub candidates: usize,
+}
+
+impl Default for MonitorConfig {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_millis(250),
+            share: 0.018,
+            overhead: 28,
+            candidates: 0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    number: u32,
+    /// Number of the first packet of its train.
+    train: u32,
+    at: Instant,
+    /// On the wire.
+    bytes: u32,
+    answered: bool,
+}
+
+/// A train that is on its way.
+#[derive(Clone, Copy, Debug)]
+struct UnderWay {
+    first: u32,
+    last: u32,
+    lost_at: Instant,
+    heard: bool,
+}
+
+/// State machine of the edge's side; see the module's documentation for how to drive it.
+#[derive(Debug)]
+pub struct EdgeMonitor {
+    config: MonitorConfig,
+    keys: MonitorKeys,
+    start: Instant,
+    /// `None` when the numbers are used up: then nothing more is sent.
+    next_number: Option<u32>,
+    /// Datagrams of the train that is to be sent: their lengths.
+    outbox: VecDeque<usize>,
+    sent: VecDeque<Sent>,
+    under_way: Option<UnderWay>,
+    next: Instant,
+    /// Seconds of link time that may be used; below zero a debt.
+    credit: f64,
+    credited: Instant,
+    silent: u32,
+    window: Window,
+    replies: u32,
+    trains: Trains,
+    up: Delay,
+    down: Delay,
+    lost_up: Losses,
+    lost_down: Losses,
+    tails_from: u16,
+    report: Report,
+}
+
+impl EdgeMonitor {
+    /// The first train is due at once.
+    pub fn new(now: Instant, keys: MonitorKeys, config: MonitorConfig) -> Self {
+        Self {
+            config,
+            keys,
+            start: now,
+            next_number: Some(0),
+            outbox: VecDeque::new(),
+            sent: VecDeque::new(),
+            under_way: None,
+            next: now,
+            credit: 0.0,
+            credited: now,
+            silent: 0,
+            window: Window::default(),
+            replies: 0,
+            trains: Trains::default(),
+            up: Delay::default(),
+            down: Delay::default(),
+            lost_up: Losses::default(),
+            lost_down: Losses::default(),
+            tails_from: 0,
+            report: Report::default(),
+        }
+    }
+
+    pub fn report(&self) -> Report {
+        Report {
+            bandwidth: self.trains.estimate(),
+            delay_up: self.up.above,
+            delay_down: self.down.above,
+            loss_up: self.lost_up.share(),
+            loss_down: self.lost_down.share(),
+            ..self.report.clone()
+        }
+    }
+
+    /// When `handle_timeout` wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next_number?;
+        Some(self.under_way.map_or(self.next, |train| train.lost_at))
+    }
+
+    /// Begins the train that is due at `now`, or gives up the one under way.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(train) = self.under_way.filter(|train| train.lost_at <= now) {
+            self.under_way = None;
+            if !train.heard {
+                self.unanswered(now);
+            }
+        }
+        if self.under_way.is_none() && self.next <= now {
+            self.begin(now);
+        }
+    }
+
+    fn unanswered(&mut self, now: Instant) {
+        self.silent = self.silent.saturating_add(1);
+        if self.silent >= SILENT {
+            self.report.reachability = Reachability::Blocked;
+            let doublings = (self.silent - SILENT).min(5);
+            self.next = now + (Duration::from_secs(1) * 2u32.pow(doublings)).min(LONGEST_WAIT);
+        }
+    }
+
+    /// A first packet, short, that measures the round trip; after it, unless nobody answers, the bytes whose spread tells
+    /// the bandwidth.
+    fn begin(&mut self, now: Instant) {
+        self.earn(now);
+        self.outbox = VecDeque::from([MIN_PROBE_BYTES]);
+        if self.silent == 0 && self.report.reachability == Reachability::Reachable {
+            let time = self.config.interval.mul_f64(self.config.share);
+            let bytes = self.trains.bytes_in(time) - self.wire(MIN_PROBE_BYTES);
+            let bytes = bytes.max(LEAST_BYTES);
+            let packets = ((bytes / USUAL_PACKET) as usize).clamp(1, MOST_PACKETS);
+            let each = (bytes / packets as f64) as usize;
+            let each = each.saturating_sub(self.config.overhead as usize);
+            let each = each.clamp(MIN_PROBE_BYTES, MAX_DATAGRAM_BYTES);
+            self.outbox.extend(std::iter::repeat_n(each, packets));
+        }
+        let total: f64 = self.outbox.iter().map(|&n| self.wire(n)).sum();
+        // Before anything is known the slowest link is assumed.
+        let rate = self.trains.bytes_in(Duration::from_secs(1)).max(31_250.0);
+        self.credit -= total / rate;
+        let pay_back = Duration::from_secs_f64((-self.credit / self.config.share).max(0.0));
+        self.next = now
+            + self
+                .config
+                .interval
+                .max(pay_back.min(Duration::from_secs(5)));
+        let patience = self.report.rtt.as_ref().map_or(FIRST_PATIENCE, |rtt| {
+            PATIENCE + (rtt.upper() * 2).min(LONGEST_WAIT)
+        });
+        let first = self.next_number.unwrap_or(u32::MAX);
+        self.under_way = Some(UnderWay {
+            first,
+            last: first.saturating_add(self.outbox.len() as u32 - 1),
+            lost_at: now + patience,
+            heard: false,
+        });
+    }
+
+    fn earn(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.credited).as_secs_f64();
+        self.credited = now;
+        let most = self.config.share * self.config.interval.as_secs_f64();
+        self.credit = (self.credit + passed * self.config.share).min(most);
+    }
+
+    fn wire(&self, datagram: usize) -> f64 {
+        datagram as f64 + f64::from(self.config.overhead)
+    }
+
+    /// The next datagram of a train; `now` counts as the instant of its sending.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
+        let length = self.outbox.pop_front()?;
+        let number = self.next_number?;
+        self.next_number = number.checked_add(1);
+        let train = self.under_way?;
+        let last = number == train.last;
+        let probe = Probe {
+            answer: number == train.first || last,
+            tails_from: (last && self.config.candidates > 0).then_some(self.tails_from),
+        };
+        let bytes = length as u32 + self.config.overhead;
+        self.sent.push_back(Sent {
+            number,
+            train: train.first,
+            at: now,
+            bytes,
+            answered: false,
+        });
+        if self.sent.len() > REMEMBERED {
+            self.sent.pop_front();
+        }
+        self.report.sent_bytes += u64::from(bytes);
+        seal(&self.keys, Side::Edge, number, probe.encode(length))
+    }
+
+    /// A datagram that came at `now`. What the server has not sealed, or has come before, changes nothing.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
+        let Some((id, number)) = header(Side::Server, datagram) else {
+            return;
+        };
+        if id != self.keys.id() || !self.window.may_take(number) {
+            return;
+        }
+        let Some(body) = self.keys.open(Side::Server, number, datagram) else {
+            return;
+        };
+        let Ok(reply) = Reply::decode(&body) else {
+            return;
+        };
+        self.window.take(number);
+        self.replies = self.replies.wrapping_add(1);
+        self.report.received_bytes += datagram.len() as u64 + u64::from(self.config.overhead);
+        let newest = self.window.newest().unwrap_or(number);
+        self.lost_down.add(now, newest, self.replies);
+        let sent = self.sent.iter_mut().find(|s| s.number == reply.answered);
+        let Some(sent) = sent.filter(|s| !s.answered) else {
+            return;
+        };
+        sent.answered = true;
+        let sent = *sent;
+        self.heard(now, sent, &reply);
+        self.loaded(&reply);
+        self.measured(now, &reply);
+    }
+
+    fn heard(&mut self, now: Instant, sent: Sent, reply: &Reply) {
+        if self.report.reachability == Reachability::Blocked {
+            // It may be another path by now.
+            self.trains = Trains::default();
+            self.next = now;
+        }
+        if self.report.reachability == Reachability::Trying {
+            self.next = now;
+        }
+        self.report.reachability = Reachability::Reachable;
+        self.silent = 0;
+        self.lost_up.add(now, reply.answered, reply.received);
+        self.up
+            .add(now, micros(self.start, sent.at), reply.arrived_us);
+        self.down
+            .add(now, reply.replied_us, micros(self.start, now));
+        let Some(train) = self.under_way.as_mut() else {
+            return;
+        };
+        if train.first == sent.number {
+            train.heard = true;
+            let held = reply.replied_us.wrapping_sub(reply.arrived_us);
+            let round = now.saturating_duration_since(sent.at);
+            let rtt = round.saturating_sub(Duration::from_micros(held.into()));
+            match &mut self.report.rtt {
+                Some(estimator) => estimator.update(rtt),
+                None => self.report.rtt = Some(RttEstimator::new(rtt)),
+            }
+        }
+        if train.last == sent.number {
+            self.under_way = None;
+        }
+    }
+
+    fn measured(&mut self, now: Instant, reply: &Reply) {
+        let sent = |number| self.sent.iter().find(|s| s.number == number);
+        let Some(answered) = sent(reply.answered) else {
+            return;
+        };
+        let mut packets: Vec<_> = reply
+            .arrivals
+            .iter()
+            .filter_map(|a| {
+                let earlier = sent(reply.answered.checked_sub(a.back.into())?)?;
+                let same = earlier.train == answered.train;
+                same.then(|| (earlier.number, earlier.bytes, -i64::from(a.before_us)))
+            })
+            .chain([(answered.number, answered.bytes, 0)])
+            .collect();
+        packets.sort_unstable_by_key(|&(number, _, _)| number);
+        let Some(train) = Train::new(&packets) else {
+            return;
+        };
+        if self.trains.add(now, train) {
+            self.earn(now);
+            if self.credit > -MOST_DEBT {
+                self.next = now;
+            }
+        }
+    }
+
+    fn loaded(&mut self, reply: &Reply) {
+        let told = &reply.load;
+        let count = usize::from(told.tails)
+            .min(self.config.candidates)
+            .min(MAX_CANDIDATES);
+        let load = self.report.load.get_or_insert_with(Load::default);
+        load.queue = told.queue;
+        load.utilisation_permille = told.utilisation_permille;
+        load.whole_us = told.whole_us;
+        load.tail_us.resize(count, 0);
+        let from = usize::from(told.tails_from);
+        for (i, &us) in told.tail_us.iter().enumerate() {
+            if let Some(tail) = load.tail_us.get_mut(from + i) {
+                *tail = us;
+            }
+        }
+        if !told.tail_us.is_empty() {
+            let next = from + told.tail_us.len();
+            self.tails_from = if next < count { next as u16 } else { 0 };
+        }
+    }
+}
