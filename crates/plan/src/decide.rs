@@ -228,6 +228,7 @@ mod tests {
             head: head * MS,
             encode: MS,
             bytes,
+            fresh_bytes: bytes,
             decode: MS,
             tail: tail * MS,
         }

@@ -102,6 +102,7 @@ mod tests {
             head: 5 * MS,
             encode: 2 * MS,
             bytes: 10_000,
+            fresh_bytes: 10_000,
             decode: 4 * MS,
             tail: 20 * MS,
         };

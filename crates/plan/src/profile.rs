@@ -18,6 +18,8 @@ pub struct Offload {
     pub encode: Duration,
     /// Bytes a frame on the network.
     pub bytes: u64,
+    /// Bytes of a frame that stands alone, as the first ones after a switch do.
+    pub fresh_bytes: u64,
     /// From bytes back to tensors, were it done here.
     pub decode: Duration,
     /// The rest of the inference, were it done here.

@@ -12,14 +12,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use splitinfer_plan::Choice;
+use splitinfer_plan::{Advice, Change, Choice, Health, Round};
 use splitinfer_wire::{Content, Hello, SendFrames, Status, Token, Version, Wants, WeightsEvent};
 
 use super::crossing::Feedback;
 use super::engine::Engine;
 use super::flow::Flow;
 use super::frame::{Answer, Found, ServerTimes};
-use super::health::{Advice, Change, Health};
 use super::settings::Settings;
 use super::streaming::Request;
 use super::swap::{Origin, Task, Tasks};
@@ -70,16 +69,6 @@ struct Shared {
     versions: Mutex<Vec<u64>>,
     tasks: Tasks,
     model_picture: (u16, u16),
-}
-
-/// What one answered frame told about path and server.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Round {
-    pub(super) choice: Choice,
-    pub(super) bytes: u64,
-    /// From sending to the last byte of the answer.
-    pub(super) taken: Duration,
-    pub(super) server: ServerTimes,
 }
 
 /// A request under way.
@@ -343,7 +332,8 @@ impl Shared {
                 choice,
                 bytes,
                 taken,
-                server,
+                queue: server.queue,
+                work: server.decode + server.compute,
             });
         }
     }

@@ -8,23 +8,15 @@
 
 use std::time::{Duration, Instant};
 
-use splitinfer_plan::{
-    Bandwidth, Choice, Objective, Offload, Path, Profile, Server, Situation, Smoothed, decide,
-};
+use splitinfer_plan::{Choice, Decision, Objective, Offload, Profile, Selector, Wish};
 use splitinfer_tensorcode::{Encode, Predictive};
 use splitinfer_vision::Picture;
 
 use super::engine::Engine;
 use super::imp::Started;
-use super::link::{Link, Round};
 use super::settings::Settings;
-use super::split::{self, SplitSetting};
+use super::split;
 use super::streaming::{JPEG_QUALITY, bits};
-
-/// How often the plan is made anew while nothing happens.
-const REPLAN: Duration = Duration::from_millis(250);
-/// Of so many frames about, the mean of the bytes sent is taken for the next.
-const SIZE_MEMORY: u64 = 8;
 
 /// A change of the split, as the message `splitinfer-plan` tells it.
 pub(super) struct PlanChange {
@@ -50,39 +42,17 @@ impl PlanChange {
 
 /// The planner of one started element; on the streaming thread.
 pub(super) struct Planner {
-    current: Option<Choice>,
-    /// What each choice costs on this machine; measured on the first two pictures that have a choice, for the second
-    /// tells what is left to send once the server has the first.
-    profile: Option<Profile>,
-    /// Of each candidate, between the two.
+    selector: Selector,
+    /// Of each candidate, between the first two pictures that have a choice: what the choices cost on this machine is
+    /// measured on these, for the second tells what is left to send once the server has the first.
     encoders: Vec<Predictive>,
-    bandwidth: Bandwidth,
-    /// On the server: decoding and inference, of the picture and of each candidate's tail.
-    picture_there: Smoothed,
-    tails_there: Vec<Smoothed>,
-    queue_there: Smoothed,
-    planned: Option<Planned>,
-}
-
-/// When and for what the current plan was made.
-struct Planned {
-    at: Instant,
-    connected: bool,
-    objective: Objective,
-    budget: Duration,
 }
 
 impl Planner {
     pub(super) fn new(engine: &Engine) -> Self {
         Self {
-            current: None,
-            profile: None,
+            selector: Selector::new(engine.candidates().len()),
             encoders: Vec::new(),
-            bandwidth: Bandwidth::default(),
-            picture_there: Smoothed::default(),
-            tails_there: vec![Smoothed::default(); engine.candidates().len()],
-            queue_there: Smoothed::default(),
-            planned: None,
         }
     }
 
@@ -97,19 +67,19 @@ impl Planner {
         now: Instant,
     ) -> Result<(Choice, Option<PlanChange>), gst::ErrorMessage> {
         let candidates = engine.candidates();
-        let old = self.current;
+        let old = self.selector.current();
         let (new, reason, predicted) = match settings.split.resolve(candidates) {
             Ok(Some(choice)) => (choice, "set by the property 'split'".to_owned(), None),
             // Reported when it was set; what ran before goes on.
             Err(_) => return Ok((old.unwrap_or(Choice::Here), None)),
+            Ok(None) if started.link.is_none() => (Choice::Here, "no server is set".into(), None),
             Ok(None) => match self.plan(started, engine, settings, picture, interval, now)? {
-                Some(plan) => plan,
+                Some(plan) => (plan.choice, plan.reason, Some(plan.predicted)),
                 None => return Ok((old.unwrap_or(Choice::Here), None)),
             },
         };
-        self.current = Some(new);
-        if settings.split != SplitSetting::Auto {
-            self.planned = None;
+        if predicted.is_none() {
+            self.selector.set_current(new);
         }
         let change = (old != Some(new)).then(|| PlanChange {
             old: old
@@ -131,85 +101,28 @@ impl Planner {
         picture: &Picture,
         interval: Option<Duration>,
         now: Instant,
-    ) -> Result<Option<(Choice, String, Option<Duration>)>, gst::ErrorMessage> {
+    ) -> Result<Option<Decision>, gst::ErrorMessage> {
         let Some(link) = &started.link else {
-            return Ok(Some((Choice::Here, "no server is set".into(), None)));
-        };
-        let path = self.path(link, now);
-        let wanted = Planned {
-            at: now,
-            connected: path.is_some(),
-            objective: settings.objective.into(),
-            budget: settings.latency_budget,
-        };
-        if self
-            .planned
-            .as_ref()
-            .is_some_and(|planned| planned.holds(&wanted))
-        {
             return Ok(None);
-        }
-        if path.is_some() {
-            self.measure(engine, settings, picture)?;
-        }
-        let alone = Profile::default();
-        let decision = decide(&Situation {
-            budget: Some(wanted.budget),
-            interval,
-            objective: wanted.objective,
-            current: self.current,
-            ..Situation::new(self.profile.as_ref().unwrap_or(&alone), path.as_ref())
-        });
-        self.planned = Some(wanted);
-        Ok(Some((
-            decision.choice,
-            decision.reason,
-            Some(decision.predicted),
-        )))
-    }
-
-    /// The way to the server as the last frames found it; `None` without a connection.
-    fn path(&mut self, link: &Link, now: Instant) -> Option<Path> {
+        };
         let stats = link.stats();
         let rtt = stats.rtt.unwrap_or_default();
         for round in link.take_rounds() {
-            self.learn(&round, rtt, now);
+            self.selector.learn(&round, rtt, now);
         }
-        stats.connected.then(|| Path {
-            rtt,
-            bandwidth: self.bandwidth.estimate(),
-            server: Server {
-                queue: self.queue_there.get().unwrap_or_default(),
-                picture: self.picture_there.get(),
-                tails: self.tails_there.iter().map(Smoothed::get).collect(),
-                ..Server::default()
-            },
-        })
-    }
-
-    fn learn(&mut self, round: &Round, rtt: Duration, now: Instant) {
-        let there = round.server.queue + round.server.decode + round.server.compute;
-        let transfer = round.taken.saturating_sub(rtt + there);
-        self.bandwidth.add(now, round.bytes, transfer);
-        self.queue_there.add(round.server.queue);
-        let work = round.server.decode + round.server.compute;
-        let profile = self.profile.as_mut();
-        let sent = match round.choice {
-            Choice::Picture => {
-                self.picture_there.add(work);
-                profile.and_then(|p| p.picture.as_mut())
-            }
-            Choice::Candidate(i) => {
-                if let Some(tail) = self.tails_there.get_mut(i) {
-                    tail.add(work);
-                }
-                profile.and_then(|p| p.candidates.get_mut(i))
-            }
-            Choice::Here => None,
+        let wish = Wish {
+            connected: stats.connected,
+            objective: settings.objective.into(),
+            budget: settings.latency_budget,
+            interval,
         };
-        if let Some(offload) = sent {
-            offload.bytes = (offload.bytes * (SIZE_MEMORY - 1) + round.bytes) / SIZE_MEMORY;
+        if !self.selector.is_due(&wish, now) {
+            return Ok(None);
         }
+        if wish.connected {
+            self.measure(engine, settings, picture)?;
+        }
+        Ok(Some(self.selector.decide(&wish, rtt, now)))
     }
 
     /// Measures what there is to choose among, unless that is done.
@@ -219,15 +132,18 @@ impl Planner {
         settings: &Settings,
         picture: &Picture,
     ) -> Result<(), gst::ErrorMessage> {
-        let first = self.profile.is_none();
+        let first = self.selector.profile().is_none();
         if !first && self.encoders.is_empty() {
             return Ok(());
         }
         let count = engine.candidates().len();
         self.encoders.resize_with(count, Predictive::default);
         let number = u64::from(!first);
-        let profile = measure(engine, settings, picture, &mut self.encoders, number)?;
-        self.profile = Some(profile);
+        let fresh: Vec<u64> = self.selector.profile().map_or_else(Vec::new, |first| {
+            first.candidates.iter().map(|c| c.bytes).collect()
+        });
+        let profile = measure(engine, settings, picture, &mut self.encoders, number, &fresh)?;
+        self.selector.set_profile(profile);
         for encoder in &mut self.encoders {
             encoder.acknowledge(number);
         }
@@ -238,22 +154,15 @@ impl Planner {
     }
 }
 
-impl Planned {
-    fn holds(&self, wanted: &Self) -> bool {
-        self.connected == wanted.connected
-            && self.objective == wanted.objective
-            && self.budget == wanted.budget
-            && wanted.at.saturating_duration_since(self.at) < REPLAN
-    }
-}
-
 /// Encodes the tensors of every candidate of this picture, and the picture itself: sizes and times of what would cross.
+/// `fresh`: bytes of frames that stand alone, where this one does not.
 fn measure(
     engine: &Engine,
     settings: &Settings,
     picture: &Picture,
     encoders: &mut [Predictive],
     number: u64,
+    fresh: &[u64],
 ) -> Result<Profile, gst::ErrorMessage> {
     let encoding = |e: &dyn std::fmt::Display| gst::error_msg!(gst::StreamError::Encode, ("{e}"));
     let timed = engine.profile()?;
@@ -270,6 +179,7 @@ fn measure(
             head: timed.head.get(i).copied().unwrap_or(head),
             encode,
             bytes: bytes.len() as u64,
+            fresh_bytes: fresh.get(i).copied().unwrap_or(bytes.len() as u64),
             // Both directions touch every value once.
             decode: encode,
             tail: timed.tail.get(i).copied().unwrap_or_default(),
@@ -291,6 +201,7 @@ fn measure(
             head: Duration::ZERO,
             encode,
             bytes: jpeg.len() as u64,
+            fresh_bytes: jpeg.len() as u64,
             decode: encode,
             tail: timed.whole,
         }),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gst_video::{VideoFrameRef, VideoInfo};
-use splitinfer_plan::Choice;
+use splitinfer_plan::{Advice, Choice};
 use splitinfer_tensorcode::AUTO;
 use splitinfer_vision::{Picture, Placement, Preprocessor};
 
@@ -18,7 +18,6 @@ use super::check::Checker;
 use super::crossing::{Coding, Crossing, Wanted};
 use super::engine::Engine;
 use super::frame::{Frame, Remote, Rest, Work};
-use super::health::Advice;
 use super::imp::Started;
 use super::planner::{PlanChange, Planner};
 use super::settings::Settings;
