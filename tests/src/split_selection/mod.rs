@@ -16,6 +16,7 @@ pub mod oracle;
 pub mod planner;
 pub mod plot;
 pub mod profile;
+pub mod profiling;
 pub mod report;
 pub mod run;
 pub mod setting;

@@ -25,11 +25,13 @@ use super::traces::Named;
 #[derive(Clone, Copy, Debug)]
 pub struct Stage {
     pub model: &'static str,
-    /// How many times slower than the machine of the profiles.
-    pub edge_slower: f64,
-    /// How many times faster.
+    /// Time of the whole model on the edge, which says how many times slower it is than the machine of the profiles.
+    pub whole: Duration,
+    /// How many times faster than that machine.
     pub server_faster: f64,
+    /// Frames a second.
     pub rate: u32,
+    pub budget: Duration,
 }
 
 /// What a method came to on a trace.
@@ -80,10 +82,10 @@ pub fn setting(profiles: &Profiles, stage: &Stage, trace: &Named, frames: u32) -
     Ok(Arc::new(Setting {
         model: Arc::new(model.clone()),
         trace: Arc::clone(&trace.trace),
-        edge_slower: stage.edge_slower,
+        edge_slower: stage.whole.as_secs_f64() * 1e6 / model.whole_us,
         server_faster: stage.server_faster,
         interval: Duration::from_secs(1) / stage.rate,
-        budget: trace.budget,
+        budget: stage.budget,
         frames,
         seed: trace.seed,
     }))
