@@ -30,9 +30,11 @@ pub struct Situation<'a> {
     pub path: Option<&'a Path>,
     /// From the prepared picture to the result; `None`: any latency will do.
     pub budget: Option<Duration>,
-    /// Time between two inferred frames; `None`: as fast as it goes. A choice that needs longer at one of its
-    /// stations lets frames pile up, so that its latency would not stay what is predicted for one frame.
+    /// Time between two inferred frames; `None`: as fast as it goes. Where a choice needs longer at one of its
+    /// stations, frames wait or are lost.
     pub interval: Option<Duration>,
+    /// Frames that may be under way at a time; `None`: any number.
+    pub in_flight: Option<u32>,
     pub objective: Objective,
     /// What runs now.
     pub current: Option<Choice>,
@@ -48,6 +50,7 @@ impl<'a> Situation<'a> {
             path,
             budget: None,
             interval: None,
+            in_flight: None,
             objective: Objective::Latency,
             current: None,
             margin: 0.1,
@@ -88,8 +91,9 @@ struct Rank {
 }
 
 /// Chooses, among what meets the budget at the given frame rate, what the objective asks for. When nothing
-/// does, the fastest; when nothing keeps up with the frame rate, what comes closest to it. The current choice
-/// stays unless another is better by the margin. Without a connection everything is done here.
+/// does, the fastest; when nothing keeps up with the frame rate, what comes closest to it, or, where the objective is
+/// latency, what gives the least with the frames that wait. The current choice stays unless another is better by the
+/// margin. Without a connection everything is done here.
 pub fn decide(situation: &Situation<'_>) -> Decision {
     let table = predict(situation.profile, situation.path);
     let current = table
@@ -125,16 +129,23 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
 }
 
 fn rank(situation: &Situation<'_>, p: &Prediction, budget: Option<Duration>) -> Rank {
-    let standing = if situation.interval.is_some_and(|i| p.bottleneck() > i) {
+    let busiest = p.bottleneck().max(flight(situation, p));
+    let overloaded = situation.interval.is_some_and(|i| busiest > i);
+    let by_latency = situation.objective == Objective::Latency;
+    // Of the frames that come meanwhile the newest waits for its turn, the others for its result: on average each for
+    // about half of the time that the busiest station needs.
+    let pile = if overloaded { busiest / 2 } else { Duration::ZERO };
+    let latency = p.latency.saturating_add(pile);
+    let standing = if overloaded && !by_latency {
         Standing::Overloaded
-    } else if budget.is_some_and(|b| p.latency > b) {
+    } else if budget.is_some_and(|b| latency > b) {
         Standing::TooLate
     } else {
         Standing::MeetsBudget
     };
     let cost = match (standing, situation.objective) {
-        (Standing::Overloaded, _) => p.bottleneck().as_nanos(),
-        (Standing::TooLate, _) | (_, Objective::Latency) => p.latency.as_nanos(),
+        (Standing::Overloaded, _) => busiest.as_nanos(),
+        (Standing::TooLate, _) | (_, Objective::Latency) => latency.as_nanos(),
         (_, Objective::EdgeLoad) => p.edge.as_nanos(),
         (_, Objective::Bandwidth) => u128::from(p.bytes),
         (_, Objective::ServerLoad) => p.server.as_nanos(),
@@ -144,6 +155,14 @@ fn rank(situation: &Situation<'_>, p: &Prediction, budget: Option<Duration>) -> 
         cost,
         latency: p.latency,
         bytes: p.bytes,
+    }
+}
+
+/// Time a frame by the number that may be under way.
+fn flight(situation: &Situation<'_>, p: &Prediction) -> Duration {
+    match situation.in_flight {
+        Some(frames) if p.choice != Choice::Here => p.latency / frames.max(1),
+        _ => Duration::ZERO,
     }
 }
 
@@ -247,6 +266,7 @@ mod tests {
         Path {
             rtt: 10 * MS,
             bandwidth: Some(bandwidth),
+            backlog: Duration::ZERO,
             server: Server {
                 speed: 10.0,
                 ..Server::default()
@@ -379,6 +399,7 @@ mod tests {
             |(rtt, bandwidth, speed, queue)| Path {
                 rtt: rtt * MS,
                 bandwidth: Some(bandwidth),
+                backlog: Duration::ZERO,
                 server: Server {
                     speed,
                     queue: queue * MS,

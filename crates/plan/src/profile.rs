@@ -44,6 +44,8 @@ pub struct Path {
     pub rtt: Duration,
     /// From here to the server, bytes a second; `None` until measured.
     pub bandwidth: Option<f64>,
+    /// Until the link is done with what was sent before.
+    pub backlog: Duration,
     pub server: Server,
 }
 

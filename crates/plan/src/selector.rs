@@ -8,18 +8,32 @@
 
 use std::time::{Duration, Instant};
 
+use crate::speeds::Speeds;
+use crate::transit::{Transit, on_wire};
 use crate::{
-    Bandwidth, Choice, Decision, Objective, Path, Profile, Server, Situation, Smoothed, decide,
+    ASSUMED_BANDWIDTH, Choice, Decision, Objective, Path, Profile, Server, Situation, decide,
 };
 
-/// How often the plan is made anew while nothing happens.
-const REPLAN: Duration = Duration::from_millis(250);
+/// By what share another choice must be better than the current one to replace it.
+const MARGIN: f64 = 0.04;
 /// Of so many frames about, the mean of the bytes sent is taken for the next.
 const SIZE_MEMORY: u64 = 8;
+/// Frames over which the larger frames after a switch are spread.
+const PAYS_BACK: f64 = 12.0;
+/// After so long without news of the link it is asked whether it has become better, more and more seldom while it has not.
+const FIRST_PROBE: Duration = Duration::from_millis(500);
+const SLOWEST_PROBE: Duration = Duration::from_secs(8);
+/// By how much it may have become better.
+const HOPE: f64 = 4.0;
+/// A monitor's word counts where the frames have not told anything for so long.
+const SILENT: Duration = Duration::from_millis(250);
+/// Completion here may take so many times as long as usual.
+const CAUTION: f64 = 1.15;
 
 /// What one answered frame told about path and server.
 #[derive(Clone, Copy, Debug)]
 pub struct Round {
+    pub number: u64,
     pub choice: Choice,
     pub bytes: u64,
     /// From sending to the last byte of the answer.
@@ -39,36 +53,57 @@ pub struct Wish {
     pub budget: Duration,
     /// Time between two inferred frames; `None`: not known.
     pub interval: Option<Duration>,
+    /// Frames that may be under way at a time.
+    pub in_flight: u32,
+}
+
+/// Where the next frame goes.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub decision: Decision,
+    /// The frame is sent to see how the link is, and completed here all the same.
+    pub probe: bool,
 }
 
 /// Estimators and the current choice.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
     current: Option<Choice>,
-    profile: Option<Profile>,
-    bandwidth: Bandwidth,
-    picture_there: Smoothed,
-    tails_there: Vec<Smoothed>,
-    queue_there: Smoothed,
-    planned: Option<(Instant, Wish)>,
+    speeds: Option<Speeds>,
+    link: Transit,
+    /// Mean wait on the server, seconds.
+    queue: f64,
+    /// The last cut that was sent, and whether the server has answered a frame of it: what it lacks stands alone.
+    coded: Option<(usize, bool)>,
+    probes: Probes,
+    /// When the monitor's last word on the rate was heard.
+    monitored: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Probes {
+    wait: Duration,
+    last: Option<Instant>,
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        Self {
+            wait: FIRST_PROBE,
+            last: None,
+        }
+    }
 }
 
 impl Selector {
-    /// `candidates`: how many there are.
-    pub fn new(candidates: usize) -> Self {
-        Self {
-            tails_there: vec![Smoothed::default(); candidates],
-            ..Self::default()
-        }
-    }
-
     /// What each choice costs on this machine; until it is set, everything is done here.
     pub fn set_profile(&mut self, profile: Profile) {
-        self.profile = Some(profile);
+        self.speeds = Some(Speeds::new(profile));
     }
 
+    /// As it was set, with the sizes of frames as they are now.
     pub fn profile(&self) -> Option<&Profile> {
-        self.profile.as_ref()
+        self.speeds.as_ref().map(Speeds::measured)
     }
 
     pub fn current(&self) -> Option<Choice> {
@@ -78,71 +113,220 @@ impl Selector {
     /// The choice was made by somebody else.
     pub fn set_current(&mut self, choice: Choice) {
         self.current = Some(choice);
-        self.planned = None;
     }
 
-    /// A frame was answered. `rtt`: round trip of a small packet.
-    pub fn learn(&mut self, round: &Round, rtt: Duration, now: Instant) {
-        let there = round.queue + round.work;
-        let transfer = round.taken.saturating_sub(rtt + there);
-        self.bandwidth.add(now, round.bytes, transfer);
-        self.queue_there.add(round.queue);
-        let profile = self.profile.as_mut();
-        let sent = match round.choice {
-            Choice::Picture => {
-                self.picture_there.add(round.work);
-                profile.and_then(|p| p.picture.as_mut())
-            }
-            Choice::Candidate(i) => {
-                if let Some(tail) = self.tails_there.get_mut(i) {
-                    tail.add(round.work);
-                }
-                profile.and_then(|p| p.candidates.get_mut(i))
-            }
-            Choice::Here => None,
-        };
-        if let Some(offload) = sent {
-            offload.bytes = (offload.bytes * (SIZE_MEMORY - 1) + round.bytes) / SIZE_MEMORY;
+    /// The streaming thread has worked so long on a frame of this choice, inference and coding.
+    pub fn worked(&mut self, choice: Choice, took: Duration) {
+        if let Some(speeds) = &mut self.speeds {
+            speeds.worked(choice, took);
         }
     }
 
-    /// Whether it is time for a new plan.
-    pub fn is_due(&self, wish: &Wish, now: Instant) -> bool {
-        self.planned.is_none_or(|(at, planned)| {
-            planned.connected != wish.connected
-                || planned.objective != wish.objective
-                || planned.budget != wish.budget
-                || now.saturating_duration_since(at) >= REPLAN
-        })
+    /// A frame of this choice was completed here after all.
+    pub fn completed(&mut self, choice: Choice, took: Duration) {
+        if let Some(speeds) = &mut self.speeds {
+            speeds.completed(choice, took);
+        }
+    }
+
+    pub fn sent(&mut self, number: u64, choice: Choice, bytes: u64, now: Instant) {
+        let there = self.speeds.as_ref().map_or(0.0, |s| s.there(choice));
+        self.link.sent(number, bytes, self.queue + there, now);
+        if let Choice::Candidate(i) = choice
+            && self.coded.is_none_or(|(cut, _)| cut != i)
+        {
+            self.coded = Some((i, false));
+        }
+    }
+
+    /// A frame was answered in time.
+    pub fn answered(&mut self, round: &Round) {
+        let there = (round.queue + round.work).as_secs_f64();
+        self.link
+            .answered(round.number, round.taken.as_secs_f64(), there);
+        self.queue += (round.queue.as_secs_f64() - self.queue) / 4.0;
+        let predicted = matches!((round.choice, self.coded), (Choice::Candidate(i), Some((cut, true))) if i == cut);
+        if let Some(speeds) = &mut self.speeds {
+            speeds.served(round.choice, round.work);
+            let profile = speeds.measured_mut();
+            let sent = match round.choice {
+                Choice::Picture => profile.picture.as_mut(),
+                // Those that stand alone are no measure of those that do not.
+                Choice::Candidate(i) if predicted => profile.candidates.get_mut(i),
+                _ => None,
+            };
+            if let Some(offload) = sent {
+                offload.bytes = (offload.bytes * (SIZE_MEMORY - 1) + round.bytes) / SIZE_MEMORY;
+            }
+        }
+        if let (Choice::Candidate(i), Some((cut, known))) = (round.choice, &mut self.coded)
+            && i == *cut
+        {
+            *known = true;
+        }
+    }
+
+    /// A frame was not answered in time.
+    pub fn given_up(&mut self, number: u64, now: Instant) {
+        self.link.given_up(number, now);
+    }
+
+    /// The session is gone, and what the server had with it.
+    pub fn disconnected(&mut self) {
+        self.link.disconnected();
+        self.coded = None;
+    }
+
+    /// Round trip of the connection as QUIC smooths it, with what waits before its own packets.
+    pub fn trip(&mut self, rtt: Duration, now: Instant) {
+        self.link.trip(rtt, now);
+    }
+
+    /// What a monitor beside the connection has found: mean round trip of its small packets, and bytes a second of the
+    /// link, measured at `at`.
+    pub fn monitored(&mut self, rtt: Option<Duration>, rate: Option<(f64, Instant)>, now: Instant) {
+        if let Some(rtt) = rtt {
+            self.link.monitored_rtt(rtt);
+        }
+        if let Some((rate, at)) = rate
+            && self.monitored.is_none_or(|last| at > last)
+        {
+            self.monitored = Some(at);
+            if self.link.age(now).is_none_or(|age| age >= SILENT) {
+                self.link.monitored_rate(rate, now);
+            }
+        }
+    }
+
+    /// How long it takes to complete a frame of this choice here, with some caution.
+    pub fn time_to_complete(&self, choice: Choice) -> Duration {
+        let Some(speeds) = &self.speeds else {
+            return Duration::ZERO;
+        };
+        let profile = speeds.measured();
+        let rest = match choice {
+            Choice::Candidate(i) => profile.candidates.get(i).map_or(profile.whole, |c| c.tail),
+            Choice::Here | Choice::Picture => profile.whole,
+        };
+        rest.mul_f64(speeds.here() * CAUTION)
     }
 
     /// Where the next frame goes.
-    pub fn decide(&mut self, wish: &Wish, rtt: Duration, now: Instant) -> Decision {
-        let path = wish.connected.then(|| self.path(rtt));
-        let alone = Profile::default();
-        let decision = decide(&Situation {
-            budget: Some(wish.budget),
-            interval: wish.interval,
-            objective: wish.objective,
-            current: self.current,
-            ..Situation::new(self.profile.as_ref().unwrap_or(&alone), path.as_ref())
-        });
-        self.planned = Some((now, *wish));
+    pub fn decide(&mut self, wish: &Wish, now: Instant) -> Plan {
+        let profile = self.profile_now(wish, now);
+        let path = wish.connected.then(|| self.path(now, false));
+        let decision = self.decide_on(wish, &profile, path.as_ref());
+        if let Some(choice) = self.probe(wish, &profile, &decision, now) {
+            let here = decision.choice == Choice::Here;
+            self.current = Some(decision.choice);
+            let decision = Decision { choice, ..decision };
+            return Plan {
+                decision,
+                probe: here,
+            };
+        }
         self.current = Some(decision.choice);
-        decision
+        Plan {
+            decision,
+            probe: false,
+        }
     }
 
-    /// The way to the server as the last frames found it.
-    fn path(&self, rtt: Duration) -> Path {
+    fn decide_on(&self, wish: &Wish, profile: &Profile, path: Option<&Path>) -> Decision {
+        decide(&Situation {
+            budget: Some(wish.budget),
+            interval: wish.interval,
+            in_flight: Some(wish.in_flight),
+            objective: wish.objective,
+            current: self.current,
+            margin: MARGIN,
+            ..Situation::new(profile, path)
+        })
+    }
+
+    /// Whether to ask how the link is, and with which choice: the one that would be best were it better.
+    fn probe(
+        &mut self,
+        wish: &Wish,
+        profile: &Profile,
+        decision: &Decision,
+        now: Instant,
+    ) -> Option<Choice> {
+        let speeds = self.speeds.as_ref().filter(|_| wish.connected)?;
+        let watched = self.monitored.is_some_and(|at| now.saturating_duration_since(at) < FIRST_PROBE * 2);
+        let age = self.link.age(now);
+        let waited = |at: Instant| now.saturating_duration_since(at) >= self.probes.wait;
+        if age.is_some_and(|age| age < self.probes.wait)
+            || self.probes.last.is_some_and(|at| !waited(at))
+            || watched && speeds.server_known()
+        {
+            return None;
+        }
+        let hopeful = self.decide_on(wish, profile, Some(&self.path(now, true)));
+        let better = hopeful.choice != decision.choice && hopeful.choice != Choice::Here;
+        if !better {
+            return None;
+        }
+        self.probes.last = Some(now);
+        self.probes.wait = (self.probes.wait * 2).min(SLOWEST_PROBE);
+        Some(hopeful.choice)
+    }
+
+    /// The way to the server as the last frames found it, or as it may have become meanwhile.
+    fn path(&self, now: Instant, hopeful: bool) -> Path {
+        let hope = if hopeful { HOPE } else { 1.0 };
+        let there = |choice| {
+            let seconds = self.speeds.as_ref().map(|s| match hopeful {
+                true => s.there_at_best(choice),
+                false => s.there(choice),
+            });
+            seconds.map(Duration::from_secs_f64)
+        };
+        let count = self.profile().map_or(0, |p| p.candidates.len());
+        let full = 1_160.0 / on_wire(1_160);
+        let rate = self.link.rate(now).map_or(ASSUMED_BANDWIDTH, |r| r * full);
         Path {
-            rtt,
-            bandwidth: self.bandwidth.estimate(),
+            rtt: Duration::from_secs_f64(self.link.rtt()),
+            bandwidth: Some(rate * hope),
+            backlog: Duration::from_secs_f64(self.link.backlog(now).min(1e3)),
             server: Server {
-                queue: self.queue_there.get().unwrap_or_default(),
-                picture: self.picture_there.get(),
-                tails: self.tails_there.iter().map(Smoothed::get).collect(),
+                queue: Duration::from_secs_f64(self.queue),
+                picture: there(Choice::Picture),
+                tails: (0..count).map(|i| there(Choice::Candidate(i))).collect(),
                 ..Server::default()
             },
         }
+    }
+
+    /// The profile at the speed of this machine now, sizes with what a switch costs.
+    fn profile_now(&self, wish: &Wish, now: Instant) -> Profile {
+        let Some(speeds) = &self.speeds else {
+            return Profile::default();
+        };
+        let mut profile = speeds.measured().clone();
+        let slower = speeds.here();
+        profile.whole = profile.whole.mul_f64(slower);
+        let alone = self.frames_alone(wish, now);
+        for (i, offload) in profile.candidates.iter_mut().enumerate() {
+            let share = match self.coded {
+                Some((cut, true)) if cut == i => 0.0,
+                _ => (alone / PAYS_BACK).min(1.0),
+            };
+            let more = offload.fresh_bytes.saturating_sub(offload.bytes) as f64 * share;
+            offload.bytes += more as u64;
+        }
+        let picture = profile.picture.iter_mut();
+        for offload in picture.chain(&mut profile.candidates) {
+            offload.head = offload.head.mul_f64(slower);
+            offload.encode = offload.encode.mul_f64(slower);
+        }
+        profile
+    }
+
+    /// Frames until the first answer after a switch, about.
+    fn frames_alone(&self, wish: &Wish, now: Instant) -> f64 {
+        let interval = wish.interval.unwrap_or(Duration::from_millis(33));
+        let round = self.link.rtt() + self.queue + self.link.backlog(now) + 0.01;
+        (round / interval.as_secs_f64()).ceil().max(1.0)
     }
 }

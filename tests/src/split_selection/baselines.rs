@@ -6,12 +6,12 @@
 
 //! What the planner is compared with.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use splitinfer_plan::{Choice, Profile};
 
 use super::planner::rest;
-use super::run::{Policy, View};
+use super::run::{Policy, View, Wanted};
 use super::setting::Setting;
 use super::world::{Left, Seen};
 
@@ -31,10 +31,10 @@ impl Fixed {
 }
 
 impl Policy for Fixed {
-    fn see(&mut self, _: &Seen, _: Instant) {}
+    fn see(&mut self, _: &Seen) {}
 
-    fn choose(&mut self, _: &View) -> Choice {
-        self.choice
+    fn choose(&mut self, _: &View) -> Wanted {
+        self.choice.into()
     }
 
     fn rest(&self, choice: Choice) -> Duration {
@@ -93,7 +93,7 @@ impl Neurosurgeon {
 }
 
 impl Policy for Neurosurgeon {
-    fn see(&mut self, seen: &Seen, _: Instant) {
+    fn see(&mut self, seen: &Seen) {
         if let Seen::Answered { round, .. } = seen {
             let transfer = round
                 .taken
@@ -103,11 +103,12 @@ impl Policy for Neurosurgeon {
         }
     }
 
-    fn choose(&mut self, view: &View) -> Choice {
-        self.rtt = view.rtt;
+    fn choose(&mut self, view: &View) -> Wanted {
+        self.rtt = view.rtt.unwrap_or_default();
         let candidates = (0..self.candidates.len()).map(Choice::Candidate);
         let all = [Choice::Here, Choice::Picture].into_iter().chain(candidates);
-        all.min_by_key(|c| self.predicted(*c)).unwrap_or(Choice::Here)
+        let best = all.min_by_key(|c| self.predicted(*c));
+        best.unwrap_or(Choice::Here).into()
     }
 
     fn rest(&self, choice: Choice) -> Duration {
@@ -151,7 +152,7 @@ impl Bandit {
 }
 
 impl Policy for Bandit {
-    fn see(&mut self, _: &Seen, _: Instant) {}
+    fn see(&mut self, _: &Seen) {}
 
     fn left(&mut self, left: &Left, latency: Duration) {
         for (number, sum) in &mut self.arms {
@@ -164,7 +165,7 @@ impl Policy for Bandit {
         }
     }
 
-    fn choose(&mut self, _: &View) -> Choice {
+    fn choose(&mut self, _: &View) -> Wanted {
         let total: f64 = self.arms.iter().map(|a| a.0).sum();
         let bound = |&(number, sum): &(f64, f64)| {
             if number < 1e-3 {
@@ -174,7 +175,7 @@ impl Policy for Bandit {
         };
         let best = (0..self.arms.len())
             .min_by(|a, b| bound(&self.arms[*a]).total_cmp(&bound(&self.arms[*b])));
-        best.map_or(Choice::Here, |i| self.choices[i])
+        best.map_or(Choice::Here, |i| self.choices[i]).into()
     }
 
     fn rest(&self, choice: Choice) -> Duration {

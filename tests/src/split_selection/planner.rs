@@ -10,56 +10,85 @@ use std::time::{Duration, Instant};
 
 use splitinfer_plan::{Choice, Objective, Profile, Selector, Wish};
 
-use super::run::{Policy, View};
+use super::run::{Policy, View, Wanted};
 use super::setting::Setting;
-use super::world::Seen;
+use super::world::{MAX_IN_FLIGHT, Seen};
 
 pub struct Planner {
     selector: Selector,
-    profile: Profile,
+    start: Instant,
     budget: Duration,
     interval: Duration,
-    rtt: Duration,
 }
 
 impl Planner {
     pub fn new(setting: &Setting) -> Self {
-        let profile = setting.profile();
-        let mut selector = Selector::new(profile.candidates.len());
-        selector.set_profile(profile.clone());
+        let mut selector = Selector::default();
+        selector.set_profile(setting.profile());
         Self {
             selector,
-            profile,
+            start: Instant::now(),
             budget: setting.budget,
             interval: setting.interval,
-            rtt: Duration::ZERO,
         }
     }
 }
 
 impl Policy for Planner {
-    fn see(&mut self, seen: &Seen, now: Instant) {
-        if let Seen::Answered { round, .. } = seen {
-            self.selector.learn(round, self.rtt, now);
+    fn start(&mut self, start: Instant) {
+        self.start = start;
+    }
+
+    fn see(&mut self, seen: &Seen) {
+        match *seen {
+            Seen::Worked {
+                choice,
+                infer,
+                encode,
+                probe: false,
+            } => self.selector.worked(choice, infer + encode),
+            Seen::Sent {
+                number,
+                choice,
+                bytes,
+                at,
+            } => self
+                .selector
+                .sent(number.into(), choice, bytes, self.start + at),
+            Seen::Answered { round, .. } => self.selector.answered(&round),
+            Seen::Missed { number, at } => self.selector.given_up(number.into(), self.start + at),
+            Seen::Completed { choice, took } => self.selector.completed(choice, took),
+            Seen::Disconnected => self.selector.disconnected(),
+            Seen::Worked { .. } | Seen::Connected => {}
         }
     }
 
-    fn choose(&mut self, view: &View) -> Choice {
-        self.rtt = view.rtt;
+    fn choose(&mut self, view: &View) -> Wanted {
+        if let Some(rtt) = view.rtt {
+            self.selector.trip(rtt, view.now);
+        }
+        if let Some(report) = &view.report {
+            let rtt = report.rtt.map(|r| r.smoothed());
+            let rate = report.bandwidth.filter(|b| b.uncertainty < 0.3);
+            let rate = rate.map(|b| (b.rate, b.at));
+            self.selector.monitored(rtt, rate, view.now);
+        }
         let wish = Wish {
             connected: view.connected,
             objective: Objective::Latency,
             budget: self.budget,
             interval: Some(self.interval),
+            in_flight: MAX_IN_FLIGHT as u32,
         };
-        if self.selector.is_due(&wish, view.now) {
-            return self.selector.decide(&wish, view.rtt, view.now).choice;
+        let plan = self.selector.decide(&wish, view.now);
+        Wanted {
+            choice: plan.decision.choice,
+            probe: plan.probe,
         }
-        self.selector.current().unwrap_or(Choice::Here)
     }
 
     fn rest(&self, choice: Choice) -> Duration {
-        rest(&self.profile, choice)
+        self.selector.time_to_complete(choice)
     }
 }
 

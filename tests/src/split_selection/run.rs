@@ -27,18 +27,36 @@ pub struct View {
     pub waited: Duration,
     pub connected: bool,
     /// As QUIC smooths it.
-    pub rtt: Duration,
+    pub rtt: Option<Duration>,
     pub report: Option<Report>,
+}
+
+pub struct Wanted {
+    pub choice: Choice,
+    /// The frame is to be completed here, too, at once.
+    pub probe: bool,
+}
+
+impl From<Choice> for Wanted {
+    fn from(choice: Choice) -> Self {
+        Self {
+            choice,
+            probe: false,
+        }
+    }
 }
 
 /// Who chooses.
 pub trait Policy {
-    fn see(&mut self, seen: &Seen, now: Instant);
+    /// When the trace begins.
+    fn start(&mut self, _start: Instant) {}
+
+    fn see(&mut self, seen: &Seen);
 
     /// A frame has left, so long after it was captured.
     fn left(&mut self, _left: &Left, _latency: Duration) {}
 
-    fn choose(&mut self, view: &View) -> Choice;
+    fn choose(&mut self, view: &View) -> Wanted;
 
     /// How long completion of such a frame here takes, as far as is known.
     fn rest(&self, choice: Choice) -> Duration;
@@ -68,6 +86,7 @@ pub struct Run {
 pub fn run(setting: &Arc<Setting>, policy: &mut dyn Policy, monitored: bool) -> Run {
     let start = Instant::now();
     let mut world = World::new(Arc::clone(setting));
+    policy.start(start);
     if monitored {
         world.watch(Monitor::new(start));
     }
@@ -83,20 +102,20 @@ pub fn run(setting: &Arc<Setting>, policy: &mut dyn Policy, monitored: bool) -> 
             frame,
             waited: world.now - setting.captured(frame),
             connected: world.connected,
-            rtt: world.connection.rtt().unwrap_or_default(),
+            rtt: world.connection.rtt(),
             report: world.monitor.as_ref().map(Monitor::report),
         };
         let begun = Instant::now();
         let wanted = policy.choose(&view);
         decisions.push(begun.elapsed());
-        let advice = match wanted {
+        let advice = match wanted.choice {
             Choice::Here => Advice::Keep,
             _ => health.advice(now),
         };
         let order = Order {
-            choice: if advice == Advice::Keep { Choice::Here } else { wanted },
-            probe: advice == Advice::Probe,
-            reserve: policy.rest(wanted) + MARGIN,
+            choice: if advice == Advice::Keep { Choice::Here } else { wanted.choice },
+            probe: advice == Advice::Probe || wanted.probe,
+            reserve: policy.rest(wanted.choice) + MARGIN,
         };
         world.begin(frame, order);
     }
@@ -119,7 +138,7 @@ fn learn(world: &mut World, health: &mut Health, policy: &mut dyn Policy, start:
             Seen::Missed { at, .. } => drop(health.missed(start + at)),
             _ => {}
         }
-        policy.see(&seen, start + world.now);
+        policy.see(&seen);
     }
 }
 

@@ -138,6 +138,13 @@ impl Connection {
         };
     }
 
+    /// The handshake is done: its round trip is known.
+    pub fn shaken(&mut self, trace: &Trace, now: Duration) {
+        let here = trace.at(now);
+        let packets = 2.0 * PACKET * 8.0 / here.up.rate.max(1) as f64;
+        self.measure_rtt(here.up.delay + here.down.delay + Duration::from_secs_f64(packets));
+    }
+
     /// Smoothed round trip of packets, own queues included, as QUIC knows it.
     pub fn rtt(&self) -> Option<Duration> {
         self.rtt.map(|(smoothed, _)| smoothed)

@@ -24,7 +24,7 @@ use super::setting::Setting;
 use super::transport::{Connection, Wires};
 
 /// As the element has them by default.
-const MAX_IN_FLIGHT: usize = 4;
+pub const MAX_IN_FLIGHT: usize = 4;
 const IDLE: Duration = Duration::from_millis(2500);
 const KEEP_ALIVE: Duration = Duration::from_millis(800);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -44,6 +44,8 @@ pub enum Seen {
         choice: Choice,
         infer: Duration,
         encode: Duration,
+        /// With completion here.
+        probe: bool,
     },
     Sent {
         number: u32,
@@ -159,11 +161,13 @@ impl World {
         let mut events = Events::default();
         events.add(Duration::ZERO, Event::Captured(0));
         events.add(LOOK, Event::KeepAlive);
+        let mut connection = Connection::new(Duration::ZERO);
+        connection.shaken(&setting.trace, Duration::ZERO);
         Self {
             now: Duration::ZERO,
             events,
             wires: Wires::new(setting.seed),
-            connection: Connection::new(Duration::ZERO),
+            connection,
             connected: true,
             backoff: FIRST_BACKOFF,
             last_sent: Duration::ZERO,
@@ -326,6 +330,7 @@ impl World {
             Event::Dial => self.dial(&trace),
             Event::Connected => {
                 self.connected = true;
+                self.connection.shaken(&trace, at);
                 self.backoff = FIRST_BACKOFF;
                 self.connection.heard = at;
                 self.seen.push(Seen::Connected);
@@ -359,6 +364,7 @@ impl World {
             choice,
             infer: work.infer,
             encode: work.encode,
+            probe: work.order.probe,
         });
         let mut progress = Progress::Done;
         if choice != Choice::Here {
@@ -459,6 +465,7 @@ impl World {
         self.seen.push(Seen::Answered {
             number: frame,
             round: Round {
+                number: frame.into(),
                 choice: job.choice,
                 bytes: job.bytes,
                 taken: now - job.sent,
