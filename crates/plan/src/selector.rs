@@ -21,14 +21,17 @@ const SIZE_MEMORY: u64 = 8;
 /// Frames over which the larger frames after a switch are spread.
 const PAYS_BACK: f64 = 12.0;
 /// After so long without news of the link it is asked whether it has become better, more and more seldom while it has not.
-const FIRST_PROBE: Duration = Duration::from_millis(500);
-const SLOWEST_PROBE: Duration = Duration::from_secs(8);
-/// By how much it may have become better.
+const FIRST_PROBE: Duration = Duration::from_millis(300);
+const SLOWEST_PROBE: Duration = Duration::from_secs(4);
+/// By how much it may have become better, and, where nothing is known, what it may be.
 const HOPE: f64 = 4.0;
+const HOPED_BANDWIDTH: f64 = 12.5e6;
 /// A monitor's word counts where the frames have not told anything for so long.
 const SILENT: Duration = Duration::from_millis(250);
 /// Completion here may take so many times as long as usual.
-const CAUTION: f64 = 1.15;
+const CAUTION: f64 = 1.05;
+/// An answer is waited for so many mean deviations longer than expected.
+const DEVIATIONS: f64 = 3.0;
 
 /// What one answered frame told about path and server.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +66,8 @@ pub struct Plan {
     pub decision: Decision,
     /// The frame is sent to see how the link is, and completed here all the same.
     pub probe: bool,
+    /// From now on, how long an answer may be expected; no reason to give up before.
+    pub patience: Duration,
 }
 
 /// Estimators and the current choice.
@@ -215,20 +220,21 @@ impl Selector {
     pub fn decide(&mut self, wish: &Wish, now: Instant) -> Plan {
         let profile = self.profile_now(wish, now);
         let path = wish.connected.then(|| self.path(now, false));
-        let decision = self.decide_on(wish, &profile, path.as_ref());
-        if let Some(choice) = self.probe(wish, &profile, &decision, now) {
-            let here = decision.choice == Choice::Here;
-            self.current = Some(decision.choice);
-            let decision = Decision { choice, ..decision };
-            return Plan {
-                decision,
-                probe: here,
-            };
+        let mut decision = self.decide_on(wish, &profile, path.as_ref());
+        if decision.choice != Choice::Here && self.current == Some(Choice::Here) {
+            self.probes = Probes::default();
         }
         self.current = Some(decision.choice);
+        let mut probe = false;
+        if let Some(choice) = self.probe(wish, &profile, &decision, now) {
+            probe = decision.choice == Choice::Here;
+            decision.choice = choice;
+        }
+        let late = Duration::from_secs_f64(DEVIATIONS * self.link.deviation());
         Plan {
+            patience: decision.predicted + late,
             decision,
-            probe: false,
+            probe,
         }
     }
 
@@ -274,7 +280,6 @@ impl Selector {
 
     /// The way to the server as the last frames found it, or as it may have become meanwhile.
     fn path(&self, now: Instant, hopeful: bool) -> Path {
-        let hope = if hopeful { HOPE } else { 1.0 };
         let there = |choice| {
             let seconds = self.speeds.as_ref().map(|s| match hopeful {
                 true => s.there_at_best(choice),
@@ -284,10 +289,15 @@ impl Selector {
         };
         let count = self.profile().map_or(0, |p| p.candidates.len());
         let full = 1_160.0 / on_wire(1_160);
-        let rate = self.link.rate(now).map_or(ASSUMED_BANDWIDTH, |r| r * full);
+        let rate = match (self.link.rate(now), hopeful) {
+            (Some(rate), false) => rate * full,
+            (Some(rate), true) => (rate * HOPE).max(self.link.peak(now)) * full,
+            (None, false) => ASSUMED_BANDWIDTH,
+            (None, true) => HOPED_BANDWIDTH,
+        };
         Path {
             rtt: Duration::from_secs_f64(self.link.rtt()),
-            bandwidth: Some(rate * hope),
+            bandwidth: Some(rate),
             backlog: Duration::from_secs_f64(self.link.backlog(now).min(1e3)),
             server: Server {
                 queue: Duration::from_secs_f64(self.queue),

@@ -13,6 +13,8 @@ use crate::{Choice, Offload, Profile, Tracked};
 /// The server is this many times faster than the edge until it has answered. Who expects too much finds out with the
 /// first answer; who expects too little never asks.
 const ASSUMED: f64 = 8.0;
+/// So many times faster it may be.
+const HOPED: f64 = 50.0;
 
 /// Slowness of both machines, and the profile as it is now.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +96,7 @@ impl Speeds {
 
     /// The same as if the server were as fast as it was at its best.
     pub fn there_at_best(&self, choice: Choice) -> f64 {
-        self.there_at(choice, self.best)
+        self.there_at(choice, Some(self.best.unwrap_or(1.0 / HOPED)))
     }
 
     fn there_at(&self, choice: Choice, level: Option<f64>) -> f64 {

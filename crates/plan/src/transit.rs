@@ -25,6 +25,10 @@ const DEVIATIONS: f64 = 3.0;
 const SHARE: f64 = 0.3;
 /// What an idle system is late by anyway.
 const SLACK: f64 = 0.003;
+/// Of a monitor's last trips the least counts: some waited for frames of ours.
+const TOLD: usize = 4;
+/// The highest rate seen is forgotten with this half-life.
+const PEAK_MEMORY: f64 = 10.0;
 /// No link of an edge device is faster (10 Gbit/s), bytes a second.
 const MAX_RATE: f64 = 1.25e9;
 
@@ -40,13 +44,15 @@ struct Sent {
 /// Round trip and rate of the link, and what is under way on it.
 #[derive(Clone, Debug, Default)]
 pub struct Transit {
-    /// Round trips of a small packet, as somebody measured them who sends nothing else.
-    told_rtt: Option<f64>,
+    /// Round trips of a small packet that a monitor has measured, the last ones.
+    told: VecDeque<f64>,
     /// Round trips of the last seconds, own queues included.
     trips: VecDeque<(Instant, f64)>,
     rate: Tracked,
     /// When the rate was last told, by whatever.
     informed: Option<Instant>,
+    /// The highest rate of late, and when it was that high.
+    peak: Option<(f64, Instant)>,
     sent: VecDeque<Sent>,
     /// When the link was done with the last frame that was answered.
     done: Option<Instant>,
@@ -68,9 +74,12 @@ impl Transit {
         self.trips.push_back((now, trip));
     }
 
-    /// A monitor says: mean round trip of a small packet that waits for nothing of ours.
+    /// A monitor's last round trip of a small packet.
     pub fn monitored_rtt(&mut self, rtt: Duration) {
-        self.told_rtt = Some(rtt.as_secs_f64());
+        if self.told.len() == TOLD {
+            self.told.pop_front();
+        }
+        self.told.push_back(rtt.as_secs_f64());
     }
 
     /// A monitor says: bytes a second on the wire.
@@ -80,8 +89,8 @@ impl Transit {
 
     /// Seconds of a round trip without own queues.
     pub fn rtt(&self) -> f64 {
-        let least = self.trips.front().map_or(0.0, |t| t.1);
-        self.told_rtt.unwrap_or(least)
+        let told = self.told.iter().copied().min_by(f64::total_cmp);
+        told.unwrap_or_else(|| self.trips.front().map_or(0.0, |t| t.1))
     }
 
     /// `there`: what the server is expected to spend on it, seconds.
@@ -111,7 +120,7 @@ impl Transit {
         self.deviation += ((taken - frame.expected).abs() - self.deviation) / 8.0;
         let trip = (taken - there).max(0.0);
         let at = frame.at + Duration::from_secs_f64(taken);
-        if self.told_rtt.is_none() {
+        if self.told.is_empty() {
             self.trip(Duration::from_secs_f64(trip), at);
         }
         let end = frame.at + Duration::from_secs_f64((trip - self.rtt()).max(0.0));
@@ -146,8 +155,14 @@ impl Transit {
     /// Nothing is under way any more.
     pub fn disconnected(&mut self) {
         self.sent.clear();
+        self.told.clear();
         self.trips.clear();
         self.done = None;
+    }
+
+    /// Mean difference between expected and measured round, seconds.
+    pub fn deviation(&self) -> f64 {
+        self.deviation
     }
 
     /// Bytes a second on the wire; less than was measured while a frame is overdue.
@@ -192,6 +207,19 @@ impl Transit {
             _ => self.rate.restart(rate),
         }
         self.informed = Some(now);
+        if let Some(rate) = self.rate.get()
+            && rate >= self.peak(now)
+        {
+            self.peak = Some((rate, now));
+        }
+    }
+
+    /// The highest rate that was seen, less as time goes by; 0 before the first.
+    pub fn peak(&self, now: Instant) -> f64 {
+        self.peak.map_or(0.0, |(rate, at)| {
+            let age = now.saturating_duration_since(at).as_secs_f64();
+            rate * (-age / PEAK_MEMORY).exp2()
+        })
     }
 }
 

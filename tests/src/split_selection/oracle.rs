@@ -55,6 +55,7 @@ fn order(world: &World, frame: u32, choice: Choice) -> Order {
         choice,
         probe: false,
         reserve: world.setting.rest(choice, frame, world.now) + MARGIN,
+        patience: Duration::ZERO,
     }
 }
 

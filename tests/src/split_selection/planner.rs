@@ -68,7 +68,7 @@ impl Policy for Planner {
             self.selector.trip(rtt, view.now);
         }
         if let Some(report) = &view.report {
-            let rtt = report.rtt.map(|r| r.smoothed());
+            let rtt = report.rtt.map(|r| r.latest());
             let rate = report.bandwidth.filter(|b| b.uncertainty < 0.3);
             let rate = rate.map(|b| (b.rate, b.at));
             self.selector.monitored(rtt, rate, view.now);
@@ -84,6 +84,7 @@ impl Policy for Planner {
         Wanted {
             choice: plan.decision.choice,
             probe: plan.probe,
+            patience: plan.patience,
         }
     }
 

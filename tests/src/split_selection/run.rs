@@ -35,6 +35,8 @@ pub struct Wanted {
     pub choice: Choice,
     /// The frame is to be completed here, too, at once.
     pub probe: bool,
+    /// How long an answer may be expected from now on.
+    pub patience: Duration,
 }
 
 impl From<Choice> for Wanted {
@@ -42,6 +44,7 @@ impl From<Choice> for Wanted {
         Self {
             choice,
             probe: false,
+            patience: Duration::ZERO,
         }
     }
 }
@@ -116,6 +119,7 @@ pub fn run(setting: &Arc<Setting>, policy: &mut dyn Policy, monitored: bool) -> 
             choice: if advice == Advice::Keep { Choice::Here } else { wanted.choice },
             probe: advice == Advice::Probe || wanted.probe,
             reserve: policy.rest(wanted.choice) + MARGIN,
+            patience: wanted.patience,
         };
         world.begin(frame, order);
     }

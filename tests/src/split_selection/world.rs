@@ -90,11 +90,14 @@ pub struct Order {
     pub probe: bool,
     /// How long before its deadline completion here begins.
     pub reserve: Duration,
+    /// From the beginning on, how long an answer is waited for at least, unless the deadline comes before.
+    pub patience: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Working {
     frame: u32,
+    begun: Duration,
     order: Order,
     bytes: u64,
     decode: Duration,
@@ -254,6 +257,7 @@ impl World {
         self.events.add(now + infer + code.encode, Event::Begun);
         self.streaming = Some(Working {
             frame,
+            begun: now,
             order,
             bytes: code.bytes,
             decode: code.decode,
@@ -370,8 +374,10 @@ impl World {
         if choice != Choice::Here {
             self.encoder.sent(choice, frame);
             if !work.order.probe {
+                let deadline = self.deadline(frame);
+                let patient = (work.begun + work.order.patience).min(deadline);
                 progress = Progress::Waiting {
-                    until: self.deadline(frame).saturating_sub(work.order.reserve),
+                    until: deadline.saturating_sub(work.order.reserve).max(patient),
                 };
             }
             if self.connected {
