@@ -218,6 +218,7 @@ impl Selector {
 
     /// Where the next frame goes.
     pub fn decide(&mut self, wish: &Wish, now: Instant) -> Plan {
+        self.link.clean(now);
         let profile = self.profile_now(wish, now);
         let path = wish.connected.then(|| self.path(now, false));
         let mut decision = self.decide_on(wish, &profile, path.as_ref());
@@ -237,6 +238,8 @@ impl Selector {
             probe,
         }
     }
+
+    pub fn dbg(&self, now: Instant) -> String { format!("rate {:?} rtt {:.3} backlog {:.3} dev {:.3} q {:.3} here {:.2}", self.link.rate(now).map(|r| (r*8e-3) as i64), self.link.rtt(), self.link.backlog(now), self.link.deviation(), self.queue, self.speeds.as_ref().map_or(0.0, |s| s.here())) }
 
     fn decide_on(&self, wish: &Wish, profile: &Profile, path: Option<&Path>) -> Decision {
         decide(&Situation {

@@ -18,6 +18,8 @@ const OVERHEAD: u64 = 68;
 const SHORTEST: f64 = 0.002;
 /// The least round trip of so long counts.
 const MEMORY: Duration = Duration::from_secs(3);
+/// What was not answered for so long never will be.
+const FOREVER: Duration = Duration::from_secs(1);
 /// Frames under way that are remembered.
 const MOST: usize = 32;
 /// A frame is overdue when it is late by so many mean deviations, and by this share of what was expected.
@@ -149,6 +151,15 @@ impl Transit {
         let most = self.most(&frame, now);
         if self.rate.get().is_none_or(|rate| most < rate) {
             self.learn(most, now);
+        }
+    }
+
+    /// Gives up what nobody waits for any more.
+    pub fn clean(&mut self, now: Instant) {
+        while let Some(frame) = self.sent.front()
+            && now.saturating_duration_since(frame.at) > FOREVER
+        {
+            self.given_up(frame.number, now);
         }
     }
 

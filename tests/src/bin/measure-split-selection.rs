@@ -71,7 +71,8 @@ fn main() -> Result<()> {
     if let Some(only) = &args.only {
         traces.retain(|t| t.name.contains(only));
     }
-    let stages = if args.quick { &STAGES[..1] } else { &STAGES[..] };
+    let one = std::env::var("STAGE").ok().map(|s| s.parse::<usize>().unwrap());
+    let stages = if let Some(i) = one { &STAGES[i..=i] } else if args.quick { &STAGES[..1] } else { &STAGES[..] };
     let cells = run(&profiles, stages, &traces, if args.quick { 5 } else { SECONDS })?;
     println!("# Split selection, simulated\n");
     println!("Profiles: {}\n", profiles.machine);

@@ -6,7 +6,8 @@
 
 //! The oracle: it knows the trace, every loss and jitter to come, and the state of every queue.
 //!
-//! Before each frame it tries every choice on a copy of the world, held for the next few frames, and takes the one with
+//! Before each frame it tries every choice, with the answer waited for until completion here would still be in time or
+//! until the deadline, on a copy of the world, held for the next few frames, and takes the one with
 //! which these have the least latency in sum. Looking one frame ahead is greedy; more frames see what a choice does to the
 //! ones behind, and what a switch pays back. Which is best differs from trace to trace: the oracle of a trace is the run
 //! with the least mean latency among those that look 1, 3 and 9 frames ahead and all that never change.
@@ -26,7 +27,7 @@ const MARGIN: Duration = Duration::from_millis(2);
 
 /// A run that looks `horizon` frames ahead.
 pub fn run(setting: &Arc<Setting>, horizon: u32) -> Run {
-    let choices = setting.choices();
+    let choices = choices(setting);
     let mut world = World::new(Arc::clone(setting));
     let mut frames = Frames::default();
     while let Some(frame) = world.advance() {
@@ -36,7 +37,7 @@ pub fn run(setting: &Arc<Setting>, horizon: u32) -> Run {
             .iter()
             .map(|choice| (cost(&world, frame, *choice, horizon), *choice))
             .min_by_key(|(cost, _)| *cost);
-        let choice = best.map_or(Choice::Here, |(_, choice)| choice);
+        let choice = best.map_or((Choice::Here, false), |(_, choice)| choice);
         let order = order(&world, frame, choice);
         world.begin(frame, order);
     }
@@ -49,18 +50,26 @@ pub fn run(setting: &Arc<Setting>, horizon: u32) -> Run {
     }
 }
 
-fn order(world: &World, frame: u32, choice: Choice) -> Order {
+/// Each choice, completed here in time for the deadline, or waited for until then.
+fn choices(setting: &Setting) -> Vec<(Choice, bool)> {
+    let all = setting.choices().into_iter();
+    all.flat_map(|c| [(c, false), (c, true)])
+        .filter(|c| *c != (Choice::Here, true))
+        .collect()
+}
+
+fn order(world: &World, frame: u32, (choice, patient): (Choice, bool)) -> Order {
     let choice = if world.connected { choice } else { Choice::Here };
     Order {
         choice,
         probe: false,
         reserve: world.setting.rest(choice, frame, world.now) + MARGIN,
-        patience: Duration::ZERO,
+        patience: if patient { world.setting.budget } else { Duration::ZERO },
     }
 }
 
 /// The sum of the latencies of this frame and those after it within the horizon.
-fn cost(world: &World, frame: u32, choice: Choice, horizon: u32) -> Duration {
+fn cost(world: &World, frame: u32, choice: (Choice, bool), horizon: u32) -> Duration {
     let mut world = world.fork();
     let last = (frame + horizon).min(world.setting.frames) - 1;
     let first = order(&world, frame, choice);

@@ -45,7 +45,6 @@ impl Policy for Planner {
                 choice,
                 infer,
                 encode,
-                probe: false,
             } => self.selector.worked(choice, infer + encode),
             Seen::Sent {
                 number,
@@ -59,7 +58,7 @@ impl Policy for Planner {
             Seen::Missed { number, at } => self.selector.given_up(number.into(), self.start + at),
             Seen::Completed { choice, took } => self.selector.completed(choice, took),
             Seen::Disconnected => self.selector.disconnected(),
-            Seen::Worked { .. } | Seen::Connected => {}
+            Seen::Connected => {}
         }
     }
 
@@ -81,6 +80,7 @@ impl Policy for Planner {
             in_flight: MAX_IN_FLIGHT as u32,
         };
         let plan = self.selector.decide(&wish, view.now);
+        if std::env::var("DBG").is_ok() { eprintln!("DBG {:.2} f{} {:?} probe {} pred {:?} {:?} {} {:?}", (view.now-self.start).as_secs_f64(), view.frame, plan.decision.choice, plan.probe, plan.decision.predicted, view.rtt, self.selector.dbg(view.now), plan.decision.table.iter().map(|p| format!("{:.0}", p.latency.as_secs_f64()*1e3)).collect::<Vec<_>>().join(" ")); }
         Wanted {
             choice: plan.decision.choice,
             probe: plan.probe,

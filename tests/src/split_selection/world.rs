@@ -44,8 +44,6 @@ pub enum Seen {
         choice: Choice,
         infer: Duration,
         encode: Duration,
-        /// With completion here.
-        probe: bool,
     },
     Sent {
         number: u32,
@@ -98,6 +96,8 @@ pub struct Order {
 struct Working {
     frame: u32,
     begun: Duration,
+    /// A probe that has been sent.
+    completing: bool,
     order: Order,
     bytes: u64,
     decode: Duration,
@@ -129,6 +129,8 @@ struct Job {
     bytes: u64,
     decode: Duration,
     sent: Duration,
+    /// After that the answer is of no use.
+    deadline: Duration,
     came: Duration,
     queue: Duration,
     work: Duration,
@@ -250,14 +252,12 @@ impl World {
         let choice = order.choice;
         let reference = self.encoder.reference(choice, frame);
         let code = self.setting.code(choice, frame, reference, now);
-        let mut infer = self.setting.head(choice, frame, now);
-        if order.probe {
-            infer += self.setting.rest(choice, frame, now);
-        }
+        let infer = self.setting.head(choice, frame, now);
         self.events.add(now + infer + code.encode, Event::Begun);
         self.streaming = Some(Working {
             frame,
             begun: now,
+            completing: false,
             order,
             bytes: code.bytes,
             decode: code.decode,
@@ -358,32 +358,53 @@ impl World {
         self.jobs.iter_mut().find(|j| j.frame == frame)
     }
 
-    /// The streaming thread is done with a frame.
+    /// The streaming thread is done with a frame, but for completing it, if it is a probe.
     fn begun(&mut self) {
-        let Some(work) = self.streaming.take() else {
+        let Some(work) = self.streaming else {
             return;
         };
-        let (frame, choice) = (work.frame, work.order.choice);
-        self.seen.push(Seen::Worked {
-            choice,
-            infer: work.infer,
-            encode: work.encode,
-            probe: work.order.probe,
-        });
-        let mut progress = Progress::Done;
-        if choice != Choice::Here {
-            self.encoder.sent(choice, frame);
-            if !work.order.probe {
-                let deadline = self.deadline(frame);
-                let patient = (work.begun + work.order.patience).min(deadline);
-                progress = Progress::Waiting {
-                    until: deadline.saturating_sub(work.order.reserve).max(patient),
-                };
-            }
+        if work.order.probe && !work.completing {
+            self.encoder.sent(work.order.choice, work.frame);
+            self.tell_worked(work);
             if self.connected {
                 self.send(work);
-            } else if !work.order.probe {
-                progress = Progress::Waiting { until: self.now };
+            }
+            let rest = self.setting.rest(work.order.choice, work.frame, self.now);
+            self.events.add(self.now + rest, Event::Begun);
+            self.streaming = Some(Working {
+                completing: true,
+                ..work
+            });
+            return;
+        }
+        self.streaming = None;
+        self.to_flow(work);
+    }
+
+    fn tell_worked(&mut self, work: Working) {
+        self.seen.push(Seen::Worked {
+            choice: work.order.choice,
+            infer: work.infer,
+            encode: work.encode,
+        });
+    }
+
+    fn to_flow(&mut self, work: Working) {
+        let (frame, choice) = (work.frame, work.order.choice);
+        let mut progress = Progress::Done;
+        if !work.order.probe {
+            self.tell_worked(work);
+        }
+        if choice != Choice::Here && !work.order.probe {
+            self.encoder.sent(choice, frame);
+            let deadline = self.deadline(frame);
+            let patient = (work.begun + work.order.patience).min(deadline);
+            let until = deadline.saturating_sub(work.order.reserve).max(patient);
+            progress = Progress::Waiting {
+                until: if self.connected { until } else { self.now },
+            };
+            if self.connected {
+                self.send(work);
             }
         }
         self.flow.push_back(Flowing {
@@ -409,6 +430,10 @@ impl World {
             bytes,
             decode: work.decode,
             sent: self.now,
+            deadline: match work.order.probe {
+                true => self.now + self.setting.budget,
+                false => self.deadline(number),
+            },
             came: Duration::ZERO,
             queue: Duration::ZERO,
             work: Duration::ZERO,
@@ -464,7 +489,7 @@ impl World {
             return;
         };
         let job = self.jobs.swap_remove(at);
-        if job.cancelled.is_some() || now > self.deadline(frame) {
+        if job.cancelled.is_some() || now > job.deadline {
             return;
         }
         self.encoder.acknowledged(job.choice, frame);
