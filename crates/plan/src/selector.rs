@@ -21,13 +21,15 @@ const SIZE_MEMORY: u64 = 8;
 /// Frames over which the larger frames after a switch are spread.
 const PAYS_BACK: f64 = 12.0;
 /// After so long without news of the link it is asked whether it has become better, more and more seldom while it has not.
-const FIRST_PROBE: Duration = Duration::from_millis(300);
-const SLOWEST_PROBE: Duration = Duration::from_secs(4);
+const FIRST_PROBE: Duration = Duration::from_millis(150);
+const SLOWEST_PROBE: Duration = Duration::from_secs(2);
 /// By how much it may have become better, and, where nothing is known, what it may be.
 const HOPE: f64 = 4.0;
 const HOPED_BANDWIDTH: f64 = 12.5e6;
 /// A monitor's word counts where the frames have not told anything for so long.
 const SILENT: Duration = Duration::from_millis(250);
+/// And where it has spoken within this time nobody else needs to ask.
+const WATCHED: Duration = Duration::from_millis(600);
 /// Completion here may take so many times as long as usual.
 const CAUTION: f64 = 1.05;
 /// An answer is waited for so many mean deviations longer than expected.
@@ -262,7 +264,7 @@ impl Selector {
         now: Instant,
     ) -> Option<Choice> {
         let speeds = self.speeds.as_ref().filter(|_| wish.connected)?;
-        let watched = self.monitored.is_some_and(|at| now.saturating_duration_since(at) < FIRST_PROBE * 2);
+        let watched = self.monitored.is_some_and(|at| now.saturating_duration_since(at) < WATCHED);
         let age = self.link.age(now);
         let waited = |at: Instant| now.saturating_duration_since(at) >= self.probes.wait;
         if age.is_some_and(|age| age < self.probes.wait)

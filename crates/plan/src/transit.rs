@@ -25,6 +25,8 @@ const MOST: usize = 32;
 /// A frame is overdue when it is late by so many mean deviations, and by this share of what was expected.
 const DEVIATIONS: f64 = 3.0;
 const SHARE: f64 = 0.3;
+/// A single frame that is off by more than this and the deviations explain counts as off by that.
+const USUAL: f64 = 0.02;
 /// What an idle system is late by anyway.
 const SLACK: f64 = 0.003;
 /// Of a monitor's last trips the least counts: some waited for frames of ours.
@@ -53,6 +55,8 @@ pub struct Transit {
     rate: Tracked,
     /// When the rate was last told, by whatever.
     informed: Option<Instant>,
+    /// The rate is only what it cannot exceed, as there was no answer.
+    doubtful: bool,
     /// The highest rate of late, and when it was that high.
     peak: Option<(f64, Instant)>,
     sent: VecDeque<Sent>,
@@ -102,7 +106,7 @@ impl Transit {
         }
         let bytes = on_wire(bytes);
         let link = self.rate.get().map_or(0.0, |rate| bytes / rate);
-        let expected = self.backlog(now) + link + self.rtt() + there;
+        let expected = (self.backlog(now) + link + self.rtt() + there).min(FOREVER.as_secs_f64());
         self.sent.push_back(Sent {
             number,
             bytes,
@@ -119,7 +123,9 @@ impl Transit {
         let Some(frame) = self.sent.remove(place) else {
             return;
         };
-        self.deviation += ((taken - frame.expected).abs() - self.deviation) / 8.0;
+        let off = (taken - frame.expected).abs();
+        let most = DEVIATIONS * self.deviation + USUAL;
+        self.deviation += (off.min(most) - self.deviation) / 8.0;
         let trip = (taken - there).max(0.0);
         let at = frame.at + Duration::from_secs_f64(taken);
         if self.told.is_empty() {
@@ -134,7 +140,10 @@ impl Transit {
         } else {
             // At least this; how much more, it does not say.
             let least = frame.bytes / (seconds + SHORTEST.max(self.deviation));
-            if self.rate.get().is_none_or(|rate| least > rate) {
+            if self.doubtful {
+                // It works again, most likely as it did.
+                self.learn(least.max(self.peak(at)), at);
+            } else if self.rate.get().is_none_or(|rate| least > rate) {
                 self.learn(least, at);
             }
         }
@@ -151,6 +160,7 @@ impl Transit {
         let most = self.most(&frame, now);
         if self.rate.get().is_none_or(|rate| most < rate) {
             self.learn(most, now);
+            self.doubtful = true;
         }
     }
 
@@ -183,7 +193,8 @@ impl Transit {
             let waited = now.saturating_duration_since(s.at).as_secs_f64();
             waited > s.expected * (1.0 + SHARE) + DEVIATIONS * self.deviation + SLACK
         };
-        let overdue = self.sent.iter().filter(late).map(|s| self.most(s, now));
+        // What has taken long will, on average, take as long again.
+        let overdue = self.sent.iter().filter(late).map(|s| self.most(s, now) / 2.0);
         Some(overdue.fold(rate, f64::min))
     }
 
@@ -213,8 +224,9 @@ impl Transit {
 
     fn learn(&mut self, rate: f64, now: Instant) {
         let rate = rate.min(MAX_RATE);
+        let doubtful = std::mem::take(&mut self.doubtful);
         match self.age(now) {
-            Some(age) if age < Duration::from_secs(1) => self.rate.add(rate),
+            Some(age) if age < Duration::from_secs(1) && !doubtful => self.rate.add(rate),
             _ => self.rate.restart(rate),
         }
         self.informed = Some(now);

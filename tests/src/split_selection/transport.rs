@@ -21,6 +21,8 @@ const PACKET: f64 = (CHUNK + OVERHEAD) as f64;
 const ACK: u64 = 75;
 /// RFC 9002, 6.1.1 and 7.2.
 const REORDERING: u32 = 3;
+/// Packets that are sent when the timer has come; Quinn sends as many.
+const PROBES: usize = 2;
 const FIRST_WINDOW: f64 = 10.0 * PACKET;
 const LEAST_WINDOW: f64 = 2.0 * PACKET;
 const FIRST_RTT: Duration = Duration::from_millis(100);
@@ -372,19 +374,22 @@ impl Connection {
     /// The timer has come; what is oldest is sent again.
     pub fn probe(&mut self, now: Duration, trace: &Trace, wires: &mut Wires, events: &mut Events) {
         self.timer = false;
-        let Some(oldest) = self.sent.iter().find(|s| s.state == State::Flying) else {
+        let flying = self.sent.iter().filter(|s| s.state == State::Flying);
+        let oldest: Vec<Chunk> = flying.take(PROBES).map(|s| s.chunk).collect();
+        if oldest.is_empty() {
             return;
-        };
+        }
         let due = self.last_sent + self.patience() * (1 << self.probes.min(6));
         if now < due {
             self.timer = true;
             events.add(due, Event::Probe);
             return;
         }
-        let chunk = oldest.chunk;
         self.probes += 1;
         self.timer = true;
-        self.put(chunk, now, trace, wires, events);
+        for i in 0..PROBES {
+            self.put(oldest[i % oldest.len()], now, trace, wires, events);
+        }
         let wait = self.patience() * (1 << self.probes.min(6));
         events.add(now + wait, Event::Probe);
     }
