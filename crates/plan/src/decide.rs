@@ -135,7 +135,14 @@ fn rank(situation: &Situation<'_>, p: &Prediction, budget: Option<Duration>) -> 
     // Of the frames that come meanwhile the newest waits for its turn, the others for its result: on average each for
     // about half of the time that the busiest station needs.
     let pile = if overloaded { busiest / 2 } else { Duration::ZERO };
-    let latency = p.latency.saturating_add(pile);
+    // An answer that comes after the budget is no longer taken: the frame is completed here then.
+    let answered = match situation.budget {
+        Some(whole) if p.choice != Choice::Here && p.latency > whole => {
+            p.latency.max(whole.saturating_add(p.rest))
+        }
+        _ => p.latency,
+    };
+    let latency = answered.saturating_add(pile);
     let standing = if overloaded && !by_latency {
         Standing::Overloaded
     } else if budget.is_some_and(|b| latency > b) {

@@ -26,6 +26,8 @@ pub struct Prediction {
     pub server: Duration,
     /// Bytes that the frame moves to the server.
     pub bytes: u64,
+    /// What completing it here takes, when no answer comes.
+    pub rest: Duration,
 }
 
 impl Prediction {
@@ -42,6 +44,7 @@ impl Prediction {
             link: Duration::ZERO,
             server: Duration::ZERO,
             bytes: 0,
+            rest: Duration::ZERO,
         }
     }
 
@@ -61,6 +64,7 @@ impl Prediction {
             link,
             server,
             bytes: offload.bytes,
+            rest: offload.tail,
         }
     }
 }

@@ -32,8 +32,9 @@ const SILENT: Duration = Duration::from_millis(250);
 const WATCHED: Duration = Duration::from_millis(600);
 /// Completion here may take so many times as long as usual.
 const CAUTION: f64 = 1.05;
-/// An answer is waited for so many mean deviations longer than expected.
+/// An answer may come so many mean deviations later than expected, and this share.
 const DEVIATIONS: f64 = 3.0;
+const SPARE: f64 = 0.1;
 
 /// What one answered frame told about path and server.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +69,7 @@ pub struct Plan {
     pub decision: Decision,
     /// The frame is sent to see how the link is, and completed here all the same.
     pub probe: bool,
-    /// From now on, how long an answer may be expected; no reason to give up before.
+    /// From now on, how long an answer is to be waited for even if completion here is late then.
     pub patience: Duration,
 }
 
@@ -233,11 +234,22 @@ impl Selector {
             probe = decision.choice == Choice::Here;
             decision.choice = choice;
         }
-        let late = Duration::from_secs_f64(DEVIATIONS * self.link.deviation());
         Plan {
-            patience: decision.predicted + late,
+            patience: self.patience(wish, &decision),
             decision,
             probe,
+        }
+    }
+
+    /// None where completion here, begun in time for the deadline, comes after the answer most likely has; else all that
+    /// the budget gives, for then it would more often spoil what goes well than save what does not.
+    fn patience(&self, wish: &Wish, decision: &Decision) -> Duration {
+        let late = DEVIATIONS * self.link.deviation() + decision.predicted.as_secs_f64() * SPARE;
+        let answer = decision.predicted + Duration::from_secs_f64(late);
+        if answer + self.time_to_complete(decision.choice) > wish.budget {
+            wish.budget
+        } else {
+            Duration::ZERO
         }
     }
 
@@ -334,6 +346,7 @@ impl Selector {
         for offload in picture.chain(&mut profile.candidates) {
             offload.head = offload.head.mul_f64(slower);
             offload.encode = offload.encode.mul_f64(slower);
+            offload.tail = offload.tail.mul_f64(slower);
         }
         profile
     }
