@@ -134,7 +134,11 @@ fn rank(situation: &Situation<'_>, p: &Prediction, budget: Option<Duration>) -> 
     let by_latency = situation.objective == Objective::Latency;
     // Of the frames that come meanwhile the newest waits for its turn, the others for its result: on average each for
     // about half of the time that the busiest station needs.
-    let pile = if overloaded { busiest / 2 } else { Duration::ZERO };
+    let pile = if overloaded {
+        busiest / 2
+    } else {
+        Duration::ZERO
+    };
     // An answer that comes after the budget is no longer taken: the frame is completed here then.
     let answered = match situation.budget {
         Some(whole) if p.choice != Choice::Here && p.latency > whole => {

@@ -206,17 +206,15 @@ impl Selector {
         }
     }
 
-    /// How long it takes to complete a frame of this choice here, with some caution.
-    pub fn time_to_complete(&self, choice: Choice) -> Duration {
-        let Some(speeds) = &self.speeds else {
-            return Duration::ZERO;
-        };
+    /// How long it takes to complete a frame of this choice here, with some caution; `None` without a profile.
+    pub fn time_to_complete(&self, choice: Choice) -> Option<Duration> {
+        let speeds = self.speeds.as_ref()?;
         let profile = speeds.measured();
         let rest = match choice {
             Choice::Candidate(i) => profile.candidates.get(i).map_or(profile.whole, |c| c.tail),
             Choice::Here | Choice::Picture => profile.whole,
         };
-        rest.mul_f64(speeds.here() * CAUTION)
+        Some(rest.mul_f64(speeds.here() * CAUTION))
     }
 
     /// Where the next frame goes.
@@ -246,14 +244,13 @@ impl Selector {
     fn patience(&self, wish: &Wish, decision: &Decision) -> Duration {
         let late = DEVIATIONS * self.link.deviation() + decision.predicted.as_secs_f64() * SPARE;
         let answer = decision.predicted + Duration::from_secs_f64(late);
-        if answer + self.time_to_complete(decision.choice) > wish.budget {
+        let rest = self.time_to_complete(decision.choice);
+        if answer + rest.unwrap_or_default() > wish.budget {
             wish.budget
         } else {
             Duration::ZERO
         }
     }
-
-    pub fn dbg(&self, now: Instant) -> String { format!("rate {:?} rtt {:.3} backlog {:.3} dev {:.3} q {:.3} here {:.2}", self.link.rate(now).map(|r| (r*8e-3) as i64), self.link.rtt(), self.link.backlog(now), self.link.deviation(), self.queue, self.speeds.as_ref().map_or(0.0, |s| s.here())) }
 
     fn decide_on(&self, wish: &Wish, profile: &Profile, path: Option<&Path>) -> Decision {
         decide(&Situation {
@@ -276,7 +273,9 @@ impl Selector {
         now: Instant,
     ) -> Option<Choice> {
         let speeds = self.speeds.as_ref().filter(|_| wish.connected)?;
-        let watched = self.monitored.is_some_and(|at| now.saturating_duration_since(at) < WATCHED);
+        let watched = self
+            .monitored
+            .is_some_and(|at| now.saturating_duration_since(at) < WATCHED);
         let age = self.link.age(now);
         let waited = |at: Instant| now.saturating_duration_since(at) >= self.probes.wait;
         if age.is_some_and(|age| age < self.probes.wait)

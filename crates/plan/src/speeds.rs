@@ -51,7 +51,9 @@ impl Speeds {
     pub fn worked(&mut self, choice: Choice, took: Duration) {
         let expected = match choice {
             Choice::Here => self.measured.whole,
-            _ => self.offload(choice).map_or(Duration::ZERO, |o| o.head + o.encode),
+            _ => self
+                .offload(choice)
+                .map_or(Duration::ZERO, |o| o.head + o.encode),
         };
         self.here.add(ratio(took, expected));
     }
@@ -101,8 +103,12 @@ impl Speeds {
 
     fn there_at(&self, choice: Choice, level: Option<f64>) -> f64 {
         let level = level.unwrap_or(1.0 / ASSUMED);
-        let share = place(choice).and_then(|i| *self.each.get(i)?).unwrap_or(1.0);
-        let work = self.offload(choice).map_or(Duration::ZERO, |o| o.decode + o.tail);
+        let share = place(choice)
+            .and_then(|i| *self.each.get(i)?)
+            .unwrap_or(1.0);
+        let work = self
+            .offload(choice)
+            .map_or(Duration::ZERO, |o| o.decode + o.tail);
         work.as_secs_f64() * level * share
     }
 

@@ -194,7 +194,11 @@ impl Transit {
             waited > s.expected * (1.0 + SHARE) + DEVIATIONS * self.deviation + SLACK
         };
         // What has taken long will, on average, take as long again.
-        let overdue = self.sent.iter().filter(late).map(|s| self.most(s, now) / 2.0);
+        let overdue = self
+            .sent
+            .iter()
+            .filter(late)
+            .map(|s| self.most(s, now) / 2.0);
         Some(overdue.fold(rate, f64::min))
     }
 
@@ -214,7 +218,9 @@ impl Transit {
             let begin = free.map_or(frame.at, |free| free.max(frame.at));
             free = Some(begin + Duration::from_secs_f64((frame.bytes / rate).min(1e3)));
         }
-        free.map_or(0.0, |free| free.saturating_duration_since(now).as_secs_f64())
+        free.map_or(0.0, |free| {
+            free.saturating_duration_since(now).as_secs_f64()
+        })
     }
 
     /// How long ago anything told the rate.

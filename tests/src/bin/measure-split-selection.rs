@@ -13,9 +13,9 @@ use anyhow::Result;
 use clap::Parser;
 use splitinfer_tests::split_selection::profile::{self, Profiles};
 use splitinfer_tests::split_selection::profiling;
+use splitinfer_tests::split_selection::report;
 use splitinfer_tests::split_selection::study::{Cell, Stage, study};
 use splitinfer_tests::split_selection::traces::{self, Named};
-use splitinfer_tests::split_selection::report;
 
 /// Simulates the choice of the split.
 #[derive(Parser)]
@@ -71,15 +71,32 @@ fn main() -> Result<()> {
     if let Some(only) = &args.only {
         traces.retain(|t| t.name.contains(only));
     }
-    let one = std::env::var("STAGE").ok().map(|s| s.parse::<usize>().unwrap());
-    let stages = if let Some(i) = one { &STAGES[i..=i] } else if args.quick { &STAGES[..1] } else { &STAGES[..] };
-    let cells = run(&profiles, stages, &traces, if args.quick { 5 } else { SECONDS })?;
+    let one = std::env::var("STAGE")
+        .ok()
+        .map(|s| s.parse::<usize>().unwrap());
+    let stages = if let Some(i) = one {
+        &STAGES[i..=i]
+    } else if args.quick {
+        &STAGES[..1]
+    } else {
+        &STAGES[..]
+    };
+    let cells = run(
+        &profiles,
+        stages,
+        &traces,
+        if args.quick { 5 } else { SECONDS },
+    )?;
     println!("# Split selection, simulated\n");
     println!("Profiles: {}\n", profiles.machine);
     println!("{}", report::summary(&cells));
     for (stage, of) in stages.iter().zip(cells.chunks(traces.len())) {
         let slower = of[0].setting.edge_slower;
-        println!("## {}\n\n{}", report::describe(stage, slower), report::stage(of));
+        println!(
+            "## {}\n\n{}",
+            report::describe(stage, slower),
+            report::stage(of)
+        );
     }
     println!("## Profiles\n{}", report::profiles(&profiles));
     println!("{}", report::json(&cells));
@@ -88,7 +105,10 @@ fn main() -> Result<()> {
 
 /// Every stage on every trace, on as many threads as there are processors.
 fn run(profiles: &Profiles, stages: &[Stage], traces: &[Named], seconds: u32) -> Result<Vec<Cell>> {
-    let jobs: Vec<(&Stage, &Named)> = stages.iter().flat_map(|s| traces.iter().map(move |t| (s, t))).collect();
+    let jobs: Vec<(&Stage, &Named)> = stages
+        .iter()
+        .flat_map(|s| traces.iter().map(move |t| (s, t)))
+        .collect();
     let next = Mutex::new(0..jobs.len());
     let done: Mutex<Vec<(usize, Result<Cell>)>> = Mutex::default();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

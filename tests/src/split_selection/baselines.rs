@@ -59,7 +59,11 @@ impl Neurosurgeon {
     pub fn new(setting: &Setting) -> Self {
         let profile = setting.profile();
         let shares: Vec<f64> = setting.model.cuts.iter().map(|c| c.head_share).collect();
-        let heads: Vec<f64> = profile.candidates.iter().map(|c| c.head.as_secs_f64()).collect();
+        let heads: Vec<f64> = profile
+            .candidates
+            .iter()
+            .map(|c| c.head.as_secs_f64())
+            .collect();
         let mut points: Vec<(f64, f64)> = shares.iter().copied().zip(heads).collect();
         points.push((0.0, 0.0));
         points.push((1.0, profile.whole.as_secs_f64()));
@@ -106,7 +110,9 @@ impl Policy for Neurosurgeon {
     fn choose(&mut self, view: &View) -> Wanted {
         self.rtt = view.rtt.unwrap_or_default();
         let candidates = (0..self.candidates.len()).map(Choice::Candidate);
-        let all = [Choice::Here, Choice::Picture].into_iter().chain(candidates);
+        let all = [Choice::Here, Choice::Picture]
+            .into_iter()
+            .chain(candidates);
         let best = all.min_by_key(|c| self.predicted(*c));
         best.unwrap_or(Choice::Here).into()
     }
@@ -119,7 +125,9 @@ impl Policy for Neurosurgeon {
 /// Least squares: offset and slope.
 fn regression(points: &[(f64, f64)]) -> (f64, f64) {
     let n = points.len() as f64;
-    let (x, y) = points.iter().fold((0.0, 0.0), |(a, b), p| (a + p.0 / n, b + p.1 / n));
+    let (x, y) = points
+        .iter()
+        .fold((0.0, 0.0), |(a, b), p| (a + p.0 / n, b + p.1 / n));
     let above: f64 = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum();
     let below: f64 = points.iter().map(|p| (p.0 - x).powi(2)).sum();
     let slope = if below > 0.0 { above / below } else { 0.0 };

@@ -70,7 +70,10 @@ fn reconverge(run: &Run, oracle: &Run, setting: &Setting) -> Vec<usize> {
     let mut out = Vec::new();
     for (i, at) in steps.iter().enumerate() {
         let begin = first(*at);
-        let end = steps.get(i + 1).map_or(near.len(), |next| first(*next)).min(near.len());
+        let end = steps
+            .get(i + 1)
+            .map_or(near.len(), |next| first(*next))
+            .min(near.len());
         if begin + IN_A_ROW > end {
             continue;
         }
@@ -99,7 +102,10 @@ pub fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let rank = (q * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+    sorted
+        .get(rank.saturating_sub(1))
+        .copied()
+        .unwrap_or(f64::NAN)
 }
 
 pub fn ms(time: Duration) -> f64 {

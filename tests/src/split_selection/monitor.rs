@@ -80,9 +80,10 @@ impl Monitor {
             && self.timer.is_none_or(|t| due < t)
         {
             self.timer = Some(due);
-            world
-                .events
-                .add(due.saturating_duration_since(self.start).max(world.now), Event::Monitor);
+            world.events.add(
+                due.saturating_duration_since(self.start).max(world.now),
+                Event::Monitor,
+            );
         }
     }
 

@@ -59,12 +59,20 @@ fn choices(setting: &Setting) -> Vec<(Choice, bool)> {
 }
 
 fn order(world: &World, frame: u32, (choice, patient): (Choice, bool)) -> Order {
-    let choice = if world.connected { choice } else { Choice::Here };
+    let choice = if world.connected {
+        choice
+    } else {
+        Choice::Here
+    };
     Order {
         choice,
         probe: false,
         reserve: world.setting.rest(choice, frame, world.now) + MARGIN,
-        patience: if patient { world.setting.budget } else { Duration::ZERO },
+        patience: if patient {
+            world.setting.budget
+        } else {
+            Duration::ZERO
+        },
     }
 }
 

@@ -80,7 +80,6 @@ impl Policy for Planner {
             in_flight: MAX_IN_FLIGHT as u32,
         };
         let plan = self.selector.decide(&wish, view.now);
-        if std::env::var("DBG").is_ok() { eprintln!("DBG {:.2} f{} {:?} probe {} pred {:?} {:?} {} {:?}", (view.now-self.start).as_secs_f64(), view.frame, plan.decision.choice, plan.probe, plan.decision.predicted, view.rtt, self.selector.dbg(view.now), plan.decision.table.iter().map(|p| format!("{:.0}", p.latency.as_secs_f64()*1e3)).collect::<Vec<_>>().join(" ")); }
         Wanted {
             choice: plan.decision.choice,
             probe: plan.probe,
@@ -89,7 +88,7 @@ impl Policy for Planner {
     }
 
     fn rest(&self, choice: Choice) -> Duration {
-        self.selector.time_to_complete(choice)
+        self.selector.time_to_complete(choice).unwrap_or_default()
     }
 }
 

@@ -90,7 +90,11 @@ fn measure_one(subject: &Subject, count: usize) -> Result<ModelProfile> {
         video: format!(
             "{} frames of {}",
             pictures.len(),
-            if subject.source.starts_with("scenesrc") { "scenesrc" } else { "a real video" }
+            if subject.source.starts_with("scenesrc") {
+                "scenesrc"
+            } else {
+                "a real video"
+            }
         ),
         whole_us: whole,
         jpeg: jpeg(&pictures)?,

@@ -35,7 +35,11 @@ pub fn profiles(profiles: &Profiles) -> String {
             model.whole_us / 1e3
         );
         for (i, cut) in model.cuts.iter().enumerate() {
-            let ages: Vec<String> = cut.predicted.iter().map(|p| format!("{:.1}", kilobytes(p))).collect();
+            let ages: Vec<String> = cut
+                .predicted
+                .iter()
+                .map(|p| format!("{:.1}", kilobytes(p)))
+                .collect();
             let _ = writeln!(
                 out,
                 "| {i} `{}` | {:.2} | {:.2} | {} | {:.1} | {:.2} | {:.2} |",
@@ -53,7 +57,13 @@ pub fn profiles(profiles: &Profiles) -> String {
 }
 
 fn kilobytes(coded: &Coded) -> f64 {
-    median(&coded.bytes.iter().map(|b| f64::from(*b)).collect::<Vec<_>>()) / 1e3
+    median(
+        &coded
+            .bytes
+            .iter()
+            .map(|b| f64::from(*b))
+            .collect::<Vec<_>>(),
+    ) / 1e3
 }
 
 pub fn describe(stage: &Stage, slower: f64) -> String {
@@ -75,9 +85,25 @@ pub fn stage(cells: &[Cell]) -> String {
     for cell in cells {
         let row = |m: &str| cell.row(m).map(|r| r.figures.clone()).unwrap_or_default();
         let (a, b) = (row(PLANNER), row(MONITORED));
-        let oracle = mean(&cell.oracle.frames.iter().map(|f| f.latency.as_secs_f64() * 1e3).collect::<Vec<_>>());
-        let others = ["Neurosurgeon-style", "bandit", "all here", "picture", "best cut"];
-        let others: Vec<String> = others.iter().map(|m| format!("{:.1}", row(m).mean_ms)).collect();
+        let oracle = mean(
+            &cell
+                .oracle
+                .frames
+                .iter()
+                .map(|f| f.latency.as_secs_f64() * 1e3)
+                .collect::<Vec<_>>(),
+        );
+        let others = [
+            "Neurosurgeon-style",
+            "bandit",
+            "all here",
+            "picture",
+            "best cut",
+        ];
+        let others: Vec<String> = others
+            .iter()
+            .map(|m| format!("{:.1}", row(m).mean_ms))
+            .collect();
         let converge: Vec<String> = a.reconverge.iter().map(usize::to_string).collect();
         let _ = writeln!(
             out,
@@ -116,7 +142,10 @@ pub struct Total {
 }
 
 pub fn total(cells: &[Cell], method: &str) -> Total {
-    let figures: Vec<&Figures> = cells.iter().filter_map(|c| Some(&c.row(method)?.figures)).collect();
+    let figures: Vec<&Figures> = cells
+        .iter()
+        .filter_map(|c| Some(&c.row(method)?.figures))
+        .collect();
     let each = |f: &dyn Fn(&Figures) -> f64| figures.iter().map(|x| f(x)).collect::<Vec<_>>();
     let over = each(&|f| f.over_oracle_pct);
     let hits = each(&|f| f.hit_pct);
@@ -125,7 +154,10 @@ pub fn total(cells: &[Cell], method: &str) -> Total {
         .iter()
         .flat_map(|f| f.reconverge.iter().map(|n| *n as f64))
         .collect();
-    let worse: Vec<f64> = cells.iter().map(|c| c.worse_than_best_fixed_pct(method)).collect();
+    let worse: Vec<f64> = cells
+        .iter()
+        .map(|c| c.worse_than_best_fixed_pct(method))
+        .collect();
     let decisions: Vec<f64> = cells
         .iter()
         .filter_map(|c| c.row(method))

@@ -116,7 +116,11 @@ pub fn run(setting: &Arc<Setting>, policy: &mut dyn Policy, monitored: bool) -> 
             _ => health.advice(now),
         };
         let order = Order {
-            choice: if advice == Advice::Keep { Choice::Here } else { wanted.choice },
+            choice: if advice == Advice::Keep {
+                Choice::Here
+            } else {
+                wanted.choice
+            },
             probe: advice == Advice::Probe || wanted.probe,
             reserve: policy.rest(wanted.choice) + MARGIN,
             patience: wanted.patience,

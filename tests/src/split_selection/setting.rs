@@ -51,7 +51,10 @@ enum Part {
 impl Setting {
     pub fn choices(&self) -> Vec<Choice> {
         let cuts = (0..self.model.cuts.len()).map(Choice::Candidate);
-        [Choice::Here, Choice::Picture].into_iter().chain(cuts).collect()
+        [Choice::Here, Choice::Picture]
+            .into_iter()
+            .chain(cuts)
+            .collect()
     }
 
     /// Inference here before the data leave.
@@ -127,7 +130,13 @@ impl Setting {
         let model = &self.model;
         Profile {
             whole: micros(model.whole_us * slower),
-            picture: Some(offload("server", 0.0, &model.jpeg, &model.jpeg, model.whole_us)),
+            picture: Some(offload(
+                "server",
+                0.0,
+                &model.jpeg,
+                &model.jpeg,
+                model.whole_us,
+            )),
             candidates: model
                 .cuts
                 .iter()

@@ -69,14 +69,20 @@ impl Cell {
     }
 
     pub fn worse_than_best_fixed_pct(&self, method: &str) -> f64 {
-        self.row(method)
-            .map_or(f64::NAN, |r| (r.figures.mean_ms / self.best_fixed() - 1.0) * 100.0)
+        self.row(method).map_or(f64::NAN, |r| {
+            (r.figures.mean_ms / self.best_fixed() - 1.0) * 100.0
+        })
     }
 }
 
 /// # Errors
 /// When there is no profile of the stage's model.
-pub fn setting(profiles: &Profiles, stage: &Stage, trace: &Named, frames: u32) -> Result<Arc<Setting>> {
+pub fn setting(
+    profiles: &Profiles,
+    stage: &Stage,
+    trace: &Named,
+    frames: u32,
+) -> Result<Arc<Setting>> {
     let model = profiles.models.iter().find(|m| m.name == stage.model);
     let model = model.with_context(|| format!("there is no profile of {}", stage.model))?;
     Ok(Arc::new(Setting {
@@ -112,7 +118,11 @@ pub fn study(profiles: &Profiles, stage: &Stage, trace: &Named, frames: u32) -> 
     };
     add(PLANNER, &mut Planner::new(&setting), false);
     add(MONITORED, &mut Planner::new(&setting), true);
-    add("Neurosurgeon-style", &mut Neurosurgeon::new(&setting), false);
+    add(
+        "Neurosurgeon-style",
+        &mut Neurosurgeon::new(&setting),
+        false,
+    );
     add("bandit", &mut Bandit::new(&setting), false);
     let mut best: Option<(f64, Choice)> = None;
     for (choice, run) in fixed {
@@ -133,7 +143,10 @@ pub fn study(profiles: &Profiles, stage: &Stage, trace: &Named, frames: u32) -> 
     let least = means.iter().map(|m| m.1).fold(f64::INFINITY, f64::min);
     let (oracle_kind, oracle) = match least < mean_of(&oracle) {
         true => {
-            let best = means.iter().find(|m| m.1 == least).map_or(Choice::Here, |m| m.0);
+            let best = means
+                .iter()
+                .find(|m| m.1 == least)
+                .map_or(Choice::Here, |m| m.0);
             let run = run(&setting, &mut Fixed::new(&setting, best), false);
             ("fixed".to_owned(), run)
         }

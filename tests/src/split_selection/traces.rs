@@ -37,14 +37,22 @@ pub fn load() -> Result<Vec<Named>> {
     let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
     let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
     files.sort();
-    files.iter().enumerate().map(|(i, file)| read(file, i as u64)).collect()
+    files
+        .iter()
+        .enumerate()
+        .map(|(i, file)| read(file, i as u64))
+        .collect()
 }
 
 fn read(file: &Path, seed: u64) -> Result<Named> {
     let name = || file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(name)?;
     Ok(Named {
-        name: file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        name: file
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
         trace: Arc::new(text.parse().with_context(name)?),
         seed,
     })

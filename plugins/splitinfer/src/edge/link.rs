@@ -63,12 +63,29 @@ struct Shared {
     server: Mutex<String>,
     /// Requests whose answers would tell something, and what answers told since the plan last asked.
     sent: Mutex<VecDeque<Sent>>,
-    rounds: Mutex<Vec<Round>>,
+    news: Mutex<Vec<News>>,
     feedback: Mutex<Feedback>,
     /// Versions of the weights that the server has ready.
     versions: Mutex<Vec<u64>>,
     tasks: Tasks,
     model_picture: (u16, u16),
+}
+
+/// Something that the plan learns from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum News {
+    Answered(Round),
+    /// A frame was not answered in time.
+    GivenUp {
+        number: u64,
+        at: Instant,
+    },
+    /// A frame was completed here after all, in so long.
+    Completed {
+        choice: Choice,
+        took: Duration,
+    },
+    Disconnected,
 }
 
 /// A request under way.
@@ -103,7 +120,7 @@ impl Link {
             tell,
             server: Mutex::new(list.clone()),
             sent: Mutex::default(),
-            rounds: Mutex::default(),
+            news: Mutex::default(),
             feedback: Mutex::default(),
             versions: Mutex::default(),
             tasks,
@@ -176,13 +193,19 @@ impl Link {
     /// A frame was not answered in time; its answer is not wanted any more.
     pub(super) fn missed(&self, number: u64, now: Instant) {
         self.client.cancel(number);
+        self.shared.tell_plan(News::GivenUp { number, at: now });
         let change = self.shared.health.lock().unwrap().missed(now);
         self.shared.announce(change, "does not answer in time");
     }
 
-    /// What the answers since the last call told.
-    pub(super) fn take_rounds(&self) -> Vec<Round> {
-        std::mem::take(&mut self.shared.rounds.lock().unwrap())
+    /// A frame that was not answered in time has been completed here.
+    pub(super) fn completed(&self, choice: Choice, took: Duration) {
+        self.shared.tell_plan(News::Completed { choice, took });
+    }
+
+    /// What happened since the last call.
+    pub(super) fn take_news(&self) -> Vec<News> {
+        std::mem::take(&mut self.shared.news.lock().unwrap())
     }
 
     /// What the server has decoded, or lost, since the last call.
@@ -255,6 +278,7 @@ impl Shared {
     /// There is no session, and nothing of the last one is left on the server.
     fn gone(&self) {
         self.versions.lock().unwrap().clear();
+        self.tell_plan(News::Disconnected);
         self.tasks.tell(Task::Disconnected);
     }
 
@@ -326,15 +350,20 @@ impl Shared {
         let Some(Sent { choice, bytes, .. }) = sent.remove(at) else {
             return;
         };
-        let mut rounds = self.rounds.lock().unwrap();
-        if rounds.len() < REMEMBERED {
-            rounds.push(Round {
-                choice,
-                bytes,
-                taken,
-                queue: server.queue,
-                work: server.decode + server.compute,
-            });
+        self.tell_plan(News::Answered(Round {
+            number,
+            choice,
+            bytes,
+            taken,
+            queue: server.queue,
+            work: server.decode + server.compute,
+        }));
+    }
+
+    fn tell_plan(&self, news: News) {
+        let mut all = self.news.lock().unwrap();
+        if all.len() < REMEMBERED {
+            all.push(news);
         }
     }
 

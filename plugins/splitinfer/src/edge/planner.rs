@@ -8,15 +8,19 @@
 
 use std::time::{Duration, Instant};
 
-use splitinfer_plan::{Choice, Decision, Objective, Offload, Profile, Selector, Wish};
+use splitinfer_plan::{Choice, Objective, Offload, Plan, Profile, Selector, Wish};
 use splitinfer_tensorcode::{Encode, Predictive};
 use splitinfer_vision::Picture;
 
 use super::engine::Engine;
 use super::imp::Started;
+use super::link::{Link, News};
 use super::settings::Settings;
 use super::split;
 use super::streaming::{JPEG_QUALITY, bits};
+
+/// Left of the budget for handing the result on, when completion here is begun as late as possible.
+const MARGIN: Duration = Duration::from_millis(2);
 
 /// A change of the split, as the message `splitinfer-plan` tells it.
 pub(super) struct PlanChange {
@@ -40,6 +44,18 @@ impl PlanChange {
     }
 }
 
+/// What is wanted of a frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) choice: Choice,
+    /// When that was decided.
+    at: Instant,
+    /// Complete it here, too, at once.
+    pub(super) probe: bool,
+    /// How long an answer is waited for from then on, even if completion here is late for the deadline then.
+    patience: Duration,
+}
+
 /// The planner of one started element; on the streaming thread.
 pub(super) struct Planner {
     selector: Selector,
@@ -49,11 +65,33 @@ pub(super) struct Planner {
 }
 
 impl Planner {
-    pub(super) fn new(engine: &Engine) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            selector: Selector::new(engine.candidates().len()),
+            selector: Selector::default(),
             encoders: Vec::new(),
         }
+    }
+
+    /// The streaming thread's work on a frame, completion not included.
+    pub(super) fn worked(&mut self, choice: Choice, took: Duration) {
+        self.selector.worked(choice, took);
+    }
+
+    pub(super) fn sent(&mut self, number: u64, choice: Choice, bytes: usize, now: Instant) {
+        self.selector.sent(number, choice, bytes as u64, now);
+    }
+
+    /// Until when an answer is waited for.
+    pub(super) fn give_up_at(
+        &self,
+        wanted: &Wanted,
+        engine: &Engine,
+        deadline: Instant,
+    ) -> Instant {
+        let rest = self.selector.time_to_complete(wanted.choice);
+        let rest = rest.unwrap_or_else(|| engine.time_to_complete(wanted.choice)) + MARGIN;
+        let in_time = deadline.checked_sub(rest).unwrap_or(deadline);
+        in_time.max((wanted.at + wanted.patience).min(deadline))
     }
 
     /// The split for the next frame, and the change if it is one. `interval`: time between inferred frames.
@@ -65,22 +103,40 @@ impl Planner {
         picture: &Picture,
         interval: Option<Duration>,
         now: Instant,
-    ) -> Result<(Choice, Option<PlanChange>), gst::ErrorMessage> {
+    ) -> Result<(Wanted, Option<PlanChange>), gst::ErrorMessage> {
         let candidates = engine.candidates();
         let old = self.selector.current();
-        let (new, reason, predicted) = match settings.split.resolve(candidates) {
-            Ok(Some(choice)) => (choice, "set by the property 'split'".to_owned(), None),
+        let fixed = |choice| Wanted {
+            choice,
+            at: now,
+            probe: false,
+            patience: Duration::ZERO,
+        };
+        let choice = settings.split.resolve(candidates);
+        let (wanted, reason, predicted) = match (choice, &started.link) {
+            (Ok(Some(choice)), _) => {
+                let reason = "set by the property 'split'".to_owned();
+                (fixed(choice), reason, None)
+            }
             // Reported when it was set; what ran before goes on.
-            Err(_) => return Ok((old.unwrap_or(Choice::Here), None)),
-            Ok(None) if started.link.is_none() => (Choice::Here, "no server is set".into(), None),
-            Ok(None) => match self.plan(started, engine, settings, picture, interval, now)? {
-                Some(plan) => (plan.choice, plan.reason, Some(plan.predicted)),
-                None => return Ok((old.unwrap_or(Choice::Here), None)),
-            },
+            (Err(_), _) => return Ok((fixed(old.unwrap_or(Choice::Here)), None)),
+            (Ok(None), None) => (fixed(Choice::Here), "no server is set".into(), None),
+            (Ok(None), Some(link)) => {
+                let plan = self.plan(link, engine, settings, picture, interval, now)?;
+                let wanted = Wanted {
+                    choice: plan.decision.choice,
+                    at: now,
+                    probe: plan.probe,
+                    patience: plan.patience,
+                };
+                (wanted, plan.decision.reason, Some(plan.decision.predicted))
+            }
         };
         if predicted.is_none() {
-            self.selector.set_current(new);
+            self.selector.set_current(wanted.choice);
         }
+        // A probe goes elsewhere and changes nothing.
+        let new = self.selector.current().unwrap_or(Choice::Here);
         let change = (old != Some(new)).then(|| PlanChange {
             old: old
                 .map_or("none", |old| split::name(old, candidates))
@@ -89,40 +145,41 @@ impl Planner {
             reason,
             predicted,
         });
-        Ok((new, change))
+        Ok((wanted, change))
     }
 
-    /// `None` while the last plan still holds.
     fn plan(
         &mut self,
-        started: &Started,
+        link: &Link,
         engine: &Engine,
         settings: &Settings,
         picture: &Picture,
         interval: Option<Duration>,
         now: Instant,
-    ) -> Result<Option<Decision>, gst::ErrorMessage> {
-        let Some(link) = &started.link else {
-            return Ok(None);
-        };
+    ) -> Result<Plan, gst::ErrorMessage> {
         let stats = link.stats();
-        let rtt = stats.rtt.unwrap_or_default();
-        for round in link.take_rounds() {
-            self.selector.learn(&round, rtt, now);
+        for news in link.take_news() {
+            match news {
+                News::Answered(round) => self.selector.answered(&round),
+                News::GivenUp { number, at } => self.selector.given_up(number, at),
+                News::Completed { choice, took } => self.selector.completed(choice, took),
+                News::Disconnected => self.selector.disconnected(),
+            }
+        }
+        if let Some(rtt) = stats.rtt {
+            self.selector.trip(rtt, now);
+        }
+        if stats.connected {
+            self.measure(engine, settings, picture)?;
         }
         let wish = Wish {
             connected: stats.connected,
             objective: settings.objective.into(),
             budget: settings.latency_budget,
             interval,
+            in_flight: u32::try_from(settings.max_in_flight).unwrap_or(u32::MAX),
         };
-        if !self.selector.is_due(&wish, now) {
-            return Ok(None);
-        }
-        if wish.connected {
-            self.measure(engine, settings, picture)?;
-        }
-        Ok(Some(self.selector.decide(&wish, rtt, now)))
+        Ok(self.selector.decide(&wish, now))
     }
 
     /// Measures what there is to choose among, unless that is done.
@@ -142,7 +199,14 @@ impl Planner {
         let fresh: Vec<u64> = self.selector.profile().map_or_else(Vec::new, |first| {
             first.candidates.iter().map(|c| c.bytes).collect()
         });
-        let profile = measure(engine, settings, picture, &mut self.encoders, number, &fresh)?;
+        let profile = measure(
+            engine,
+            settings,
+            picture,
+            &mut self.encoders,
+            number,
+            &fresh,
+        )?;
         self.selector.set_profile(profile);
         for encoder in &mut self.encoders {
             encoder.acknowledge(number);
