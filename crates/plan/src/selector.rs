@@ -23,8 +23,9 @@ const PAYS_BACK: f64 = 12.0;
 /// After so long without news of the link it is asked whether it has become better, more and more seldom while it has not.
 const FIRST_PROBE: Duration = Duration::from_millis(150);
 const SLOWEST_PROBE: Duration = Duration::from_secs(2);
-/// By how much it may have become better, and, where nothing is known, what it may be.
+/// By how much it may have become better in a second, at most in all, and, where nothing is known, what it may be.
 const HOPE: f64 = 4.0;
+const MOST_HOPE: f64 = 64.0;
 const HOPED_BANDWIDTH: f64 = 12.5e6;
 /// A monitor's word counts where the frames have not told anything for so long.
 const SILENT: Duration = Duration::from_millis(250);
@@ -307,7 +308,11 @@ impl Selector {
         let full = 1_160.0 / on_wire(1_160);
         let rate = match (self.link.rate(now), hopeful) {
             (Some(rate), false) => rate * full,
-            (Some(rate), true) => (rate * HOPE).max(self.link.peak(now)) * full,
+            (Some(rate), true) => {
+                let age = self.link.age(now).unwrap_or_default().as_secs_f64();
+                let hope = HOPE.powf(1.0 + age).min(MOST_HOPE);
+                (rate * hope).max(self.link.peak(now)) * full
+            }
             (None, false) => ASSUMED_BANDWIDTH,
             (None, true) => HOPED_BANDWIDTH,
         };
