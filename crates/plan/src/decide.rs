@@ -33,6 +33,8 @@ pub struct Situation<'a> {
     /// Time between two inferred frames; `None`: as fast as it goes. Where a choice needs longer at one of its
     /// stations, frames wait or are lost.
     pub interval: Option<Duration>,
+    /// How long this frame has waited for its turn.
+    pub waited: Duration,
     /// Frames that may be under way at a time; `None`: any number.
     pub in_flight: Option<u32>,
     pub objective: Objective,
@@ -50,6 +52,7 @@ impl<'a> Situation<'a> {
             path,
             budget: None,
             interval: None,
+            waited: Duration::ZERO,
             in_flight: None,
             objective: Objective::Latency,
             current: None,
@@ -129,13 +132,10 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
 }
 
 fn rank(situation: &Situation<'_>, p: &Prediction, budget: Option<Duration>) -> Rank {
-    let busiest = p.bottleneck().max(flight(situation, p));
-    let overloaded = situation.interval.is_some_and(|i| busiest > i);
     let by_latency = situation.objective == Objective::Latency;
-    // Of the frames that come meanwhile the newest waits for its turn, the others for its result: on average each for
-    // about half of the time that the busiest station needs.
-    let pile = if overloaded {
-        busiest / 2
+    let overloaded = situation.interval.is_some_and(|i| p.bottleneck() > i);
+    let pile = if by_latency {
+        pile(situation, p)
     } else {
         Duration::ZERO
     };
@@ -155,7 +155,7 @@ fn rank(situation: &Situation<'_>, p: &Prediction, budget: Option<Duration>) -> 
         Standing::MeetsBudget
     };
     let cost = match (standing, situation.objective) {
-        (Standing::Overloaded, _) => busiest.as_nanos(),
+        (Standing::Overloaded, _) => p.bottleneck().as_nanos(),
         (Standing::TooLate, _) | (_, Objective::Latency) => latency.as_nanos(),
         (_, Objective::EdgeLoad) => p.edge.as_nanos(),
         (_, Objective::Bandwidth) => u128::from(p.bytes),
@@ -169,12 +169,19 @@ fn rank(situation: &Situation<'_>, p: &Prediction, budget: Option<Duration>) -> 
     }
 }
 
-/// Time a frame by the number that may be under way.
-fn flight(situation: &Situation<'_>, p: &Prediction) -> Duration {
-    match situation.in_flight {
+/// What a choice costs the frames behind this one: the next one waits until this machine is free again; where more time
+/// passes than `in_flight` frames have, each waits for about half of what is too much.
+fn pile(situation: &Situation<'_>, p: &Prediction) -> Duration {
+    let Some(interval) = situation.interval else {
+        return Duration::ZERO;
+    };
+    let next = (situation.waited + p.edge).saturating_sub(interval);
+    let each = match situation.in_flight {
         Some(frames) if p.choice != Choice::Here => p.latency / frames.max(1),
         _ => Duration::ZERO,
-    }
+    };
+    let flight = if each > interval { each / 2 } else { Duration::ZERO };
+    next.max(flight)
 }
 
 /// Whether the current choice stays although another may be better.

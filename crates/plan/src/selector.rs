@@ -85,6 +85,8 @@ pub struct Selector {
     /// The last cut that was sent, and whether the server has answered a frame of it: what it lacks stands alone.
     coded: Option<(usize, bool)>,
     probes: Probes,
+    /// When the last frame is likely to have come, whatever it waited for.
+    came: Option<Instant>,
     /// When the monitor's last word on the rate was heard.
     monitored: Option<Instant>,
 }
@@ -221,15 +223,16 @@ impl Selector {
     /// Where the next frame goes.
     pub fn decide(&mut self, wish: &Wish, now: Instant) -> Plan {
         self.link.clean(now);
+        let waited = self.waited(wish.interval, now);
         let profile = self.profile_now(wish, now);
         let path = wish.connected.then(|| self.path(now, false));
-        let mut decision = self.decide_on(wish, &profile, path.as_ref());
+        let mut decision = self.decide_on(wish, &profile, path.as_ref(), waited);
         if decision.choice != Choice::Here && self.current == Some(Choice::Here) {
             self.probes = Probes::default();
         }
         self.current = Some(decision.choice);
         let mut probe = false;
-        if let Some(choice) = self.probe(wish, &profile, &decision, now) {
+        if let Some(choice) = self.probe(wish, &profile, &decision, waited, now) {
             probe = decision.choice == Choice::Here;
             decision.choice = choice;
         }
@@ -253,10 +256,32 @@ impl Selector {
         }
     }
 
-    fn decide_on(&self, wish: &Wish, profile: &Profile, path: Option<&Path>) -> Decision {
+    /// How long a frame that is begun now has waited, were they to come at equal intervals.
+    fn waited(&mut self, interval: Option<Duration>, now: Instant) -> Duration {
+        let (Some(interval), Some(came)) = (interval.filter(|i| !i.is_zero()), self.came) else {
+            self.came = Some(now);
+            return Duration::ZERO;
+        };
+        let since = now.saturating_duration_since(came).as_nanos();
+        let waited = match since < interval.as_nanos() {
+            true => Duration::ZERO,
+            false => Duration::from_nanos((since % interval.as_nanos()) as u64),
+        };
+        self.came = now.checked_sub(waited);
+        waited
+    }
+
+    fn decide_on(
+        &self,
+        wish: &Wish,
+        profile: &Profile,
+        path: Option<&Path>,
+        waited: Duration,
+    ) -> Decision {
         decide(&Situation {
             budget: Some(wish.budget),
             interval: wish.interval,
+            waited,
             in_flight: Some(wish.in_flight),
             objective: wish.objective,
             current: self.current,
@@ -271,6 +296,7 @@ impl Selector {
         wish: &Wish,
         profile: &Profile,
         decision: &Decision,
+        waited: Duration,
         now: Instant,
     ) -> Option<Choice> {
         let speeds = self.speeds.as_ref().filter(|_| wish.connected)?;
@@ -278,14 +304,14 @@ impl Selector {
             .monitored
             .is_some_and(|at| now.saturating_duration_since(at) < WATCHED);
         let age = self.link.age(now);
-        let waited = |at: Instant| now.saturating_duration_since(at) >= self.probes.wait;
+        let recent = |at: Instant| now.saturating_duration_since(at) < self.probes.wait;
         if age.is_some_and(|age| age < self.probes.wait)
-            || self.probes.last.is_some_and(|at| !waited(at))
+            || self.probes.last.is_some_and(recent)
             || watched && speeds.server_known()
         {
             return None;
         }
-        let hopeful = self.decide_on(wish, profile, Some(&self.path(now, true)));
+        let hopeful = self.decide_on(wish, profile, Some(&self.path(now, true)), waited);
         let better = hopeful.choice != decision.choice && hopeful.choice != Choice::Here;
         if !better {
             return None;
