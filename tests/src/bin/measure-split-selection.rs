@@ -6,6 +6,7 @@
 
 //! The planner against an oracle and others on traces, simulated: `tests/measure.sh split-selection [--quick] [OPTIONS]`.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use anyhow::Result;
 use clap::Parser;
 use splitinfer_tests::split_selection::profile::{self, Profiles};
 use splitinfer_tests::split_selection::profiling;
-use splitinfer_tests::split_selection::report;
+use splitinfer_tests::split_selection::{plot, regimes, report};
 use splitinfer_tests::split_selection::study::{Cell, Stage, study};
 use splitinfer_tests::split_selection::traces::{self, Named};
 
@@ -33,11 +34,16 @@ struct Args {
     /// Only traces whose name contains this.
     #[arg(long)]
     only: Option<String>,
+    /// Folder for plots of the traces in PLOTTED.
+    #[arg(long)]
+    plots: Option<PathBuf>,
 }
 
 /// Frames of a video that are measured.
 const PROFILED: usize = 48;
 const SECONDS: u32 = 20;
+/// Trace and place of the stage.
+const PLOTTED: [(&str, usize); 4] = [("all-change", 0), ("step-wide", 0), ("rtt-steps", 2), ("lte-train", 3)];
 
 const STAGES: [Stage; 4] = [
     stage("walker-student", 45, 30, 150),
@@ -71,12 +77,7 @@ fn main() -> Result<()> {
     if let Some(only) = &args.only {
         traces.retain(|t| t.name.contains(only));
     }
-    let one = std::env::var("STAGE")
-        .ok()
-        .map(|s| s.parse::<usize>().unwrap());
-    let stages = if let Some(i) = one {
-        &STAGES[i..=i]
-    } else if args.quick {
+    let stages = if args.quick {
         &STAGES[..1]
     } else {
         &STAGES[..]
@@ -97,6 +98,18 @@ fn main() -> Result<()> {
             report::describe(stage, slower),
             report::stage(of)
         );
+    }
+    if let Some(folder) = &args.plots {
+        for (trace, i) in PLOTTED {
+            let of = cells.chunks(traces.len()).nth(i).unwrap_or_default();
+            if let Some(cell) = of.iter().find(|c| c.trace == trace) {
+                let file = folder.join(format!("split-selection-{trace}-{i}.svg"));
+                plot::draw(cell, &file)?;
+            }
+        }
+    }
+    if !args.quick {
+        println!("## Where a cut wins\n{}", regimes::table(&profiles)?);
     }
     println!("## Profiles\n{}", report::profiles(&profiles));
     println!("{}", report::json(&cells));

@@ -17,6 +17,7 @@ pub mod planner;
 pub mod plot;
 pub mod profile;
 pub mod profiling;
+pub mod regimes;
 pub mod report;
 pub mod run;
 pub mod setting;
