@@ -11,6 +11,7 @@ const GAIN: f64 = 0.25;
 /// A sample that differs by a larger factor (natural logarithm) than this, and than the scatter explains, does not fit.
 const TOLERANCE: f64 = 0.2;
 const SCATTERS: f64 = 3.0;
+const MOST_SCATTER: f64 = 0.4;
 
 /// A positive quantity, smoothed by its logarithm. One sample that does not fit changes nothing; a second one on the same
 /// side begins anew from the two.
@@ -44,6 +45,8 @@ impl Tracked {
         self.value = match self.odd.take() {
             Some(odd) if (odd > value) == (off > 0.0) => Some(f64::midpoint(odd, sample)),
             _ => {
+                // Many of them are no exception.
+                self.scatter += (off.abs().min(MOST_SCATTER) - self.scatter) / 16.0;
                 self.odd = Some(sample);
                 return;
             }

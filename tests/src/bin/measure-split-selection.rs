@@ -14,9 +14,9 @@ use anyhow::Result;
 use clap::Parser;
 use splitinfer_tests::split_selection::profile::{self, Profiles};
 use splitinfer_tests::split_selection::profiling;
-use splitinfer_tests::split_selection::{plot, regimes, report};
 use splitinfer_tests::split_selection::study::{Cell, Stage, study};
 use splitinfer_tests::split_selection::traces::{self, Named};
+use splitinfer_tests::split_selection::{plot, regimes, report};
 
 /// Simulates the choice of the split.
 #[derive(Parser)]
@@ -43,7 +43,12 @@ struct Args {
 const PROFILED: usize = 48;
 const SECONDS: u32 = 20;
 /// Trace and place of the stage.
-const PLOTTED: [(&str, usize); 4] = [("all-change", 0), ("step-wide", 0), ("rtt-steps", 2), ("lte-train", 3)];
+const PLOTTED: [(&str, usize); 4] = [
+    ("all-change", 0),
+    ("step-wide", 0),
+    ("rtt-steps", 2),
+    ("lte-train", 3),
+];
 
 const STAGES: [Stage; 4] = [
     stage("walker-student", 45, 30, 150),

@@ -57,7 +57,11 @@ fn paint(cell: &Cell, file: &Path) -> Result<(), Failure> {
     let root = SVGBackend::new(file, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let (left, right) = root.split_horizontally(SIZE.0 - KEY);
-    let frames = |m: &str| cell.row(m).map(|r| r.run.frames.as_slice()).unwrap_or_default();
+    let frames = |m: &str| {
+        cell.row(m)
+            .map(|r| r.run.frames.as_slice())
+            .unwrap_or_default()
+    };
     let parts = left.split_evenly((3, 1));
     let high = ms(cell.setting.budget) * 1.6;
     panel(&parts[0], cell, PLANNER, frames(PLANNER), high)?;
@@ -67,7 +71,13 @@ fn paint(cell: &Cell, file: &Path) -> Result<(), Failure> {
     root.present()
 }
 
-fn panel(area: &Area<'_>, cell: &Cell, title: &str, frames: &[Frame], high: f64) -> Result<(), Failure> {
+fn panel(
+    area: &Area<'_>,
+    cell: &Cell,
+    title: &str,
+    frames: &[Frame],
+    high: f64,
+) -> Result<(), Failure> {
     let interval = cell.setting.interval.as_secs_f64();
     let mut chart: ChartContext<'_, SVGBackend<'_>, Cartesian2d<RangedCoordf64, RangedCoordf64>> =
         ChartBuilder::on(area)

@@ -40,7 +40,12 @@ pub fn table(profiles: &Profiles) -> Result<String> {
     let mut out = String::new();
     for model in &profiles.models {
         let model = Arc::new(model.clone());
-        let _ = writeln!(out, "\n### {}\n\n| whole model here | {} |", model.name, RATES.join(" | "));
+        let _ = writeln!(
+            out,
+            "\n### {}\n\n| whole model here | {} |",
+            model.name,
+            RATES.join(" | ")
+        );
         let _ = writeln!(out, "|---|{}", "---|".repeat(RATES.len()));
         for whole in WHOLE_MS {
             let cells = RATES
@@ -69,7 +74,13 @@ fn cell(model: &Arc<ModelProfile>, whole: Duration, rate: &str) -> Result<String
     let latency = |choice| {
         let run = run(&setting, &mut Fixed::new(&setting, choice), false);
         // The first frames stand alone.
-        mean(&run.frames.iter().skip(5).map(|f| ms(f.latency)).collect::<Vec<_>>())
+        mean(
+            &run.frames
+                .iter()
+                .skip(5)
+                .map(|f| ms(f.latency))
+                .collect::<Vec<_>>(),
+        )
     };
     let (here, picture) = (latency(Choice::Here), latency(Choice::Picture));
     let cuts = (0..model.cuts.len()).map(|i| (i, latency(Choice::Candidate(i))));
@@ -77,7 +88,15 @@ fn cell(model: &Arc<ModelProfile>, whole: Duration, rate: &str) -> Result<String
     let other = here.min(picture);
     let name = if here <= picture { "here" } else { "picture" };
     Ok(match best.1 < other {
-        true => format!("**cut {}: {:.0} ms, {:.0} % below {name}**", best.0, best.1, (1.0 - best.1 / other) * 100.0),
-        false => format!("{name}: {other:.0} ms (cut +{:.0} %)", (best.1 / other - 1.0) * 100.0),
+        true => format!(
+            "**cut {}: {:.0} ms, {:.0} % below {name}**",
+            best.0,
+            best.1,
+            (1.0 - best.1 / other) * 100.0
+        ),
+        false => format!(
+            "{name}: {other:.0} ms (cut +{:.0} %)",
+            (best.1 / other - 1.0) * 100.0
+        ),
     })
 }

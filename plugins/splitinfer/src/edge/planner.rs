@@ -46,7 +46,7 @@ impl PlanChange {
 
 /// What is wanted of a frame.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
+pub(super) struct Chosen {
     pub(super) choice: Choice,
     /// When that was decided.
     at: Instant,
@@ -84,7 +84,7 @@ impl Planner {
     /// Until when an answer is waited for.
     pub(super) fn give_up_at(
         &self,
-        wanted: &Wanted,
+        wanted: &Chosen,
         engine: &Engine,
         deadline: Instant,
     ) -> Instant {
@@ -103,10 +103,10 @@ impl Planner {
         picture: &Picture,
         interval: Option<Duration>,
         now: Instant,
-    ) -> Result<(Wanted, Option<PlanChange>), gst::ErrorMessage> {
+    ) -> Result<(Chosen, Option<PlanChange>), gst::ErrorMessage> {
         let candidates = engine.candidates();
         let old = self.selector.current();
-        let fixed = |choice| Wanted {
+        let fixed = |choice| Chosen {
             choice,
             at: now,
             probe: false,
@@ -123,7 +123,7 @@ impl Planner {
             (Ok(None), None) => (fixed(Choice::Here), "no server is set".into(), None),
             (Ok(None), Some(link)) => {
                 let plan = self.plan(link, engine, settings, picture, interval, now)?;
-                let wanted = Wanted {
+                let wanted = Chosen {
                     choice: plan.decision.choice,
                     at: now,
                     probe: plan.probe,

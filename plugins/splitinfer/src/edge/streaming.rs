@@ -20,7 +20,7 @@ use super::engine::Engine;
 use super::frame::{Frame, Remote, Rest, Work};
 use super::imp::Started;
 use super::link::Link;
-use super::planner::{PlanChange, Planner, Wanted};
+use super::planner::{Chosen, PlanChange, Planner};
 use super::settings::Settings;
 use super::split;
 use splitinfer_inference::picture;
@@ -188,7 +188,7 @@ impl Streaming {
             pts: buffer.pts(),
             deadline: arrived + settings.latency_budget,
             planner: &mut tools.planner,
-            link: started.link.as_ref(),
+            link: started.link.as_deref(),
             times: &mut times,
             coding: &mut coding,
         };
@@ -278,7 +278,7 @@ impl Job<'_> {
     fn begin(
         &mut self,
         picture: Picture,
-        wanted: Wanted,
+        wanted: Chosen,
         advice: Advice,
     ) -> Result<(Choice, Work, Option<Request>), gst::ErrorMessage> {
         if advice == Advice::Keep || wanted.choice == Choice::Here {
