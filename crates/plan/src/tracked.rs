@@ -46,7 +46,7 @@ impl Tracked {
             Some(odd) if (odd > value) == (off > 0.0) => Some(f64::midpoint(odd, sample)),
             _ => {
                 // Many of them are no exception.
-                self.scatter += (off.abs().min(MOST_SCATTER) - self.scatter) / 16.0;
+                self.scatter += (off.abs().min(MOST_SCATTER) - self.scatter) / 8.0;
                 self.odd = Some(sample);
                 return;
             }
