@@ -5,10 +5,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Signs in the student's own answers that something has changed: fewer objects, less confidence, less agreement with
-//! itself in the mirror, windows that score worse. Compared with what is usual in this scene, as each scene has its own.
+//! itself in the mirror, points that tremble more or less than they did, windows that score worse. Compared with what is usual in this scene, as each scene has its own.
 //!
 //! A sign proves nothing: a road empties, a person leaves. It decides when the teacher is asked, which knows.
 
+use crate::evidence::NEGLIGIBLE;
 use std::collections::VecDeque;
 
 /// Frames over which signs are averaged.
@@ -31,10 +32,12 @@ const LEAST_THRESHOLD: f64 = 0.5;
 /// What the student's answer on one frame shows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signs {
-    /// Confidence of each object, 0 to 1.
+    /// Confidence of each object's points, 0 to 1.
     pub confidences: Vec<f64>,
     /// Agreement with the mirrored frame, 0 to 1, where that was inferred.
     pub mirror: Option<f64>,
+    /// Of each object that was there on the last three frames: second differences of its points, in units of its size.
+    pub jitters: Vec<f64>,
     /// Probability of being wrong of each window that ended with the frame.
     pub windows: Vec<f64>,
 }
@@ -48,7 +51,7 @@ struct Kind {
     direction: f64,
 }
 
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 5] = [
     // As a logarithm: what counts is by which share the number of objects changes.
     Kind {
         name: "objects",
@@ -64,6 +67,12 @@ const KINDS: [Kind; 4] = [
         name: "mirror-agreement",
         spread: 0.05,
         direction: -1.0,
+    },
+    // As a logarithm. Frozen answers do not tremble at all.
+    Kind {
+        name: "jitter",
+        spread: 0.5,
+        direction: 0.0,
     },
     // Log odds.
     Kind {
@@ -153,6 +162,7 @@ impl Usual {
             (frames > 0.0).then(|| (objects as f64 / frames + 0.5).ln()),
             all(|s| &s.confidences),
             mean(self.last.iter().filter_map(|s| s.mirror)),
+            all(|s| &s.jitters).map(|j| j.max(NEGLIGIBLE).ln()),
             mean(
                 self.last
                     .iter()
@@ -222,6 +232,7 @@ mod tests {
         Signs {
             confidences: vec![confidence; objects],
             mirror: Some(0.95),
+            jitters: vec![0.02; objects],
             windows: vec![0.1],
         }
     }
@@ -250,6 +261,18 @@ mod tests {
         assert_eq!(first_sign(&mut learnt(), unsure), Some("confidence"));
         let surer = std::iter::repeat_n(signs(3, 0.95), 3 * BLOCK);
         assert_eq!(first_sign(&mut learnt(), surer), None);
+    }
+
+    #[test]
+    fn answers_that_freeze_or_tremble_are_signs_within_two_blocks() {
+        for jitter in [0.0, 0.2] {
+            let other = Signs {
+                jitters: vec![jitter; 3],
+                ..signs(3, 0.8)
+            };
+            let sign = first_sign(&mut learnt(), std::iter::repeat_n(other, 2 * BLOCK));
+            assert_eq!(sign, Some("jitter"), "{jitter}");
+        }
     }
 
     #[test]

@@ -61,6 +61,7 @@ impl Scene {
             let signs = Signs {
                 confidences: vec![confidence * noise.min(1.0); objects],
                 mirror: (objects > 0 && frame.is_multiple_of(5)).then_some(confidence),
+                jitters: vec![0.02 * noise; objects],
                 windows: vec![],
             };
             let orders = self.watch.frame(frame, self.version, signs, random(frame));
@@ -248,6 +249,7 @@ proptest! {
             let signs = Signs {
                 confidences: vec![0.5; objects.into()],
                 mirror: None,
+                jitters: vec![0.02; objects.into()],
                 windows: vec![0.3],
             };
             let mut orders = vec![watch.frame(frame, version, signs, random(frame))];
