@@ -63,11 +63,11 @@ impl Kind {
         }
     }
 
-    /// Frames in which it is noticed in time: 2 s, and 5 s for what changes smoothly or looks plausible; from the end of
-    /// a gradual change on.
+    /// Frames in which it is noticed in time: 2 s, and 5 s for what looks plausible, so that only the teacher can tell;
+    /// from the end of a gradual change on.
     pub fn limit(self) -> u64 {
         let seconds = match self {
-            Self::Fault(Fault::Bias | Fault::Freeze | Fault::Swaps) => 5,
+            Self::Fault(Fault::Bias | Fault::Freeze | Fault::Swaps | Fault::Misses) => 5,
             Self::Gradual => GRADUALLY + 2,
             _ => 2,
         };
@@ -132,6 +132,7 @@ pub fn watch(task: Task, kind: Kind, seed: u64, gate: &str) -> Result<Watched> {
         _ => None,
     };
     let answers = answer(&element("teacher")?)?;
+    log_looks(&element("gate")?)?;
     let rounds = rounds(&playing.pipeline)?;
     let sink = element("out")?
         .downcast::<gst_app::AppSink>()
@@ -241,6 +242,21 @@ fn answer(teacher: &gst::Element) -> Result<Arc<AtomicUsize>> {
         gst::PadProbeReturn::Ok
     });
     Ok(answers)
+}
+
+/// Prints what the teacher said of each look, for whoever looks into a row.
+fn log_looks(gate: &gst::Element) -> Result<()> {
+    if std::env::var_os("ADAPTATION_LOG").is_none() {
+        return Ok(());
+    }
+    let pad = gate.static_pad("adapt").context("no adapt pad")?;
+    pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, |_, info| {
+        if let Some(structure) = info.event().and_then(|e| e.structure()) {
+            eprintln!("{structure}");
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
 }
 
 #[cfg(test)]

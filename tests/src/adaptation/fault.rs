@@ -16,7 +16,10 @@ use std::sync::{Arc, Mutex};
 const GROWS: u64 = 15;
 /// Of the object's size (square root of its box's area): a bias, and the standard deviation of jitter.
 const BIAS: f32 = 0.25;
-const JITTER: f32 = 0.15;
+const JITTER: f32 = 0.2;
+
+/// Where no object reaches this score a fault does not show.
+const BELIEVED: f32 = 0.3;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +64,14 @@ impl Fault {
                 *last = result.objects;
                 return gst::PadProbeReturn::Ok;
             }
+            let believed = result.objects.iter().any(|o| o.score >= BELIEVED);
             let before = result.objects.clone();
             self.apply(&mut result, from, &last, picture_width(pad), seed);
             if result.objects != before {
-                let mut seen = seen.lock().unwrap_or_else(|e| e.into_inner());
-                seen.get_or_insert(result.frame);
+                if believed {
+                    let mut seen = seen.lock().unwrap_or_else(|e| e.into_inner());
+                    seen.get_or_insert(result.frame);
+                }
                 splitinfer_meta::update(buffer.make_mut(), &result);
             }
             gst::PadProbeReturn::Ok

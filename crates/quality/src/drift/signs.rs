@@ -42,6 +42,24 @@ pub struct Signs {
     pub windows: Vec<f64>,
 }
 
+/// From this confidence on an object counts fully, below in proportion.
+const SURE: f64 = 0.5;
+/// There is nothing on a frame with less than this, all objects together.
+const LEAST_FOUND: f64 = 0.5;
+
+impl Signs {
+    /// Objects, by how sure they are: what the student itself hardly believes in is hardly there.
+    fn objects(&self) -> f64 {
+        let weight = |c: &f64| (c / SURE).clamp(0.0, 1.0);
+        self.confidences.iter().map(weight).sum()
+    }
+
+    /// Whether there is next to nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects() < LEAST_FOUND
+    }
+}
+
 /// A sign, averaged.
 struct Kind {
     name: &'static str,
@@ -155,12 +173,12 @@ impl Usual {
     /// Means over the last frames, in the order of [`KINDS`].
     fn block(&self) -> [Option<f64>; KINDS.len()] {
         let frames = self.last.len() as f64;
-        let objects: usize = self.last.iter().map(|s| s.confidences.len()).sum();
+        let objects: f64 = self.last.iter().map(Signs::objects).sum();
         let all = |of: fn(&Signs) -> &[f64]| mean(self.last.iter().flat_map(of).copied());
         [
             // Half an object more, so that none has a logarithm.
-            (frames > 0.0).then(|| (objects as f64 / frames + 0.5).ln()),
-            all(|s| &s.confidences),
+            (frames > 0.0).then(|| (objects / frames + 0.5).ln()),
+            sureness(self.last.iter().flat_map(|s| &s.confidences)),
             mean(self.last.iter().filter_map(|s| s.mirror)),
             all(|s| &s.jitters).map(|j| j.max(NEGLIGIBLE).ln()),
             mean(
@@ -171,6 +189,13 @@ impl Usual {
             ),
         ]
     }
+}
+
+/// Mean confidence, weighted with itself.
+fn sureness<'a>(confidences: impl Iterator<Item = &'a f64>) -> Option<f64> {
+    let confidences = confidences.filter(|c| c.is_finite());
+    let (sum, squares) = confidences.fold((0.0, 0.0), |(s, q), c| (s + c, q + c * c));
+    (sum > 0.0).then(|| squares / sum)
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -257,6 +282,8 @@ mod tests {
     fn objects_that_vanish_and_confidence_that_falls_are_signs_within_a_block() {
         let gone = std::iter::repeat_n(signs(0, 0.0), BLOCK);
         assert_eq!(first_sign(&mut learnt(), gone), Some("objects"));
+        let ghosts = std::iter::repeat_n(signs(3, 0.05), BLOCK);
+        assert!(first_sign(&mut learnt(), ghosts).is_some());
         let unsure = std::iter::repeat_n(signs(3, 0.5), BLOCK);
         assert_eq!(first_sign(&mut learnt(), unsure), Some("confidence"));
         let surer = std::iter::repeat_n(signs(3, 0.95), 3 * BLOCK);
