@@ -103,7 +103,10 @@ fn main() -> Result<()> {
         if args.quick { 5 } else { SECONDS },
     )?;
     println!("# Split selection, simulated\n");
-    println!("Profiles: {} (shared with other work)\n\n{ABOUT}\n", profiles.machine);
+    println!(
+        "Profiles: {} (shared with other work)\n\n{ABOUT}\n",
+        profiles.machine
+    );
     println!("{}", report::summary(&cells));
     for (stage, of) in stages.iter().zip(cells.chunks(traces.len())) {
         let slower = of[0].setting.edge_slower;
