@@ -19,6 +19,7 @@ mod health;
 mod imp;
 mod link;
 mod mirror;
+mod monitor;
 mod planner;
 mod qos;
 mod settings;

@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use splitinfer_plan::{
-    Bandwidth, Choice, Objective, Offload, Path, Profile, Server, Situation, Smoothed, decide,
+    Choice, Objective, Offload, Path, Profile, Server, Situation, Smoothed, decide,
 };
 use splitinfer_tensorcode::{Encode, Predictive};
 use splitinfer_vision::Picture;
@@ -17,9 +17,11 @@ use splitinfer_vision::Picture;
 use super::engine::Engine;
 use super::imp::Started;
 use super::link::{Link, Round};
+use super::monitor::{self, Capacity};
 use super::settings::Settings;
 use super::split::{self, SplitSetting};
 use super::streaming::{JPEG_QUALITY, bits};
+use crate::net::client::LinkStats;
 
 /// How often the plan is made anew while nothing happens.
 const REPLAN: Duration = Duration::from_millis(250);
@@ -56,7 +58,7 @@ pub(super) struct Planner {
     profile: Option<Profile>,
     /// Of each candidate, between the two.
     encoders: Vec<Predictive>,
-    bandwidth: Bandwidth,
+    capacity: Capacity,
     /// On the server: decoding and inference, of the picture and of each candidate's tail.
     picture_there: Smoothed,
     tails_there: Vec<Smoothed>,
@@ -78,7 +80,7 @@ impl Planner {
             current: None,
             profile: None,
             encoders: Vec::new(),
-            bandwidth: Bandwidth::default(),
+            capacity: Capacity::default(),
             picture_there: Smoothed::default(),
             tails_there: vec![Smoothed::default(); engine.candidates().len()],
             queue_there: Smoothed::default(),
@@ -168,29 +170,34 @@ impl Planner {
         )))
     }
 
-    /// The way to the server as the last frames found it; `None` without a connection.
+    /// The way to the server as the last frames and the monitor found it; `None` without a connection.
     fn path(&mut self, link: &Link, now: Instant) -> Option<Path> {
         let stats = link.stats();
-        let rtt = stats.rtt.unwrap_or_default();
         for round in link.take_rounds() {
-            self.learn(&round, rtt, now);
+            self.learn(&round, &stats, now);
         }
+        let mut server = Server {
+            queue: self.queue_there.get().unwrap_or_default(),
+            picture: self.picture_there.get(),
+            tails: self.tails_there.iter().map(Smoothed::get).collect(),
+            ..Server::default()
+        };
+        let profile = self.profile.as_ref();
+        monitor::complete(&mut server, &self.capacity, profile, &stats, now);
+        let bandwidth = self.capacity.estimate(&stats);
+        link.tell_bandwidth(bandwidth);
         stats.connected.then(|| Path {
-            rtt,
-            bandwidth: self.bandwidth.estimate(),
-            server: Server {
-                queue: self.queue_there.get().unwrap_or_default(),
-                picture: self.picture_there.get(),
-                tails: self.tails_there.iter().map(Smoothed::get).collect(),
-                ..Server::default()
-            },
+            rtt: monitor::rtt(&stats).unwrap_or_default(),
+            bandwidth,
+            server,
         })
     }
 
-    fn learn(&mut self, round: &Round, rtt: Duration, now: Instant) {
+    fn learn(&mut self, round: &Round, stats: &LinkStats, now: Instant) {
+        let rtt = monitor::rtt(stats).unwrap_or_default();
         let there = round.server.queue + round.server.decode + round.server.compute;
         let transfer = round.taken.saturating_sub(rtt + there);
-        self.bandwidth.add(now, round.bytes, transfer);
+        self.capacity.add(now, round.bytes, transfer, stats);
         self.queue_there.add(round.server.queue);
         let work = round.server.decode + round.server.compute;
         let profile = self.profile.as_mut();
