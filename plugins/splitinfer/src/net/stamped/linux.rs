@@ -33,7 +33,7 @@ pub(super) fn prepare(socket: &UdpSocket) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Arrived> {
+pub(super) fn receive(socket: &tokio::net::UdpSocket, buffer: &mut [u8]) -> io::Result<Arrived> {
     let mut control = nix::cmsg_space!(TimeSpec, libc::in_pktinfo, libc::in6_pktinfo);
     let mut parts = [IoSliceMut::new(buffer)];
     let flags = MsgFlags::MSG_DONTWAIT;
@@ -63,7 +63,7 @@ pub(super) fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Ar
     })
 }
 
-pub(super) fn reply(socket: &impl AsRawFd, datagram: &[u8], arrived: &Arrived) -> io::Result<()> {
+pub(super) fn reply(socket: &UdpSocket, datagram: &[u8], arrived: &Arrived) -> io::Result<()> {
     let (v4, v6);
     let control = match arrived.to {
         Some(IpAddr::V4(from)) => {

@@ -32,7 +32,11 @@ pub struct Arrived {
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct StampedSocket(tokio::net::UdpSocket);
+pub struct StampedSocket {
+    incoming: tokio::net::UdpSocket,
+    /// The same socket. What is sent goes to the system at once: tokio would first wait to hear that a new socket can send.
+    outgoing: UdpSocket,
+}
 
 impl StampedSocket {
     /// Inside a runtime.
@@ -42,13 +46,15 @@ impl StampedSocket {
     pub fn new(socket: UdpSocket) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         system::prepare(&socket)?;
-        tokio::net::UdpSocket::from_std(socket).map(Self)
+        let outgoing = socket.try_clone()?;
+        let incoming = tokio::net::UdpSocket::from_std(socket)?;
+        Ok(Self { incoming, outgoing })
     }
 
     /// # Errors
     /// When the socket has no address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.outgoing.local_addr()
     }
 
     /// The next datagram; what does not fit into `buffer` is cut off.
@@ -56,8 +62,8 @@ impl StampedSocket {
     /// # Errors
     /// What the system says, also about datagrams sent before: a port where nobody listens, for instance.
     pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<Arrived> {
-        let receive = || system::receive(&self.0, buffer);
-        self.0.async_io(Interest::READABLE, receive).await
+        let receive = || system::receive(&self.incoming, buffer);
+        self.incoming.async_io(Interest::READABLE, receive).await
     }
 
     /// Sends to whom the socket is connected, or not at all: where the system's buffer is full the datagram is lost as if on
@@ -66,7 +72,7 @@ impl StampedSocket {
     /// # Errors
     /// What the system says.
     pub fn send(&self, datagram: &[u8]) -> io::Result<()> {
-        self.0.try_send(datagram).map(drop)
+        self.outgoing.send(datagram).map(drop)
     }
 
     /// Sends to where `arrived` came from, and from the address that it was sent to, or not at all.
@@ -74,8 +80,7 @@ impl StampedSocket {
     /// # Errors
     /// What the system says.
     pub fn reply(&self, datagram: &[u8], arrived: &Arrived) -> io::Result<()> {
-        let send = || system::reply(&self.0, datagram, arrived);
-        self.0.try_io(Interest::WRITABLE, send)
+        system::reply(&self.outgoing, datagram, arrived)
     }
 }
 
@@ -113,6 +118,24 @@ mod tests {
             asking.set_read_timeout(patience).unwrap();
             assert_eq!(asking.recv(&mut buffer).unwrap(), 6);
         });
+    }
+
+    /// Also before the runtime has ever looked at the socket.
+    #[test]
+    fn the_first_datagram_of_a_new_socket_goes_out() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let _inside = runtime.enter();
+        let heard = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(heard.local_addr().unwrap()).unwrap();
+        StampedSocket::new(socket).unwrap().send(b"probe").unwrap();
+        heard
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        assert_eq!(heard.recv(&mut [0; 16]).unwrap(), 5);
     }
 
     #[test]

@@ -26,10 +26,6 @@ pub(super) fn receive(socket: &tokio::net::UdpSocket, buffer: &mut [u8]) -> io::
     })
 }
 
-pub(super) fn reply(
-    socket: &tokio::net::UdpSocket,
-    datagram: &[u8],
-    arrived: &Arrived,
-) -> io::Result<()> {
-    socket.try_send_to(datagram, arrived.from).map(drop)
+pub(super) fn reply(socket: &UdpSocket, datagram: &[u8], arrived: &Arrived) -> io::Result<()> {
+    socket.send_to(datagram, arrived.from).map(drop)
 }
