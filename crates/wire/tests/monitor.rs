@@ -157,7 +157,7 @@ impl Run {
 #[test]
 fn one_second_after_a_step_the_bandwidth_is_known_and_little_was_sent_for_it() {
     let rates = [
-        250, 1000, 5000, 50_000, 10_000, 2000, 500, 4000, 20_000, 1000,
+        1000, 250, 4000, 20_000, 2000, 500, 8000, 50_000, 1000, 5000, 10_000, 2000,
     ];
     let mut errors = Vec::new();
     for (delay, seed) in [(2, 1), (20, 2), (75, 3)] {
@@ -220,7 +220,7 @@ fn a_token_bucket_is_seen_through() {
             let sent = run.edge.report().sent_bytes;
             run.until(MS(at + 9500));
             let sent = run.edge.report().sent_bytes - sent;
-            let share = sent as f64 * 8.0 / (f64::from(rate) * 1e3 * 7.5);
+            let share = sent as f64 * 8.0 / (f64::from(rate) * 1e3 * 4.5);
             println!("share {share:.4}");
             assert!(share <= 0.02, "{rate} kbit/s: {share}");
         }

@@ -63,6 +63,8 @@ pub(super) struct Trains {
     last: Option<(Train, Instant)>,
     /// Bytes that a shaper on the way lets pass at once, as far as trains have shown.
     bucket: f64,
+    /// What the last train that could tell showed of it.
+    seen: f64,
 }
 
 impl Trains {
@@ -70,9 +72,10 @@ impl Trains {
     pub(super) fn add(&mut self, now: Instant, train: Train) -> bool {
         let before = self.estimate();
         if let Some(bucket) = train.bucket {
-            // While frames pass it is empty; that is no reason to forget it at once.
-            let kept = self.bucket * 0.8;
-            self.bucket = bucket.max(if kept < LEAST_BUCKET { 0.0 } else { kept });
+            self.saw_bucket(bucket);
+        }
+        if train.is_within_bucket() {
+            return true;
         }
         if is_too_short(train) && self.last.is_some() {
             // Neither agrees nor differs.
@@ -85,7 +88,7 @@ impl Trains {
             let difference = (train.rate() / last.rate()).ln().abs();
             self.differences.push(difference);
         }
-        let Some(before) = before else {
+        let Some(before) = before.filter(|_| !self.pooled.is_empty()) else {
             self.pooled = vec![train];
             return train.noise() > TOLERANCE;
         };
@@ -122,6 +125,21 @@ impl Trains {
         train.noise() > TOLERANCE
     }
 
+    /// One train alone may have come at once because somebody on the way was late.
+    fn saw_bucket(&mut self, bucket: f64) {
+        // While frames pass it is empty; that is no reason to forget it at once.
+        let kept = self.bucket * 0.8;
+        let confirmed = if self.seen > 0.0 { bucket } else { 0.0 };
+        if self.bucket == 0.0 && confirmed > 0.0 {
+            // Trains before this one may have passed at once without telling it.
+            self.differences.clear();
+            self.pooled.clear();
+            self.odd = None;
+        }
+        self.seen = bucket;
+        self.bucket = confirmed.max(if kept < LEAST_BUCKET { 0.0 } else { kept });
+    }
+
     fn pool(&mut self, train: Train) {
         self.pooled.push(train);
         let scatter = self.scatter();
@@ -149,6 +167,12 @@ impl Trains {
             uncertainty: clock.max(self.scatter() / n.sqrt()),
             at,
         })
+    }
+
+    /// The rate that one train has shown and the next is to confirm.
+    pub(super) fn suspected(&self) -> Option<f64> {
+        let odd = self.odd.filter(|odd| odd.noise() <= TOLERANCE);
+        odd.map(Train::rate)
     }
 
     /// Bytes that a train must have before those that count.

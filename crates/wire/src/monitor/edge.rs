@@ -29,7 +29,7 @@ const LEAST_BYTES: f64 = 200.0;
 /// Wire bytes of a packet that a train's bytes are split into, about.
 const USUAL_PACKET: f64 = 600.0;
 /// Where a shaper lets a bucket of bytes pass at once, so much more than that bucket as trains have shown it, and then this.
-const BUCKET_MARGIN: f64 = 1.3;
+const BUCKET_MARGIN: f64 = 1.2;
 const LEAST_BEHIND_BUCKET: f64 = 800.0;
 /// A train without any reply for so long (and twice the round trip) is lost.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -214,12 +214,15 @@ impl EdgeMonitor {
         });
     }
 
-    /// Of the link, bytes a second, before a change is sure.
+    /// Of the link, bytes a second, for what may be sent. Until a change is sure the higher rate counts, so that the train
+    /// that is to confirm it comes soon.
     fn rate(&self) -> f64 {
-        self.trains.estimate().map_or(SLOWEST, |e| {
-            let surely = if e.is_certain() { e.rate } else { e.least() };
-            surely.max(SLOWEST)
-        })
+        let known = self
+            .trains
+            .estimate()
+            .map_or(SLOWEST, |e| if e.is_certain() { e.rate } else { e.least() });
+        let suspected = self.trains.suspected().unwrap_or_default();
+        known.max(suspected).max(SLOWEST)
     }
 
     fn wire(&self, datagram: usize) -> f64 {

@@ -36,18 +36,17 @@ impl Train {
             .map(|pair| (f64::from(pair[1].1), (pair[1].2 - pair[0].2) as f64 * 1e-6))
             .collect();
         let first = packets.first().map_or(0.0, |p| f64::from(p.1));
-        let passed = |n: usize| first + gaps[..n].iter().map(|g| g.0).sum::<f64>();
         let pattern = Pattern::of(&gaps);
         let (bucket, skipped) = match pattern {
             Pattern::Unknown => (None, 0),
             Pattern::Steady => (Some(0.0), 0),
             // The first one that waited did not wait for all of its tokens.
-            Pattern::AfterBucket(n) => (Some(passed(n)), n + 1),
-            Pattern::WithinBucket(n) => (Some(passed(n)), 0),
+            Pattern::AfterBucket { passed, tokens } => (Some(first + tokens), passed + 1),
+            Pattern::WithinBucket { tokens } => (Some(first + tokens), 0),
         };
         let bytes: f64 = gaps[skipped..].iter().map(|g| g.0).sum();
         let mut seconds: f64 = gaps[skipped..].iter().map(|g| g.1).sum();
-        if matches!(pattern, Pattern::WithinBucket(_)) {
+        if matches!(pattern, Pattern::WithinBucket { .. }) {
             // Says nothing of the rate.
             seconds = 0.0;
         }
@@ -60,6 +59,11 @@ impl Train {
 
     pub(super) fn rate(self) -> f64 {
         self.bytes / self.seconds.max(1e-6)
+    }
+
+    /// Nearly all of it passed a shaper at once.
+    pub(super) fn is_within_bucket(self) -> bool {
+        self.seconds == 0.0 && self.bucket.is_some()
     }
 
     /// Relative uncertainty by the clock alone.
@@ -75,10 +79,10 @@ enum Pattern {
     Unknown,
     /// Each waited as long as the others.
     Steady,
-    /// So many after the first one passed a shaper at once; the others waited for their tokens.
-    AfterBucket(usize),
+    /// So many after the first one passed a shaper at once, and the next one found some tokens; those were worth so many bytes.
+    AfterBucket { passed: usize, tokens: f64 },
     /// The same, but too few waited to tell the rate.
-    WithinBucket(usize),
+    WithinBucket { tokens: f64 },
 }
 
 impl Pattern {
@@ -89,20 +93,26 @@ impl Pattern {
         }
         let slowness = |g: &(f64, f64)| g.1 / g.0;
         let longest = gaps.iter().map(slowness).fold(0.0, f64::max);
-        let fast = |g: &&(f64, f64)| slowness(g) < AT_ONCE * longest;
-        let at_once = gaps.iter().take_while(fast).count();
         if longest * gaps[0].0 < CLOCK_NOISE * 5.0 {
             return Self::Unknown;
         }
-        let waited = &gaps[at_once..];
-        // After the first, which found some tokens, a shaper lets packets go as evenly as tokens come.
-        let full = if at_once > 0 { &waited[1..] } else { waited };
+        let fast = |g: &&(f64, f64)| slowness(g) < AT_ONCE * longest;
+        let passed = gaps.iter().take_while(fast).count();
+        // After those, and one that found some tokens, a shaper lets packets go as evenly as tokens come.
         let even = |g: &(f64, f64)| slowness(g) > longest / EVEN;
-        match (at_once, full.len()) {
-            (_, _) if !full.iter().all(even) => Self::Unknown,
-            (0, _) => Self::Steady,
-            (n, 0 | 1) => Self::WithinBucket(n),
-            (n, _) => Self::AfterBucket(n),
+        let full = &gaps[passed + 1..];
+        if !full.iter().all(even) {
+            return Self::Unknown;
+        }
+        if passed == 0 && even(&gaps[0]) {
+            return Self::Steady;
+        }
+        let at_once: f64 = gaps[..passed].iter().map(|g| g.0).sum();
+        let next = gaps[passed];
+        let tokens = at_once + next.0 * (1.0 - slowness(&next) / longest);
+        match full.len() {
+            0 | 1 => Self::WithinBucket { tokens },
+            _ => Self::AfterBucket { passed, tokens },
         }
     }
 }
@@ -133,7 +143,7 @@ mod tests {
         packets.extend((5..=8).map(|n| (n, 350, 2000 + i64::from(n - 5) * 2800)));
         let train = Train::new(&packets).unwrap();
         assert!((train.rate() / 125e3 - 1.0).abs() < 1e-6, "{train:?}");
-        assert_eq!(train.bucket, Some(1500.0));
+        assert!((train.bucket.unwrap() - 1605.0).abs() < 1.0, "{train:?}");
         let steady: Vec<_> = (0..9).map(|n| (n, 350, i64::from(n) * 2800)).collect();
         let train = Train::new(&steady).unwrap();
         assert_eq!((train.bucket, train.bytes), (Some(0.0), 2800.0));
