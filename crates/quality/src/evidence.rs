@@ -64,11 +64,21 @@ impl Evidence {
 
 /// Over all points that are there on three frames one after another.
 fn jitter(rows: &[Option<Observation>], size: f64) -> f64 {
+    let threes = rows.windows(3).filter_map(|three| match three {
+        [Some(a), Some(b), Some(c)] => Some([a, b, c]),
+        _ => None,
+    });
+    jitter_of(threes, size).unwrap_or(0.0)
+}
+
+/// Mean length of the second differences of points over three frames, in units of `size`, weighted with confidence; what
+/// is longer than that counts as long as it. `None` where no point is there on three frames.
+pub(crate) fn jitter_of<'a>(
+    threes: impl Iterator<Item = [&'a Observation; 3]>,
+    size: f64,
+) -> Option<f64> {
     let (mut sum, mut weight) = (0.0, 0.0);
-    for three in rows.windows(3) {
-        let [Some(a), Some(b), Some(c)] = three else {
-            continue;
-        };
+    for [a, b, c] in threes {
         for ((p, q), r) in a.points.iter().zip(&b.points).zip(&c.points) {
             if [p, q, r].into_iter().any(Point::is_missing) {
                 continue;
@@ -81,7 +91,7 @@ fn jitter(rows: &[Option<Observation>], size: f64) -> f64 {
             weight += q.confidence;
         }
     }
-    if weight > 0.0 { sum / weight } else { 0.0 }
+    (weight > 0.0).then(|| sum / weight)
 }
 
 #[cfg(test)]

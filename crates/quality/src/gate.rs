@@ -102,6 +102,9 @@ pub struct Verdict {
 pub struct Outcome {
     /// Of each object of the frame: how good the last window of it was.
     pub qualities: Vec<Option<f64>>,
+    /// Of the objects that were on the last three frames: by how much their points' motion changed, in units of the
+    /// object's size.
+    pub jitters: Vec<f64>,
     /// Windows that the frame completed.
     pub verdicts: Vec<Verdict>,
 }
@@ -190,8 +193,10 @@ impl Gate {
             .filter_map(|i| self.judge(i, place.get(&i).copied()))
             .collect();
         let quality = |i: &Identity| self.windows.get(i)?.quality;
+        let jitter = |i: &Identity| self.windows.get(i)?.jitter();
         Outcome {
             qualities: identities.iter().map(quality).collect(),
+            jitters: identities.iter().filter_map(jitter).collect(),
             verdicts,
         }
     }

@@ -6,6 +6,7 @@
 
 //! The last T frames of one object.
 
+use crate::evidence::jitter_of;
 use crate::observation::Observation;
 use std::collections::VecDeque;
 
@@ -45,6 +46,15 @@ impl Window {
         }
         self.rows.push_back(row);
         self.fresh += 1;
+    }
+
+    /// Second differences of the points over the last three frames, in units of the object's size; `None` where it was not
+    /// found on all of them.
+    pub(crate) fn jitter(&self) -> Option<f64> {
+        let mut last = self.rows.iter().rev().map(Option::as_ref);
+        let three = [last.next()??, last.next()??, last.next()??];
+        let size = three[1].size;
+        (size > 0.0).then(|| jitter_of(std::iter::once(three), size))?
     }
 
     pub(crate) fn has_ended(&self) -> bool {

@@ -17,6 +17,7 @@ use crate::replay::Replay;
 use crate::sample::Sample;
 use crate::state::State;
 use crate::trainer::Trainer;
+use crate::vary::Vary;
 
 /// Earlier weights fit again if they take away this share of what the loss is above the least there can be; if they are a
 /// little better only, training is better still.
@@ -172,6 +173,11 @@ impl Adaptation {
     /// An example of the domain that the model comes from, to be trained on for ever.
     pub fn add_anchor(&mut self, sample: Sample) {
         self.replay.push_anchor(sample);
+    }
+
+    /// Examples vary each time that they are trained on; those that are held back do not.
+    pub fn vary(&mut self, by: Box<dyn Vary>) {
+        self.replay.vary = Some(by);
     }
 
     /// Whether enough is new.

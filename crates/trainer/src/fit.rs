@@ -146,7 +146,9 @@ fn steps(
     };
     for step in 1..=settings.steps {
         let rate = settings.learning_rate * settings.schedule.share(step - 1, settings.steps);
-        let report = match trainer.step(&replay.draw(trainer.batch()), rate) {
+        let batch = replay.draw(trainer.batch());
+        let batch: Vec<&Sample> = batch.iter().map(AsRef::as_ref).collect();
+        let report = match trainer.step(&batch, rate) {
             Ok(report) => report,
             Err(TrainError::Diverged { .. }) => {
                 made.stopped = Stopped::Diverged;

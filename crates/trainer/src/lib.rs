@@ -45,6 +45,7 @@ mod schedule;
 mod selection;
 mod state;
 mod trainer;
+mod vary;
 mod weighing;
 mod words;
 
@@ -62,5 +63,6 @@ pub use selection::Trainable;
 pub use splitinfer_grad::{GradError, Loss, LossTerm, Optimizer, Reduction};
 pub use state::State;
 pub use trainer::{Trainer, TrainerSettings};
+pub use vary::Vary;
 pub use weighing::{HEATMAP_FACTOR, Weighing};
 pub use words::{loss_words, parse_loss, parse_optimizer};

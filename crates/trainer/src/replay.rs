@@ -11,10 +11,13 @@
 //! from the fresh ones: after a sudden change they are few, and it is they that there is something to learn from. Anchors, from the
 //! domain that the model came from, are never replaced: they are there so that little is forgotten.
 
+use std::borrow::Cow;
+
 use rand::{Rng, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 
 use crate::sample::Sample;
+use crate::vary::Vary;
 
 #[derive(Debug)]
 struct Kept {
@@ -32,6 +35,8 @@ pub struct Replay {
     pub anchor_share: f64,
     /// Share of what is left of a batch that is drawn from the fresh examples.
     pub fresh_share: f64,
+    /// Makes another example of one each time that it is drawn.
+    pub vary: Option<Box<dyn Vary>>,
     rng: ChaCha8Rng,
 }
 
@@ -44,6 +49,7 @@ impl Replay {
             anchors: Vec::new(),
             anchor_share: 0.25,
             fresh_share: 0.5,
+            vary: None,
             rng: ChaCha8Rng::seed_from_u64(seed),
         }
     }
@@ -98,24 +104,47 @@ impl Replay {
     }
 
     /// A batch of `count`, fewer if there are fewer; none twice.
-    pub fn draw(&mut self, count: usize) -> Vec<&Sample> {
+    pub fn draw(&mut self, count: usize) -> Vec<Cow<'_, Sample>> {
+        let chosen = self.choose(count);
+        let (vary, samples) = (&mut self.vary, &self.samples);
+        let sample = |place: Place| match place {
+            Place::Kept(i) => &samples[i].sample,
+            Place::Anchor(i) => &self.anchors[i],
+        };
+        let drawn = chosen.into_iter().map(sample);
+        drawn
+            .map(|sample| match vary.as_mut().and_then(|v| v.vary(sample)) {
+                Some(varied) => Cow::Owned(varied),
+                None => Cow::Borrowed(sample),
+            })
+            .collect()
+    }
+
+    fn choose(&mut self, count: usize) -> Vec<Place> {
         let share = |of: usize, share: f64| (of as f64 * share.clamp(0.0, 1.0)).round() as usize;
         let spare = count.saturating_sub(self.samples.len());
         let wanted = share(count, self.anchor_share).max(spare);
         let anchors = wanted.min(self.anchors.len()).min(count);
         let left = count - anchors;
-        let (fresh, old): (Vec<&Kept>, Vec<&Kept>) = self.samples.iter().partition(|k| k.fresh);
+        let places = 0..self.samples.len();
+        let (fresh, old): (Vec<usize>, Vec<usize>) = places.partition(|i| self.samples[*i].fresh);
         let wanted = share(left, self.fresh_share).max(left.saturating_sub(old.len()));
         let new = wanted.min(fresh.len());
         let mut draw = |of: usize, count: usize| index::sample(&mut self.rng, of, count.min(of));
-        let kept = draw(self.anchors.len(), anchors);
+        let anchors = draw(self.anchors.len(), anchors);
         let new_places = draw(fresh.len(), new);
         let old_places = draw(old.len(), left - new);
-        let kept = kept.into_iter().map(|i| &self.anchors[i]);
-        let new = new_places.into_iter().map(|i| &fresh[i].sample);
-        let old = old_places.into_iter().map(|i| &old[i].sample);
-        kept.chain(new).chain(old).collect()
+        let anchors = anchors.into_iter().map(Place::Anchor);
+        let new = new_places.into_iter().map(|i| Place::Kept(fresh[i]));
+        let old = old_places.into_iter().map(|i| Place::Kept(old[i]));
+        anchors.chain(new).chain(old).collect()
     }
+}
+
+/// Where an example lies.
+enum Place {
+    Kept(usize),
+    Anchor(usize),
 }
 
 #[cfg(test)]
@@ -147,7 +176,7 @@ mod tests {
         (0..8).for_each(|i| replay.push(sample(i as f32)));
         (100..108).for_each(|i| replay.push_anchor(sample(i as f32)));
         for _ in 0..50 {
-            let mut batch: Vec<f32> = replay.draw(8).into_iter().map(value).collect();
+            let mut batch: Vec<f32> = replay.draw(8).iter().map(|s| value(s)).collect();
             assert_eq!(batch.iter().filter(|v| **v >= 100.0).count(), 2);
             batch.sort_by(f32::total_cmp);
             batch.dedup();
@@ -161,7 +190,7 @@ mod tests {
         (0..60).for_each(|i| replay.push(sample(i as f32)));
         (100..110).for_each(|i| replay.push_fresh(sample(i as f32)));
         let fresh = |replay: &mut Replay| {
-            let batch: Vec<f32> = replay.draw(8).into_iter().map(value).collect();
+            let batch: Vec<f32> = replay.draw(8).iter().map(|s| value(s)).collect();
             assert_eq!(batch.len(), 8);
             batch.into_iter().filter(|v| *v >= 100.0).count()
         };
@@ -172,6 +201,26 @@ mod tests {
         let mut only = Replay::new(100, 5);
         (0..10).for_each(|i| only.push_fresh(sample(i as f32)));
         assert_eq!(only.draw(8).len(), 8);
+    }
+
+    /// Adds one to every input.
+    #[derive(Debug)]
+    struct Plus;
+
+    impl Vary for Plus {
+        fn vary(&mut self, of: &Sample) -> Option<Sample> {
+            Some(sample(value(of) + 1.0))
+        }
+    }
+
+    #[test]
+    fn what_varies_is_another_one_each_time_and_stays_what_it_is() {
+        let mut replay = Replay::new(8, 6);
+        replay.push(sample(1.0));
+        replay.vary = Some(Box::new(Plus));
+        for _ in 0..2 {
+            assert_eq!(value(&replay.draw(1)[0]), 2.0);
+        }
     }
 
     #[test]
@@ -188,7 +237,7 @@ mod tests {
         let draw = |seed| {
             let mut replay = Replay::new(16, seed);
             (0..40).for_each(|i| replay.push(sample(i as f32)));
-            replay.draw(8).into_iter().map(value).collect::<Vec<_>>()
+            replay.draw(8).iter().map(|s| value(s)).collect::<Vec<_>>()
         };
         assert_eq!(draw(5), draw(5));
         assert_ne!(draw(5), draw(6));

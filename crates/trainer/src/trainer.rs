@@ -184,6 +184,11 @@ impl Trainer {
         self.feed.targets.iter().map(|t| t.name.as_str())
     }
 
+    /// Whether a sample holds the model's inputs, and not what crosses a cut.
+    pub fn takes_inputs(&self) -> bool {
+        self.head.is_none()
+    }
+
     /// Shape of each target.
     pub fn target_shapes(&self) -> impl Iterator<Item = &[usize]> {
         self.feed.targets.iter().map(|t| t.shape.as_slice())

@@ -6,6 +6,7 @@
 
 //! From what a run showed to the columns of the table.
 
+use serde::{Deserialize, Serialize};
 use splitinfer_evaluate::{Frame, evaluate};
 
 use super::plan::{Case, RATE, Task};
@@ -13,7 +14,7 @@ use super::run::Run;
 use super::spread::mean;
 
 /// How wrong the results of some frames are.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// Pixels: box error for vehicles, joint error for people.
     pub error: Option<f64>,
@@ -47,7 +48,7 @@ impl Quality {
 }
 
 /// A run in figures.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Figures {
     /// Before the domain changes, from then on, and in the last quarter of the run.
     pub before: Quality,

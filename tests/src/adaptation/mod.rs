@@ -6,10 +6,15 @@
 
 //! What adaptation gains and costs: `measure.sh adaptation`.
 
+pub mod drifts;
+pub mod fault;
 pub mod figures;
+pub mod noticing;
 pub mod pace;
 pub mod plan;
 pub mod plot;
+pub mod policy;
 pub mod report;
+pub mod results;
 pub mod run;
 pub mod spread;

@@ -7,8 +7,8 @@
 //! The source waits until all that a frame has set going is done: nothing is in the pipeline, the teacher has labelled
 //! what it was given, and no training is under way. So results do not depend on how fast the machine is.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -26,7 +26,7 @@ struct State {
     /// Frames that left the source, and that reached the sink.
     passed: AtomicU64,
     arrived: AtomicU64,
-    /// Frames that a tee gave to the branch.
+    /// Frames that the branch got.
     offered: AtomicU64,
     released: AtomicBool,
     hung: AtomicBool,
@@ -36,8 +36,11 @@ struct State {
 }
 
 impl Pace {
-    /// Of a pipeline by [`Case::launch`](super::plan::Case::launch).
-    pub fn hold(pipeline: &gst::Pipeline) -> Self {
+    /// Of a pipeline by [`Case::launch`](super::plan::Case::launch). `admits`: whether the branch gets a frame.
+    pub fn hold(
+        pipeline: &gst::Pipeline,
+        mut admits: impl FnMut(&gst::BufferRef) -> bool + Send + 'static,
+    ) -> Self {
         let state = Arc::new(State {
             passed: AtomicU64::new(0),
             arrived: AtomicU64::new(0),
@@ -48,15 +51,22 @@ impl Pace {
             teacher: pipeline.by_name("teacher"),
             finetune: pipeline.by_name("finetune"),
         });
-        probe(pipeline, "source", "src", &state, |state| {
+        probe(pipeline, "source", "src", &state, |state, _| {
             state.wait();
             state.passed.fetch_add(1, Ordering::SeqCst);
+            true
         });
-        probe(pipeline, "out", "sink", &state, |state| {
+        probe(pipeline, "out", "sink", &state, |state, _| {
             state.arrived.fetch_add(1, Ordering::SeqCst);
+            true
         });
-        probe(pipeline, "branch", "sink", &state, |state| {
-            state.offered.fetch_add(1, Ordering::SeqCst);
+        let admits = Mutex::new(move |frame: &gst::BufferRef| admits(frame));
+        probe(pipeline, "branch", "sink", &state, move |state, frame| {
+            let admitted = admits.lock().unwrap_or_else(|e| e.into_inner())(frame);
+            state
+                .offered
+                .fetch_add(u64::from(admitted), Ordering::SeqCst);
+            admitted
         });
         Self { state }
     }
@@ -74,20 +84,22 @@ impl Drop for Pace {
     }
 }
 
-/// Calls `each` for every buffer of a pad, if there is such an element.
+/// Calls `each` for every buffer of a pad, if there is such an element; drops those for which it says no.
 fn probe(
     pipeline: &gst::Pipeline,
     element: &str,
     pad: &str,
     state: &Arc<State>,
-    each: impl Fn(&State) + Send + Sync + 'static,
+    each: impl Fn(&State, &gst::BufferRef) -> bool + Send + Sync + 'static,
 ) {
     let pad = pipeline.by_name(element).and_then(|e| e.static_pad(pad));
     let Some(pad) = pad else { return };
     let state = Arc::clone(state);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-        each(&state);
-        gst::PadProbeReturn::Ok
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        match info.buffer().is_none_or(|buffer| each(&state, buffer)) {
+            true => gst::PadProbeReturn::Ok,
+            false => gst::PadProbeReturn::Drop,
+        }
     });
 }
 
@@ -109,7 +121,7 @@ impl State {
         if self.arrived.load(Ordering::SeqCst) < passed {
             return false;
         }
-        let (Some(teacher), Some(finetune)) = (&self.teacher, &self.finetune) else {
+        let Some(teacher) = &self.teacher else {
             return true;
         };
         let given = self.given();
@@ -119,6 +131,9 @@ impl State {
         if seen < given || labelled + passed_over < seen {
             return false;
         }
+        let Some(finetune) = &self.finetune else {
+            return true;
+        };
         let finetune = stats(finetune);
         count(&finetune, "frames") >= labelled && finetune.get::<bool>("idle").unwrap_or(true)
     }

@@ -11,6 +11,8 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use splitinfer_evaluate::{Ignore, Rules};
 
+use super::policy::{Policy, Watched};
+
 /// Frames a second of the scenes, as in the gate's measurement.
 pub const RATE: u32 = 15;
 /// Scenes that no model was trained on.
@@ -87,16 +89,25 @@ pub enum Method {
     Published,
     /// One frame in so many that it is as often as with [`Combined`](Self::Combined).
     Periodic,
+    /// As many as with [`Combined`](Self::Combined), at random.
+    Random,
+    /// Frames on which the student is less sure than usual.
+    Confidence,
+    /// Frames on which the student is less right than usual, by the scene's truth.
+    Accuracy,
 }
 
 impl Method {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::None,
         Self::Teacher,
         Self::Always,
         Self::Combined,
         Self::Published,
         Self::Periodic,
+        Self::Random,
+        Self::Confidence,
+        Self::Accuracy,
     ];
 
     pub fn name(self) -> &'static str {
@@ -107,6 +118,9 @@ impl Method {
             Self::Combined => "combined",
             Self::Published => "published",
             Self::Periodic => "periodic",
+            Self::Random => "random",
+            Self::Confidence => "confidence",
+            Self::Accuracy => "accuracy",
         }
     }
 
@@ -119,12 +133,26 @@ impl Method {
             Self::Combined => "ours: combined gate",
             Self::Published => "published gate",
             Self::Periodic => "periodic, our budget",
+            Self::Random => "random, our budget",
+            Self::Confidence => "by confidence",
+            Self::Accuracy => "by true accuracy",
         }
     }
 
     /// Whether `svdgate` decides.
     pub fn is_gated(self) -> bool {
         matches!(self, Self::Combined | Self::Published)
+    }
+
+    /// What decides, where it is not `svdgate`. `budget`: share of the frames, for those that have one.
+    pub fn policy(self, case: &Case, budget: f64) -> Policy {
+        match self {
+            Self::Periodic => Policy::every((1.0 / budget.clamp(1e-6, 1.0)).ceil() as u64),
+            Self::Random => Policy::random(budget, case.seed),
+            Self::Confidence => Policy::worse(Watched::Confidence, case.task),
+            Self::Accuracy => Policy::worse(Watched::Accuracy, case.task),
+            _ => Policy::All,
+        }
     }
 }
 
@@ -179,9 +207,8 @@ impl Case {
         )
     }
 
-    /// The whole pipeline of a method. `every`: with [`Method::Periodic`], of so many frames the teacher sees one;
-    /// `folder`: where accepted weights go.
-    pub fn launch(&self, method: Method, every: u64, folder: &Path, tuning: &Tuning) -> String {
+    /// The whole pipeline of a method. `folder`: where accepted weights go.
+    pub fn launch(&self, method: Method, folder: &Path, tuning: &Tuning) -> String {
         let [before, after] = &self.domains;
         let drift = self.drift() as f64 / f64::from(RATE);
         let domain = format!("{before}; {drift:.3} {after}");
@@ -193,14 +220,9 @@ impl Case {
         let rate = format!("{RATE}/1");
         let edge = self.inference(&domain, &self.model(role), self.frames, &rate);
         let sink = "appsink name=out sync=false max-buffers=8";
-        // A little more, as times are rounded.
-        let max_rate = match method {
-            Method::Periodic => f64::from(RATE) * 1.001 / every.max(1) as f64,
-            _ => 0.0,
-        };
         let learn = format!(
             "queue name=branch max-size-buffers=0 max-size-bytes=0 max-size-time=0 \
-             ! teacherlabel name=teacher model=\"{}\" max-rate={max_rate} \
+             ! teacherlabel name=teacher model=\"{}\" \
              ! finetune name=finetune model=\"{}\" cpu-share=1 seed={} checkpoint-dir=\"{}\" {}",
             self.model("teacher").display(),
             self.model("student").display(),
@@ -220,10 +242,23 @@ impl Case {
                 "{edge} mirror-check=5 ! svdgate name=gate {metric} {} ! {sink} gate.adapt ! {learn}",
                 tuning.gate
             ),
-            Method::Always | Method::Periodic => {
+            _ => {
                 format!("{edge} mirror-check=5 ! tee name=all ! {sink} all. ! {learn}")
             }
         }
+    }
+
+    /// `svdgate` and a teacher, and nobody who trains; `fault` is where something can be put into the results.
+    pub fn watch(&self, gate: &str) -> String {
+        let rate = format!("{RATE}/1");
+        let edge = self.inference(&self.domains[0], &self.model("student"), self.frames, &rate);
+        format!(
+            "{edge} mirror-check=5 ! identity name=fault ! svdgate name=gate {gate} \
+             ! appsink name=out sync=false max-buffers=8 \
+             gate.adapt ! queue name=branch max-size-buffers=0 max-size-bytes=0 max-size-time=0 \
+             ! teacherlabel name=teacher model=\"{}\" ! fakesink async=false",
+            self.model("teacher").display()
+        )
     }
 
     /// A look at a model on the domain before the change, few frames far apart: what was forgotten.

@@ -33,6 +33,9 @@ fn colour(method: Method) -> RGBColor {
         Method::Combined => RGBColor(213, 94, 0),
         Method::Published => RGBColor(204, 121, 167),
         Method::Periodic => RGBColor(230, 159, 0),
+        Method::Random => RGBColor(200, 190, 50),
+        Method::Confidence => RGBColor(0, 114, 178),
+        Method::Accuracy => BLACK,
     }
 }
 

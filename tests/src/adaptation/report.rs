@@ -9,6 +9,7 @@
 use serde_json::{Map, Value, json};
 
 use super::figures::{Figures, gain_kept, saved};
+use super::noticing::{self, Row};
 use super::plan::{Method, Task};
 use super::spread::{mean, text};
 
@@ -148,7 +149,7 @@ fn columns(task: Task) -> Vec<Column> {
 }
 
 /// The figures of goals.md: the worst cell of the combined gate, `null` for what is not measured; and all else.
-pub fn json(cells: &[Cell]) -> Value {
+pub fn json(cells: &[Cell], drifts: &[Row]) -> Value {
     let each = |value: Against, which: fn(&Cell) -> bool| -> Vec<f64> {
         let cells = cells.iter().filter(|c| which(c));
         cells
@@ -170,8 +171,8 @@ pub fn json(cells: &[Cell]) -> Value {
         "updates_pct": most(each(|_, f| Some(f.updates_pct), all)),
         "teacher_pct": most(each(|_, f| Some(f.teacher_pct), all)),
         "iterations_saved_pct": least(each(savings, |c| c.scenario != "dynamic")),
-        "drift_recall_pct": Value::Null,
-        "false_windows_pct": Value::Null,
+        "drift_recall_pct": number(noticing::recall(drifts)),
+        "false_windows_pct": number(noticing::false_alarms(drifts)),
         "update_kbit_s": most(each(|_, f| Some(f.update_kbit_s), all)),
         "p99_ratio_training": Value::Null,
         "swap_lost_buffers": most(each(|_, f| Some(f.lost), all)),
@@ -209,10 +210,11 @@ mod tests {
                 (Method::Combined, own),
             ]],
         };
-        let json = json(&[
+        let cells = [
             cell("repetitive", with(40.0, 10.0)),
             cell("dynamic", with(55.0, 90.0)),
-        ]);
+        ];
+        let json = json(&cells, &[]);
         assert_eq!(json["gain_kept_pct"], 50.0);
         assert_eq!(json["iterations_saved_pct"], 90.0);
         assert_eq!(json["drift_recall_pct"], Value::Null);

@@ -17,6 +17,7 @@ use splitinfer_meta::Object;
 
 use super::pace::{Pace, count, stats};
 use super::plan::{Case, Method, Task, Tuning};
+use super::policy::Policy;
 use super::spread::mean;
 
 /// Neither a frame nor a training takes longer.
@@ -64,16 +65,18 @@ pub struct Run {
     pub back: Vec<Frame>,
 }
 
-/// Runs a method. `every`: of so many frames the teacher sees one, where no gate decides.
+/// Runs a method. `budget`: share of the frames that the teacher sees, for methods that have one.
 ///
 /// # Errors
 /// When a pipeline fails, hangs, or gives other frames than were asked for.
-pub fn run(case: &Case, method: Method, every: u64, tuning: &Tuning) -> Result<Run> {
+pub fn run(case: &Case, method: Method, budget: f64, tuning: &Tuning) -> Result<Run> {
     let folder = tempfile::tempdir()?;
     let begun = cpu();
     let mut run = Run::default();
-    let launch = case.launch(method, every, folder.path(), tuning);
-    play(&launch, case.task, &mut run).with_context(|| format!("{}: {launch}", method.name()))?;
+    let launch = case.launch(method, folder.path(), tuning);
+    let policy = method.policy(case, budget);
+    play(&launch, case.task, policy, &mut run)
+        .with_context(|| format!("{}: {launch}", method.name()))?;
     run.cpu = cpu().saturating_sub(begun);
     if run.seen.len() as u64 != case.frames {
         bail!(
@@ -88,7 +91,7 @@ pub fn run(case: &Case, method: Method, every: u64, tuning: &Tuning) -> Result<R
         (_, None) => case.model("student"),
     };
     let mut back = Run::default();
-    play(&case.look_back(&model), case.task, &mut back).context("a look back")?;
+    play(&case.look_back(&model), case.task, Policy::All, &mut back).context("a look back")?;
     run.back = back.seen.into_iter().map(|s| s.frame).collect();
     Ok(run)
 }
@@ -110,9 +113,24 @@ fn newest(folder: &Path, student: &Path) -> Result<Option<PathBuf>> {
 }
 
 /// Stops the pipeline however its use ends; the source is released before.
-struct Playing {
-    pipeline: gst::Pipeline,
+pub(super) struct Playing {
+    pub(super) pipeline: gst::Pipeline,
     pace: Option<Pace>,
+}
+
+impl Playing {
+    /// In NULL, its source held.
+    /// `admits`: whether the branch gets a frame.
+    pub(super) fn new(
+        launch: &str,
+        admits: impl FnMut(&gst::BufferRef) -> bool + Send + 'static,
+    ) -> Result<Self> {
+        let pipeline = gst::parse::launch(launch)?
+            .downcast::<gst::Pipeline>()
+            .map_err(|_| anyhow::anyhow!("not a pipeline"))?;
+        let pace = Some(Pace::hold(&pipeline, admits));
+        Ok(Self { pipeline, pace })
+    }
 }
 
 impl Drop for Playing {
@@ -122,19 +140,15 @@ impl Drop for Playing {
     }
 }
 
-fn play(launch: &str, task: Task, run: &mut Run) -> Result<()> {
-    let pipeline = gst::parse::launch(launch)?
-        .downcast::<gst::Pipeline>()
-        .map_err(|_| anyhow::anyhow!("not a pipeline"))?;
-    let sink = pipeline
+fn play(launch: &str, task: Task, mut policy: Policy, run: &mut Run) -> Result<()> {
+    // What cannot be read here fails at the sink.
+    let admits = move |frame: &gst::BufferRef| seen(frame, task).is_ok_and(|f| policy.admits(&f));
+    let playing = Playing::new(launch, admits)?;
+    let sink = playing
+        .pipeline
         .by_name("out")
         .and_downcast::<gst_app::AppSink>()
         .context("no appsink")?;
-    let pace = Pace::hold(&pipeline);
-    let playing = Playing {
-        pipeline,
-        pace: Some(pace),
-    };
     let bus = playing.pipeline.bus().context("no bus")?;
     playing.pipeline.set_state(gst::State::Playing)?;
     let begun = std::time::Instant::now();

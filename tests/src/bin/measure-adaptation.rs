@@ -10,10 +10,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use splitinfer_tests::adaptation::drifts::{Kind, watch};
 use splitinfer_tests::adaptation::figures::Figures;
+use splitinfer_tests::adaptation::noticing::{self, Row};
 use splitinfer_tests::adaptation::plan::{Case, Method, RATE, SCENARIOS, Task, Tuning, chosen};
 use splitinfer_tests::adaptation::plot;
 use splitinfer_tests::adaptation::report::{Cell, json};
+use splitinfer_tests::adaptation::results::Results;
 use splitinfer_tests::adaptation::run::{Run, run};
 use splitinfer_tests::measure;
 
@@ -36,9 +39,15 @@ struct Args {
     /// repetitive, semi-repetitive, dynamic.
     #[arg(long)]
     scenarios: Option<String>,
-    /// none, teacher, always, combined, published, periodic.
+    /// none, teacher, always, combined, published, periodic, random, confidence, accuracy.
     #[arg(long)]
     methods: Option<String>,
+    /// Scenes of each task and kind of drift, for what is noticed; 0: none.
+    #[arg(long)]
+    drift_seeds: Option<u64>,
+    /// Only what is noticed, no training.
+    #[arg(long)]
+    drifts_only: bool,
     /// Domain before the change, and after it.
     #[arg(long, num_args = 2, default_values = ["day", "night"])]
     domains: Vec<String>,
@@ -48,7 +57,10 @@ struct Args {
     /// Properties of finetune other than the defaults.
     #[arg(long, default_value = "")]
     finetune: String,
-    /// Folder for a plot of the first seed of each task and scenario.
+    /// Folder that keeps what each run showed: an interrupted measurement goes on there.
+    #[arg(long)]
+    runs: Option<PathBuf>,
+    /// Folder for a plot of the first seed of each task and scenario, if all its methods are run now.
     #[arg(long)]
     plots: Option<PathBuf>,
 }
@@ -56,6 +68,7 @@ struct Args {
 const SEEDS: u64 = 5;
 const FRAMES: u64 = 900;
 const QUICK_FRAMES: u64 = 180;
+const DRIFT_SEEDS: u64 = 6;
 
 fn main() -> Result<()> {
     let args = Args::parse();
@@ -88,15 +101,44 @@ fn main() -> Result<()> {
     println!("# Adaptation\n\n{}\n", measure::machine());
     introduce(&args);
     let mut cells = Vec::new();
-    for task in &tasks {
+    for task in tasks.iter().filter(|_| !args.drifts_only) {
         for scenario in &scenarios {
             let cell = cell(&args, *task, scenario, &methods)?;
             cell.print();
             cells.push(cell);
         }
     }
-    println!("{}", json(&cells));
+    let rows = drifts(&args, &tasks)?;
+    println!("{}", json(&cells, &rows));
     Ok(())
+}
+
+/// What is noticed of each kind of drift.
+fn drifts(args: &Args, tasks: &[Task]) -> Result<Vec<Row>> {
+    let kinds: Vec<(Task, Kind)> = tasks
+        .iter()
+        .flat_map(|task| Kind::of(*task).into_iter().map(|kind| (*task, kind)))
+        .collect();
+    let seeds = args.drift_seeds();
+    let bar = measure::progress(kinds.len() * seeds as usize);
+    let results = Results::new(args.runs.as_ref().map(|r| r.join("drifts")))?;
+    let mut rows = Vec::new();
+    for (task, kind) in kinds.into_iter().filter(|_| seeds > 0) {
+        let mut runs = Vec::new();
+        for seed in 0..seeds {
+            bar.set_message(format!("{}, {}", task.name(), kind.name()));
+            let name = format!("{}-{}-{seed}", task.name(), kind.name().replace(' ', "-"));
+            let run = || watch(task, kind, seed, &args.gate);
+            runs.push(results.get_or(&name, &args.gate, run)?);
+            bar.inc(1);
+        }
+        rows.push(Row { task, kind, runs });
+    }
+    bar.finish_and_clear();
+    if !rows.is_empty() {
+        noticing::print(&rows);
+    }
+    Ok(rows)
 }
 
 impl Args {
@@ -104,6 +146,11 @@ impl Args {
         self.seeds
             .unwrap_or(if self.quick { 1 } else { SEEDS })
             .max(1)
+    }
+
+    fn drift_seeds(&self) -> u64 {
+        self.drift_seeds
+            .unwrap_or(if self.quick { 0 } else { DRIFT_SEEDS })
     }
 
     /// Enough for a window before and after the change.
@@ -132,6 +179,7 @@ fn or_defaults(set: &str) -> &str {
 }
 
 fn cell(args: &Args, task: Task, scenario: &'static str, methods: &[Method]) -> Result<Cell> {
+    let results = Results::new(args.runs.clone())?;
     let mut seeds = Vec::new();
     for seed in 0..args.seeds() {
         let case = Case {
@@ -141,16 +189,7 @@ fn cell(args: &Args, task: Task, scenario: &'static str, methods: &[Method]) -> 
             frames: args.frames(),
             domains: [args.domains[0].clone(), args.domains[1].clone()],
         };
-        let runs = runs(args, &case, methods)?;
-        if let Some(folder) = args.plots.as_deref().filter(|_| seed == 0) {
-            let file = folder.join(format!("adaptation-{}-{scenario}.svg", task.name()));
-            plot(&case, &runs, folder, &file)?;
-        }
-        seeds.push(
-            runs.iter()
-                .map(|(m, r)| (*m, Figures::of(r, &case)))
-                .collect(),
-        );
+        seeds.push(figures(args, &case, methods, &results)?);
     }
     Ok(Cell {
         task,
@@ -159,35 +198,50 @@ fn cell(args: &Args, task: Task, scenario: &'static str, methods: &[Method]) -> 
     })
 }
 
-fn plot(case: &Case, runs: &[(Method, Run)], folder: &Path, file: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    plot::draw(case, runs, file)
-}
-
-/// The methods one after another; periodic labels as often as the combined gate asked for them.
-fn runs(args: &Args, case: &Case, methods: &[Method]) -> Result<Vec<(Method, Run)>> {
+/// The methods one after another; periodic and random labels as often as the combined gate asked for them.
+fn figures(
+    args: &Args,
+    case: &Case,
+    methods: &[Method],
+    results: &Results,
+) -> Result<Vec<(Method, Figures)>> {
     let tuning = Tuning {
         gate: args.gate.clone(),
         finetune: args.finetune.clone(),
     };
-    let mut runs: Vec<(Method, Run)> = Vec::new();
+    let mut drawn: Vec<(Method, Run)> = Vec::new();
+    let mut all: Vec<(Method, Figures)> = Vec::new();
     for method in methods {
-        let budget = runs.iter().find(|(m, _)| *m == Method::Combined);
-        let every = match (method, budget) {
-            (Method::Periodic, Some((_, ours))) => case.frames.div_ceil(ours.labelled.max(1)),
-            _ => 1,
-        };
-        let begun = std::time::Instant::now();
-        let run = run(case, *method, every, &tuning)?;
-        eprintln!(
-            "{} {} seed {}: {}, {:.0} s",
+        let budget = all.iter().find(|(m, _)| *m == Method::Combined);
+        let budget = budget.map_or(1.0, |(_, ours)| ours.teacher_pct / 100.0);
+        let name = format!(
+            "{}-{}-{}-{}",
             case.task.name(),
             case.scenario,
             case.seed,
-            method.title(),
-            begun.elapsed().as_secs_f64()
+            method.name()
         );
-        runs.push((*method, run));
+        let of = format!("{case:?} {tuning:?}");
+        let figures = results.get_or(&name, &of, || {
+            let begun = std::time::Instant::now();
+            let run = run(case, *method, budget, &tuning)?;
+            eprintln!("{name}: {:.0} s", begun.elapsed().as_secs_f64());
+            let figures = Figures::of(&run, case);
+            drawn.push((*method, run));
+            Ok(figures)
+        })?;
+        all.push((*method, figures));
     }
-    Ok(runs)
+    if let Some(folder) = args.plots.as_deref().filter(|_| case.seed == 0)
+        && drawn.len() == methods.len()
+    {
+        plot(case, &drawn, folder)?;
+    }
+    Ok(all)
+}
+
+fn plot(case: &Case, runs: &[(Method, Run)], folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let name = format!("adaptation-{}-{}.svg", case.task.name(), case.scenario);
+    plot::draw(case, runs, &folder.join(name))
 }

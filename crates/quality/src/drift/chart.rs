@@ -17,6 +17,14 @@ const LEARNS_UNTIL: usize = 200;
 const SLACK: f64 = 0.5;
 const ENOUGH: f64 = 5.0;
 
+/// An alarm needs larger errors for so many frames: on the frames on which somebody comes in or leaves, or two pass each
+/// other, teacher and student often differ, and looks at them count several times what happened once.
+const LASTS: u64 = 8;
+
+/// Evidence to begin with, of what is enough, where there is another reason to expect that the student is worse (a fast
+/// initial response: J. Lucas and R. Crosier, *Technometrics* 24, 1982).
+pub(super) const HEAD_START: f64 = 0.5;
+
 /// One sample adds no more than this many standard deviations: one wild frame is no drift.
 const MOST_AT_ONCE: f64 = 2.5;
 
@@ -33,6 +41,10 @@ const PRIOR_WORTH: f64 = 4.0;
 const LEAST_SPREAD: f64 = 0.1;
 const MOST_SPREAD: f64 = 0.25;
 
+/// The mean is uncertain too, the more the fewer errors it is from; and the first ones are of frames so near to each other that
+/// six are worth one.
+const UNKNOWN: f64 = 6.0;
+
 /// A student that is off by more is lost. However much its error spreads, that is not usual, unless it always is.
 pub(super) const LOST: f64 = 0.8;
 
@@ -43,8 +55,11 @@ pub(super) struct Chart {
     mean: f64,
     /// Sum of squared deviations from the mean (Welford).
     squares: f64,
+    /// Evidence that errors are larger than usual, and that they are less.
     sum: f64,
     run: Run,
+    less: f64,
+    better: Vec<f64>,
 }
 
 /// Errors since the sum was last 0.
@@ -52,6 +67,8 @@ pub(super) struct Chart {
 struct Run {
     count: usize,
     total: f64,
+    /// The frame of the first.
+    begin: Option<u64>,
     /// The frame of the first that was clearly larger than usual.
     first: Option<u64>,
 }
@@ -70,9 +87,13 @@ impl Chart {
         let lost = error > LOST && self.mean < LOST;
         let least = if lost { CLEARLY } else { f64::NEG_INFINITY };
         let standard = ((error - self.mean) / self.spread()).clamp(least, MOST_AT_ONCE);
+        if self.is_better(error, standard) {
+            return false;
+        }
         self.sum = (self.sum + standard - SLACK).clamp(0.0, 2.0 * ENOUGH);
         if self.sum > 0.0 {
             self.run.count += 1;
+            self.run.begin = self.run.begin.or(Some(frame));
             self.run.total += error;
             let clearly = (standard >= CLEARLY).then_some(frame);
             self.run.first = self.run.first.or(clearly);
@@ -83,7 +104,43 @@ impl Chart {
         if usual && self.count < LEARNS_UNTIL {
             self.learn(error);
         }
-        self.sum > ENOUGH
+        let begin = self.run.first.or(self.run.begin);
+        let lasts = begin.is_some_and(|b| frame.saturating_sub(b) >= LASTS);
+        self.sum > ENOUGH && lasts
+    }
+
+    /// What is usual was learnt while the student was worse: it is learnt anew from the errors since it is better. The same
+    /// sum, downwards.
+    fn is_better(&mut self, error: f64, standard: f64) -> bool {
+        self.less = (self.less - standard.max(-MOST_AT_ONCE) - SLACK).max(0.0);
+        if self.less > 0.0 {
+            self.better.push(error);
+        } else {
+            self.better.clear();
+        }
+        if self.less <= ENOUGH {
+            return false;
+        }
+        let errors = std::mem::take(&mut self.better);
+        *self = Self::default();
+        errors.into_iter().for_each(|e| self.learn(e));
+        // Fewer than it is learnt from at first, but there is no doubt about them.
+        self.count = self.count.max(LEARNT_FROM);
+        true
+    }
+
+    /// Nothing could be done about errors of this size: they are as usual as those before.
+    pub(super) fn accept(&mut self, level: f64) {
+        self.forget_evidence();
+        if !level.is_finite() || !self.is_learnt() {
+            return;
+        }
+        let half = LEARNT_FROM / 2;
+        self.squares *= half as f64 / self.count as f64;
+        self.count = half;
+        for _ in 0..half {
+            self.learn(level);
+        }
     }
 
     fn learn(&mut self, error: f64) {
@@ -97,15 +154,15 @@ impl Chart {
     fn spread(&self) -> f64 {
         let degrees = PRIOR_WORTH + self.count.saturating_sub(1) as f64;
         let squares = PRIOR_WORTH * PRIOR_SPREAD.powi(2) + self.squares;
-        let spread = (squares / degrees).sqrt().min(MOST_SPREAD);
+        let unknown = (1.0 + UNKNOWN / self.count.max(1) as f64).sqrt();
+        let spread = ((squares / degrees).sqrt() * unknown).min(MOST_SPREAD);
         spread.max(LEAST_SPREAD * self.mean)
     }
 
-    /// There is another reason to expect that the student is worse, so that less evidence is enough (a fast initial
-    /// response: J. Lucas and R. Crosier, *Technometrics* 24, 1982).
+    /// There is another reason to expect that the student is worse, so that less evidence is enough.
     pub(super) fn expect_worse(&mut self) {
         if self.is_learnt() {
-            self.sum = self.sum.max(ENOUGH / 2.0);
+            self.sum = self.sum.max(HEAD_START * ENOUGH);
         }
     }
 
@@ -184,13 +241,20 @@ mod tests {
     }
 
     #[test]
+    fn errors_that_are_over_at_once_are_no_drift_however_often_they_are_looked_at() {
+        let mut chart = learnt(40, 2);
+        assert!(!(0..LASTS).any(|i| chart.add(i, 1.0)));
+        assert!(chart.add(LASTS, 1.0));
+    }
+
+    #[test]
     fn false_alarms_are_rare() {
         let alarms: usize = (0..300)
             .map(|seed| {
                 let mut chart = Chart::default();
                 let mut alarms = 0;
                 for (i, e) in (0..).zip(usual(220, seed)) {
-                    if chart.add(i, e) {
+                    if chart.add(10 * i, e) {
                         alarms += 1;
                         chart.forget_evidence();
                     }
@@ -205,7 +269,11 @@ mod tests {
     #[test]
     fn what_is_expected_takes_less_evidence() {
         let alone = learnt(40, 3);
-        let errors = |mut chart: Chart| (0..10).take_while(|i| !chart.add(*i, 0.7)).count();
+        let errors = |mut chart: Chart| {
+            (0..10)
+                .take_while(|i| !chart.add(1000 + 10 * i, 0.7))
+                .count()
+        };
         let mut expected = alone.clone();
         expected.expect_worse();
         assert!(errors(expected) < errors(alone));
@@ -217,10 +285,34 @@ mod tests {
         for (i, e) in (0..).zip([0.05, 0.06, 1.0, 0.05, 1.0, 1.0]) {
             assert!(!chart.add(i, e));
         }
-        let looks = (0..20).take_while(|i| !chart.add(*i, 1.0)).count();
+        let looks = (0..20)
+            .take_while(|i| !chart.add(1000 + 10 * i, 1.0))
+            .count();
         assert!(looks < 7, "{looks}");
         let mut always = Chart::default();
         assert!(!(0..200).any(|i| always.add(i, 0.95)));
+    }
+
+    #[test]
+    fn what_is_better_than_usual_for_some_time_becomes_usual() {
+        let mut chart = Chart::default();
+        (0..12).for_each(|i| assert!(!chart.add(i, 0.9)));
+        let looks = (0..40).take_while(|i| !chart.add(*i, 0.1) && chart.usual() > Some(0.15));
+        let looks = looks.count();
+        assert!(looks <= 5, "{looks}");
+        assert!((0..10).any(|i| chart.add(i, 0.6)));
+    }
+
+    #[test]
+    fn what_nothing_could_be_done_about_is_less_evidence_each_time() {
+        let mut chart = learnt(40, 4);
+        let alarm = |chart: &mut Chart| (0..60).take_while(|i| !chart.add(*i, 0.8)).count();
+        let first = alarm(&mut chart);
+        chart.accept(0.8);
+        let second = alarm(&mut chart);
+        assert!(second > first + 1, "{first}, {second}");
+        chart.accept(0.8);
+        assert!(alarm(&mut chart) >= second);
     }
 
     proptest! {
@@ -230,7 +322,8 @@ mod tests {
         ) {
             let mut chart = learnt(before, seed);
             prop_assert!(chart.usual().is_some_and(|e| (e - 0.3).abs() < 0.1));
-            let noticed = usual(10, seed + 1).into_iter().any(|e| chart.add(1, e + 0.3));
+            let errors = (0..).zip(usual(10, seed + 1));
+            let noticed = errors.into_iter().any(|(i, e)| chart.add(10_000 + 10 * i, e + 0.3));
             prop_assert!(noticed);
             prop_assert!(chart.usual().is_some_and(|usual| chart.level() > usual));
         }

@@ -26,18 +26,18 @@ mod tests;
 
 pub use signs::Signs;
 
-use chart::{Chart, LOST};
+use chart::{Chart, HEAD_START, LOST};
 use sampling::{Pace, Sampling};
 use signs::Usual;
 use std::collections::VecDeque;
 
 /// Frames between two looks while it is learnt what is usual, and while there is doubt.
-const LEARNING_EVERY: u64 = 4;
-const DOUBTING_EVERY: u64 = 2;
+const LEARNING_EVERY: u64 = 8;
+const DOUBTING_EVERY: u64 = 3;
 /// The same while it is seen what a round of learning has brought.
 const CHECKING_EVERY: u64 = 2;
 /// Evidence from which there is doubt, of what makes an alarm.
-const DOUBT: f64 = 0.3;
+const DOUBT: f64 = 0.15;
 /// So many looks without an alarm settle a doubt that signs raised.
 const SETTLED_AFTER: usize = 3;
 /// At first the student is worth training when it is off by this much, in units of the objects' size.
@@ -250,20 +250,21 @@ impl DriftWatch {
         if self.version.replace(version).is_some_and(|v| v != version) {
             self.new_weights();
         }
-        let objects = signs.confidences.len();
+        // Where neither finds anything there is nothing to hurry for.
+        let nothing = self.empty && signs.is_empty();
         let sign = self.usual.frame(signs).filter(|_| self.settings.signs);
         let mut orders = Orders::default();
         match self.phase {
             Phase::Learning => {
                 let every = self.round.map_or(LEARNING_EVERY, |_| CHECKING_EVERY);
-                // Where neither finds anything there is nothing to hurry for.
-                let pace = match self.empty && objects == 0 {
-                    true => Pace::Rule,
-                    false => Pace::Every(every),
+                let pace = if nothing {
+                    Pace::Rule
+                } else {
+                    Pace::Every(every)
                 };
                 self.look(pace, random, &mut orders);
             }
-            Phase::Watching => self.watch(sign, random, &mut orders),
+            Phase::Watching => self.watch(sign, nothing, random, &mut orders),
             Phase::Gathering { .. } => self.gather(&mut orders),
             Phase::Training { since } if number.saturating_sub(since) > self.patience() => {
                 self.end_round()
@@ -282,7 +283,13 @@ impl DriftWatch {
         self.taught += usize::from(orders.teaches);
     }
 
-    fn watch(&mut self, sign: Option<&'static str>, random: f64, orders: &mut Orders) {
+    fn watch(
+        &mut self,
+        sign: Option<&'static str>,
+        nothing: bool,
+        random: f64,
+        orders: &mut Orders,
+    ) {
         match (sign, self.doubt) {
             (Some(sign), None) => {
                 self.doubt = Some(Doubt {
@@ -309,12 +316,25 @@ impl DriftWatch {
             }
             return;
         }
-        let doubts = self.doubt.is_some() || self.chart.evidence() > DOUBT;
-        let pace = match doubts && self.now >= self.not_before {
-            true => Pace::Doubt(DOUBTING_EVERY),
-            false => Pace::Rule,
+        let pace = match nothing || self.now < self.not_before {
+            true => Pace::Rule,
+            false => self.doubting(),
         };
         self.look(pace, random, orders);
+    }
+
+    /// Signs have a budget: a scene may show them for ever. Looks that found more than the usual error have none, as each that
+    /// does not confirm it takes some of the evidence away.
+    fn doubting(&self) -> Pace {
+        let confirmed = match self.doubt {
+            Some(_) => self.chart.evidence() > HEAD_START,
+            None => self.chart.evidence() > DOUBT,
+        };
+        match self.doubt {
+            _ if confirmed => Pace::Every(DOUBTING_EVERY),
+            Some(_) => Pace::Doubt(DOUBTING_EVERY),
+            None => Pace::Rule,
+        }
     }
 
     /// How wrong the student was, by the teacher, on a frame that it was to look at, in units of the objects' size; `None` where
@@ -349,7 +369,7 @@ impl DriftWatch {
         }
         if let Some(doubt) = &mut self.doubt {
             doubt.looks += 1;
-            if doubt.looks >= SETTLED_AFTER && !alarm && self.chart.evidence() < 2.0 * DOUBT {
+            if doubt.looks >= SETTLED_AFTER && !alarm && self.chart.evidence() <= HEAD_START {
                 self.doubt = None;
                 self.usual.learn();
             }
@@ -452,12 +472,12 @@ impl DriftWatch {
     pub fn trained(&mut self, training: Training) {
         if training == Training::Unchanged && matches!(self.phase, Phase::Training { .. }) {
             self.as_good_as_it_gets = true;
-            let first = self.round.is_some_and(|r| r.cause == Cause::FirstLook);
-            self.end_learning(false);
-            // From a first look it is known already what is usual.
-            if !first {
-                self.learn_anew();
+            if let Some(error) = self.round.and_then(|r| r.error) {
+                self.chart.accept(error);
             }
+            self.usual.learn();
+            self.doubt = None;
+            self.end_learning(false);
         }
     }
 

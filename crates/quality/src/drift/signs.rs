@@ -5,10 +5,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Signs in the student's own answers that something has changed: fewer objects, less confidence, less agreement with
-//! itself in the mirror, windows that score worse. Compared with what is usual in this scene, as each scene has its own.
+//! itself in the mirror, points that tremble more or less than they did, windows that score worse. Compared with what is usual in this scene, as each scene has its own.
 //!
 //! A sign proves nothing: a road empties, a person leaves. It decides when the teacher is asked, which knows.
 
+use crate::evidence::NEGLIGIBLE;
 use std::collections::VecDeque;
 
 /// Frames over which signs are averaged.
@@ -31,12 +32,32 @@ const LEAST_THRESHOLD: f64 = 0.5;
 /// What the student's answer on one frame shows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signs {
-    /// Confidence of each object, 0 to 1.
+    /// Confidence of each object's points, 0 to 1.
     pub confidences: Vec<f64>,
     /// Agreement with the mirrored frame, 0 to 1, where that was inferred.
     pub mirror: Option<f64>,
+    /// Of each object that was there on the last three frames: second differences of its points, in units of its size.
+    pub jitters: Vec<f64>,
     /// Probability of being wrong of each window that ended with the frame.
     pub windows: Vec<f64>,
+}
+
+/// From this confidence on an object counts fully, below in proportion.
+const SURE: f64 = 0.5;
+/// There is nothing on a frame with less than this, all objects together.
+const LEAST_FOUND: f64 = 0.5;
+
+impl Signs {
+    /// Objects, by how sure they are: what the student itself hardly believes in is hardly there.
+    fn objects(&self) -> f64 {
+        let weight = |c: &f64| (c / SURE).clamp(0.0, 1.0);
+        self.confidences.iter().map(weight).sum()
+    }
+
+    /// Whether there is next to nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects() < LEAST_FOUND
+    }
 }
 
 /// A sign, averaged.
@@ -48,7 +69,7 @@ struct Kind {
     direction: f64,
 }
 
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 5] = [
     // As a logarithm: what counts is by which share the number of objects changes.
     Kind {
         name: "objects",
@@ -64,6 +85,12 @@ const KINDS: [Kind; 4] = [
         name: "mirror-agreement",
         spread: 0.05,
         direction: -1.0,
+    },
+    // As a logarithm. Frozen answers do not tremble at all.
+    Kind {
+        name: "jitter",
+        spread: 0.5,
+        direction: 0.0,
     },
     // Log odds.
     Kind {
@@ -146,13 +173,14 @@ impl Usual {
     /// Means over the last frames, in the order of [`KINDS`].
     fn block(&self) -> [Option<f64>; KINDS.len()] {
         let frames = self.last.len() as f64;
-        let objects: usize = self.last.iter().map(|s| s.confidences.len()).sum();
+        let objects: f64 = self.last.iter().map(Signs::objects).sum();
         let all = |of: fn(&Signs) -> &[f64]| mean(self.last.iter().flat_map(of).copied());
         [
             // Half an object more, so that none has a logarithm.
-            (frames > 0.0).then(|| (objects as f64 / frames + 0.5).ln()),
-            all(|s| &s.confidences),
+            (frames > 0.0).then(|| (objects / frames + 0.5).ln()),
+            sureness(self.last.iter().flat_map(|s| &s.confidences)),
             mean(self.last.iter().filter_map(|s| s.mirror)),
+            all(|s| &s.jitters).map(|j| j.max(NEGLIGIBLE).ln()),
             mean(
                 self.last
                     .iter()
@@ -161,6 +189,13 @@ impl Usual {
             ),
         ]
     }
+}
+
+/// Mean confidence, weighted with itself.
+fn sureness<'a>(confidences: impl Iterator<Item = &'a f64>) -> Option<f64> {
+    let confidences = confidences.filter(|c| c.is_finite());
+    let (sum, squares) = confidences.fold((0.0, 0.0), |(s, q), c| (s + c, q + c * c));
+    (sum > 0.0).then(|| squares / sum)
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -222,6 +257,7 @@ mod tests {
         Signs {
             confidences: vec![confidence; objects],
             mirror: Some(0.95),
+            jitters: vec![0.02; objects],
             windows: vec![0.1],
         }
     }
@@ -246,10 +282,24 @@ mod tests {
     fn objects_that_vanish_and_confidence_that_falls_are_signs_within_a_block() {
         let gone = std::iter::repeat_n(signs(0, 0.0), BLOCK);
         assert_eq!(first_sign(&mut learnt(), gone), Some("objects"));
+        let ghosts = std::iter::repeat_n(signs(3, 0.05), BLOCK);
+        assert!(first_sign(&mut learnt(), ghosts).is_some());
         let unsure = std::iter::repeat_n(signs(3, 0.5), BLOCK);
         assert_eq!(first_sign(&mut learnt(), unsure), Some("confidence"));
         let surer = std::iter::repeat_n(signs(3, 0.95), 3 * BLOCK);
         assert_eq!(first_sign(&mut learnt(), surer), None);
+    }
+
+    #[test]
+    fn answers_that_freeze_or_tremble_are_signs_within_two_blocks() {
+        for jitter in [0.0, 0.2] {
+            let other = Signs {
+                jitters: vec![jitter; 3],
+                ..signs(3, 0.8)
+            };
+            let sign = first_sign(&mut learnt(), std::iter::repeat_n(other, 2 * BLOCK));
+            assert_eq!(sign, Some("jitter"), "{jitter}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 //! `finetune`: trains the student on labelled frames in the background and sends new weights upstream.
 
+mod augment;
 mod checkpoint;
 mod example;
 mod goals;

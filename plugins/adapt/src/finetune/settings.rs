@@ -27,6 +27,7 @@ pub(super) struct Settings {
     pub(super) replay_size: u32,
     pub(super) new_frames: u32,
     pub(super) min_gain: f64,
+    pub(super) augment: bool,
     pub(super) cpu_share: f64,
     pub(super) threads: u32,
     pub(super) checkpoint_dir: Option<String>,
@@ -47,6 +48,7 @@ impl Default for Settings {
             replay_size: 256,
             new_frames: 20,
             min_gain: 0.02,
+            augment: true,
             cpu_share: 0.5,
             threads: 1,
             checkpoint_dir: None,
@@ -103,6 +105,7 @@ impl Settings {
             "replay-size" => self.replay_size = value.get().unwrap_or(self.replay_size),
             "new-frames" => self.new_frames = value.get().unwrap_or(self.new_frames),
             "min-gain" => self.min_gain = value.get().unwrap_or(self.min_gain),
+            "augment" => self.augment = value.get().unwrap_or(self.augment),
             "cpu-share" => self.cpu_share = value.get().unwrap_or(self.cpu_share),
             "threads" => self.threads = value.get().unwrap_or(self.threads),
             "checkpoint-dir" => self.checkpoint_dir = text(value),
@@ -125,6 +128,7 @@ impl Settings {
             "replay-size" => self.replay_size.to_value(),
             "new-frames" => self.new_frames.to_value(),
             "min-gain" => self.min_gain.to_value(),
+            "augment" => self.augment.to_value(),
             "cpu-share" => self.cpu_share.to_value(),
             "threads" => self.threads.to_value(),
             "checkpoint-dir" => self.checkpoint_dir.to_value(),
@@ -179,6 +183,12 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
         count("replay-size", "Replay buffer", "Labelled frames that are kept to train on; new ones take the places of others at random", defaults.replay_size, 2),
         count("new-frames", "New frames", "A training begins after so many new labelled frames", defaults.new_frames, 2),
         number("min-gain", "Least gain", "New weights are taken only if they take away this share of what the loss on held-back frames is above the least there can be", defaults.min_gain, 1.0),
+        glib::ParamSpecBoolean::builder("augment")
+            .nick("Vary what is learnt from")
+            .blurb("Pictures get another light each time that they are trained on, and half of them are mirrored where the mirror image of the outputs is known; not with 'trainable=after:…'")
+            .default_value(defaults.augment)
+            .mutable_ready()
+            .build(),
         glib::ParamSpecDouble::builder("cpu-share")
             .nick("Share of one processor")
             .blurb("Training works for this share of the time, at low priority, and rests in between")

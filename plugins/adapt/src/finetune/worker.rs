@@ -17,6 +17,7 @@ use splitinfer_graph::Model;
 use splitinfer_inference::{LoadedModel, load_library};
 use splitinfer_trainer::{Adaptation, Outcome, Trainable, Trainer};
 
+use super::augment::Augment;
 use super::checkpoint::Checkpoints;
 use super::example::Examples;
 use super::goals::goals;
@@ -140,8 +141,17 @@ impl Training {
                     .map_err(|e| format!("checkpoint-dir {}: {e}", f.display()))
             })
             .transpose()?;
+        let varies = settings.augment && trainer.takes_inputs();
+        let shapes = trainer.target_shapes();
+        let augment = varies
+            .then(|| Augment::new(&student.info, &goals, shapes, settings.seed))
+            .flatten();
+        let mut adaptation = Adaptation::new(trainer, settings.adaptation()).map_err(words)?;
+        if let Some(augment) = augment {
+            adaptation.vary(Box::new(augment));
+        }
         let mut training = Self {
-            adaptation: Adaptation::new(trainer, settings.adaptation()).map_err(words)?,
+            adaptation,
             examples: Examples::new(&student.info, goals),
             publisher,
             checkpoints,

@@ -36,12 +36,21 @@ pub(super) fn objects(result: &FrameResult) -> Vec<Object> {
 
 /// What a frame shows of drift.
 pub(super) fn signs(result: &FrameResult, outcome: &Outcome) -> Signs {
-    let objects = result.objects.iter();
     let windows = outcome.verdicts.iter();
     Signs {
-        confidences: objects.map(|o| f64::from(o.score)).collect(),
+        confidences: result.objects.iter().map(confidence).collect(),
         mirror: result.mirror_agreement,
+        jitters: outcome.jitters.clone(),
         windows: windows.map(|v| probability_wrong(&v.evidence)).collect(),
+    }
+}
+
+/// Of its keypoints, where it has any: one that is missed every time shows there.
+fn confidence(object: &splitinfer_meta::Object) -> f64 {
+    let points = object.keypoints.iter().map(|k| f64::from(k[2]));
+    match object.keypoints.len() {
+        0 => f64::from(object.score),
+        n => points.sum::<f64>() / n as f64,
     }
 }
 

@@ -147,7 +147,8 @@ impl Watch {
         }
         if let Some(round) = orders.began {
             self.counts.rounds += 1;
-            seen.messages.push(drift_structure(&round));
+            let frame = self.frames.last().map_or(0, |kept| kept.frame);
+            seen.messages.push(drift_structure(&round, frame));
         }
         let last = orders.learn.last().filter(|_| orders.complete);
         for kept in self.frames.all() {
@@ -237,9 +238,10 @@ impl Watch {
     }
 }
 
-/// What is told of a round of learning.
-fn drift_structure(round: &Round) -> gst::Structure {
+/// What is told of a round of learning that began with a frame, as its result counts.
+fn drift_structure(round: &Round, frame: u64) -> gst::Structure {
     let mut s = gst::Structure::builder("svdgate-drift")
+        .field("frame", frame)
         .field("cause", round.cause.name())
         .field("round", u32::try_from(round.number).unwrap_or(u32::MAX))
         .build();

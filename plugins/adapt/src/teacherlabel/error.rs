@@ -14,22 +14,40 @@ const MISSED: f64 = 1.0;
 /// Boxes that overlap less are different objects.
 const LEAST_OVERLAP: f32 = 0.3;
 
-/// Mean over all objects of both: of those that both have found, the mean distance of their points (keypoints,
-/// or the corners of their boxes) over the square root of the teacher's box's area, at most [`MISSED`]. `None` when
-/// neither has found anything: a frame with nothing on it says nothing of either.
+/// An object of this score or more counts fully, one of less in proportion: about what neither believes in itself there is
+/// little to be wrong.
+const SURE: f64 = 0.5;
+
+/// A frame on which less than this is found, all objects together, says nothing of either.
+const LEAST_FOUND: f64 = 0.5;
+
+/// Mean over all objects of both, by how sure the surer of the two is: of those that both have found, the mean distance of
+/// their points (keypoints, or the corners of their boxes) over the square root of the teacher's box's area, at most
+/// [`MISSED`]. `None` when there is next to nothing on the frame.
 pub(super) fn error(student: &[Object], teacher: &[Object]) -> Option<f64> {
     let mut free: Vec<&Object> = student.iter().collect();
-    let mut sum = 0.0;
+    let (mut sum, mut found) = (0.0, 0.0);
+    let mut count = |error: f64, score: f32| {
+        let weight = (f64::from(score) / SURE).clamp(0.0, 1.0);
+        sum += weight * error;
+        found += weight;
+    };
     for object in teacher {
         let overlaps = free.iter().map(|s| overlap(&s.box_, &object.box_));
         let best = overlaps.enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
-        sum += match best.filter(|(_, o)| *o >= LEAST_OVERLAP) {
-            Some((i, _)) => distance(free.swap_remove(i), object).min(MISSED),
-            None => MISSED,
-        };
+        match best.filter(|(_, o)| *o >= LEAST_OVERLAP) {
+            Some((i, _)) => {
+                let counterpart = free.swap_remove(i);
+                let score = counterpart.score.max(object.score);
+                count(distance(counterpart, object).min(MISSED), score);
+            }
+            None => count(MISSED, object.score),
+        }
     }
-    let count = teacher.len() + free.len();
-    (count > 0).then(|| (sum + MISSED * free.len() as f64) / count as f64)
+    for object in free {
+        count(MISSED, object.score);
+    }
+    (found >= LEAST_FOUND).then(|| sum / found)
 }
 
 /// Intersection over union of x, y, width, height.
@@ -72,6 +90,7 @@ mod tests {
     fn object(box_: [f32; 4]) -> Object {
         Object {
             box_,
+            score: 0.8,
             ..Default::default()
         }
     }
@@ -91,6 +110,10 @@ mod tests {
             error(std::slice::from_ref(&far), std::slice::from_ref(&there)),
             Some(1.0)
         );
+        let ghost = Object { score: 0.1, ..far };
+        assert_eq!(error(std::slice::from_ref(&ghost), &[]), None);
+        let beside = error(&[there.clone(), ghost], std::slice::from_ref(&there)).unwrap();
+        assert!((beside - 0.2 / 1.2).abs() < 1e-6, "{beside}");
         let moved = object([12.0, 10.0, 20.0, 20.0]);
         let small = error(&[moved], &[there]).unwrap();
         assert!((small - 0.1).abs() < 1e-6, "{small}");
