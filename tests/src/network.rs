@@ -19,6 +19,7 @@ use crate::process::gst_launch;
 /// Of the two machines.
 pub const NEAR: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub const FAR: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+const MOVED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
 /// On the far machine, of QUIC and of the monitor.
 pub const PORT: u16 = 5050;
 pub const MONITOR_PORT: u16 = 5051;
@@ -91,6 +92,21 @@ impl Network {
         let rule = ["pref", "50", "ipproto", "udp", "dport", &port, "blackhole"];
         let mut ip = inside(self.far.as_raw_fd(), "ip");
         run(ip.args(["rule", verb]).args(rule)).expect("ip sets rules");
+    }
+
+    /// Gives the near machine another address of the same network, in place of [`NEAR`], as when it joins another Wi-Fi.
+    ///
+    /// # Panics
+    /// When the system cannot do it.
+    pub fn move_near(&self) {
+        let near = self.near.as_raw_fd();
+        let address = |verb, address: Ipv4Addr| {
+            let address = format!("{address}/24");
+            run(inside(near, "ip").args(["addr", verb, &address, "dev", "near"]))
+        };
+        // In this order: with its network's first address the system would remove the others, too.
+        address("del", NEAR).expect("an address is removed");
+        address("add", MOVED).expect("an address is added");
     }
 
     /// Has a thread run on the far machine.

@@ -110,6 +110,27 @@ fn a_server_that_was_restarted_is_monitored_again() {
     assert!(by_server(&received) > 20, "{}", by_server(&received));
 }
 
+/// Neither the session nor its monitor is bound to an address.
+#[test]
+fn an_edge_that_gets_another_address_is_monitored_on() {
+    let Some(setup) = start() else { return };
+    setup.wait_for_state("ok");
+    setup.network.move_near();
+    setup.stream.push_live(60, |_| {});
+    let heard = |stats: &gst::StructureRef| stats.get::<u64>("monitor-received-bytes").unwrap_or(0);
+    let before = {
+        use gst::prelude::*;
+        heard(&setup.stream.edge.property::<gst::Structure>("stats"))
+    };
+    setup.stream.wait_for("further answers", |stats| {
+        heard(stats) > before && stats.get("reconnects") == Ok(0u64)
+    });
+    setup.wait_for_state("ok");
+    let received = setup.stream.finish();
+    assert_complete(&received, 60);
+    assert!(by_server(&received) > 40, "{}", by_server(&received));
+}
+
 #[test]
 fn an_edge_that_stops_does_not_wait_for_the_monitor() {
     let Some(setup) = start() else { return };

@@ -62,32 +62,40 @@ async fn run(shared: Arc<Shared>, server: SocketAddr, keys: MonitorKeys, candida
     };
     let mut monitor = EdgeMonitor::new(Instant::now(), keys, config);
     let mut buffer = [0; MAX_DATAGRAM_BYTES + 1];
+    // This machine may have left the network in which the socket was opened.
+    let mut stale = false;
     while let Some(due) = monitor.poll_timeout() {
         tokio::select! {
             biased;
             arrived = socket.recv(&mut buffer) => match arrived {
                 Ok(arrived) => monitor.handle_datagram(arrived.at, &buffer[..arrived.bytes]),
                 // Nobody listens there, or no longer: the silence will tell.
-                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(e) if is_passing(&e) => {}
                 Err(_) => tokio::time::sleep(PAUSE).await,
             },
             () = tokio::time::sleep_until(due.into()) => {
                 monitor.handle_timeout(Instant::now());
                 // A new socket has an address of the network that this machine is in now, and a new port for whatever
                 // stands between.
-                if monitor.report().reachability == Reachability::Blocked
-                    && let Ok(new) = open(server)
-                {
+                let blocked = monitor.report().reachability == Reachability::Blocked;
+                if (stale || blocked) && let Ok(new) = open(server) {
                     socket = new;
+                    stale = false;
                 }
             }
         }
         // Whatever cannot be sent is lost, as on the way.
         while let Some(datagram) = monitor.poll_transmit(Instant::now()) {
-            let _ = socket.send(&datagram);
+            stale |= socket.send(&datagram).is_err_and(|e| !is_passing(&e));
         }
         shared.monitored(monitor.report());
     }
+}
+
+/// Nobody listens there just now, or the system's buffer is full.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, WouldBlock};
+    matches!(error.kind(), ConnectionRefused | WouldBlock)
 }
 
 fn open(server: SocketAddr) -> io::Result<StampedSocket> {
