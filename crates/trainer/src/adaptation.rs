@@ -138,9 +138,14 @@ impl Adaptation {
         &self.trainer
     }
 
-    /// An example of the scene as it is now.
+    /// An example of the scene as it is now, and a reason to train.
     pub fn add(&mut self, sample: Sample) {
         self.new += 1;
+        self.add_in_time(sample);
+    }
+
+    /// An example of the scene as it is now, of which somebody else says when it is time to train.
+    pub fn add_in_time(&mut self, sample: Sample) {
         if let Some(sample) = self.hold_back(sample, true) {
             self.replay.push_fresh(sample);
         }

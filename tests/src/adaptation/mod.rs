@@ -9,6 +9,7 @@
 pub mod drifts;
 pub mod fault;
 pub mod figures;
+pub mod latency;
 pub mod noticing;
 pub mod pace;
 pub mod plan;

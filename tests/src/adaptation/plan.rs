@@ -261,6 +261,20 @@ impl Case {
         )
     }
 
+    /// A camera's pace, so many frames a second; the branch gets what a probe lets through.
+    pub fn live(&self, rate: u32) -> String {
+        let rate = format!("{rate}/1");
+        let edge = self.inference(&self.domains[0], &self.model("student"), self.frames, &rate);
+        let edge = edge.replacen("scenesrc ", "scenesrc is-live=true ", 1);
+        format!(
+            "{edge} ! tee name=all ! queue ! appsink name=out sync=false \
+             all. ! queue name=branch max-size-buffers=0 max-size-bytes=0 max-size-time=0 \
+             ! teacherlabel name=teacher model=\"{}\" ! finetune name=finetune model=\"{}\" async=false",
+            self.model("teacher").display(),
+            self.model("student").display()
+        )
+    }
+
     /// A look at a model on the domain before the change, few frames far apart: what was forgotten.
     pub fn look_back(&self, model: &Path) -> String {
         let edge = self.inference(&self.domains[0], model, LOOK_BACK, "3/1");

@@ -9,6 +9,7 @@
 use serde_json::{Map, Value, json};
 
 use super::figures::{Figures, gain_kept, saved};
+use super::latency::Latencies;
 use super::noticing::{self, Row};
 use super::plan::{Method, Task};
 use super::spread::{mean, text};
@@ -149,7 +150,7 @@ fn columns(task: Task) -> Vec<Column> {
 }
 
 /// The figures of goals.md: the worst cell of the combined gate, `null` for what is not measured; and all else.
-pub fn json(cells: &[Cell], drifts: &[Row]) -> Value {
+pub fn json(cells: &[Cell], drifts: &[Row], latencies: &[(Task, Latencies)]) -> Value {
     let each = |value: Against, which: fn(&Cell) -> bool| -> Vec<f64> {
         let cells = cells.iter().filter(|c| which(c));
         cells
@@ -174,7 +175,7 @@ pub fn json(cells: &[Cell], drifts: &[Row]) -> Value {
         "drift_recall_pct": number(noticing::recall(drifts)),
         "false_windows_pct": number(noticing::false_alarms(drifts)),
         "update_kbit_s": most(each(|_, f| Some(f.update_kbit_s), all)),
-        "p99_ratio_training": Value::Null,
+        "p99_ratio_training": most(latencies.iter().filter_map(|(_, l)| l.ratio()).collect()),
         "swap_lost_buffers": most(each(|_, f| Some(f.lost), all)),
         "seeds": cells.iter().map(|c| c.seeds.len()).min(),
         "cells": by_cell,
@@ -214,7 +215,7 @@ mod tests {
             cell("repetitive", with(40.0, 10.0)),
             cell("dynamic", with(55.0, 90.0)),
         ];
-        let json = json(&cells, &[]);
+        let json = json(&cells, &[], &[]);
         assert_eq!(json["gain_kept_pct"], 50.0);
         assert_eq!(json["iterations_saved_pct"], 90.0);
         assert_eq!(json["drift_recall_pct"], Value::Null);

@@ -151,15 +151,17 @@ fn play(launch: &str, task: Task, mut policy: Policy, run: &mut Run) -> Result<(
         .context("no appsink")?;
     let bus = playing.pipeline.bus().context("no bus")?;
     playing.pipeline.set_state(gst::State::Playing)?;
-    let begun = std::time::Instant::now();
+    let mut last = std::time::Instant::now();
     loop {
         messages(&bus, run)?;
         match sink.try_pull_sample(gst::ClockTime::from_mseconds(100)) {
-            Some(sample) => run
-                .seen
-                .push(seen(sample.buffer().context("no picture")?, task)?),
+            Some(sample) => {
+                let frame = sample.buffer().context("no picture")?;
+                run.seen.push(seen(frame, task)?);
+                last = std::time::Instant::now();
+            }
             None if sink.is_eos() => break,
-            None if begun.elapsed() > Duration::from(PATIENCE) => bail!("it hangs"),
+            None if last.elapsed() > Duration::from(PATIENCE) => bail!("it hangs"),
             None => {}
         }
     }

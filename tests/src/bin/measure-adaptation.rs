@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use splitinfer_tests::adaptation::drifts::{Kind, watch};
 use splitinfer_tests::adaptation::figures::Figures;
+use splitinfer_tests::adaptation::latency::{self, Latencies, latencies};
 use splitinfer_tests::adaptation::noticing::{self, Row};
 use splitinfer_tests::adaptation::plan::{Case, Method, RATE, SCENARIOS, Task, Tuning, chosen};
 use splitinfer_tests::adaptation::plot;
@@ -24,7 +25,7 @@ use splitinfer_tests::measure;
 #[derive(Parser)]
 #[command(name = "measure.sh adaptation")]
 struct Args {
-    /// One seed of traffic, repetitive, few frames, without the published gate and periodic labels.
+    /// Gains alone, of one seed of traffic, repetitive, few frames, none,teacher,always,combined.
     #[arg(long)]
     quick: bool,
     /// Scenes of each task and scenario; confidence intervals from three on.
@@ -42,12 +43,12 @@ struct Args {
     /// none, teacher, always, combined, published, periodic, random, confidence, accuracy.
     #[arg(long)]
     methods: Option<String>,
-    /// Scenes of each task and kind of drift, for what is noticed; 0: none.
+    /// Scenes of each task and kind of drift, for what is noticed.
     #[arg(long)]
     drift_seeds: Option<u64>,
-    /// Only what is noticed, no training.
+    /// What is measured: gains, drifts, latency.
     #[arg(long)]
-    drifts_only: bool,
+    parts: Option<String>,
     /// Domain before the change, and after it.
     #[arg(long, num_args = 2, default_values = ["day", "night"])]
     domains: Vec<String>,
@@ -100,16 +101,26 @@ fn main() -> Result<()> {
     splitinfer_tests::init();
     println!("# Adaptation\n\n{}\n", measure::machine());
     introduce(&args);
+    let parts = args.parts()?;
     let mut cells = Vec::new();
-    for task in tasks.iter().filter(|_| !args.drifts_only) {
+    for task in tasks.iter().filter(|_| parts.contains(&"gains")) {
         for scenario in &scenarios {
             let cell = cell(&args, *task, scenario, &methods)?;
             cell.print();
             cells.push(cell);
         }
     }
-    let rows = drifts(&args, &tasks)?;
-    println!("{}", json(&cells, &rows));
+    let mut rows = Vec::new();
+    if parts.contains(&"drifts") {
+        rows = drifts(&args, &tasks)?;
+        noticing::print(&rows);
+    }
+    let mut latencies = Vec::new();
+    if parts.contains(&"latency") {
+        latencies = while_training(&args, &tasks)?;
+        latency::print(&latencies);
+    }
+    println!("{}", json(&cells, &rows, &latencies));
     Ok(())
 }
 
@@ -123,7 +134,7 @@ fn drifts(args: &Args, tasks: &[Task]) -> Result<Vec<Row>> {
     let bar = measure::progress(kinds.len() * seeds as usize);
     let results = Results::new(args.runs.as_ref().map(|r| r.join("drifts")))?;
     let mut rows = Vec::new();
-    for (task, kind) in kinds.into_iter().filter(|_| seeds > 0) {
+    for (task, kind) in kinds {
         let mut runs = Vec::new();
         for seed in 0..seeds {
             bar.set_message(format!("{}, {}", task.name(), kind.name()));
@@ -135,10 +146,14 @@ fn drifts(args: &Args, tasks: &[Task]) -> Result<Vec<Row>> {
         rows.push(Row { task, kind, runs });
     }
     bar.finish_and_clear();
-    if !rows.is_empty() {
-        noticing::print(&rows);
-    }
     Ok(rows)
+}
+
+/// What a training costs the frames that pass meanwhile.
+fn while_training(args: &Args, tasks: &[Task]) -> Result<Vec<(Task, Latencies)>> {
+    let results = Results::new(args.runs.as_ref().map(|r| r.join("latency")))?;
+    let of = |task: &Task| Ok((*task, results.get_or(task.name(), "", || latencies(*task))?));
+    tasks.iter().map(of).collect()
 }
 
 impl Args {
@@ -150,7 +165,18 @@ impl Args {
 
     fn drift_seeds(&self) -> u64 {
         self.drift_seeds
-            .unwrap_or(if self.quick { 0 } else { DRIFT_SEEDS })
+            .unwrap_or(if self.quick { 1 } else { DRIFT_SEEDS })
+            .max(1)
+    }
+
+    fn parts(&self) -> Result<Vec<&'static str>> {
+        let default = if self.quick {
+            "gains"
+        } else {
+            "gains,drifts,latency"
+        };
+        let parts = self.parts.as_deref().unwrap_or(default);
+        chosen(parts, &["gains", "drifts", "latency"], |part| part)
     }
 
     /// Enough for a window before and after the change.

@@ -15,7 +15,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use splitinfer_graph::Model;
 use splitinfer_inference::{LoadedModel, load_library};
-use splitinfer_trainer::{Adaptation, Outcome, Trainable, Trainer};
+use splitinfer_trainer::{Adaptation, Outcome, Sample, Trainable, Trainer};
 
 use super::augment::Augment;
 use super::checkpoint::Checkpoints;
@@ -25,7 +25,7 @@ use super::publish::Publisher;
 use super::queue::Queue;
 use super::settings::Settings;
 use super::stats::Counts;
-use crate::mark;
+use crate::mark::{self, Mark};
 use crate::report::Report;
 use splitinfer_quality::Training as Reported;
 
@@ -187,15 +187,22 @@ impl Training {
         }
     }
 
+    /// What the gate looked at is a reason to train when the gate says so, by a round that is complete.
+    fn add(&mut self, sample: Sample, mark: Option<Mark>) {
+        match mark {
+            Some(mark) if !mark.teaches => self.adaptation.add_aside(sample),
+            Some(mark) if mark.canary => self.adaptation.add_in_time(sample),
+            _ => self.adaptation.add(sample),
+        }
+    }
+
     /// Until the queue is stopped.
     fn run(mut self, queue: &Queue, element: &Element) -> Result<(), String> {
         while let Some((buffer, video)) = queue.next() {
             let trainer = self.adaptation.trainer();
             let mark = mark::read(&buffer);
-            let aside = mark.is_some_and(|m| !m.teaches);
             match self.examples.of_frame(&buffer, &video, trainer) {
-                Ok(sample) if aside => self.adaptation.add_aside(sample),
-                Ok(sample) => self.adaptation.add(sample),
+                Ok(sample) => self.add(sample, mark),
                 Err(problem) => {
                     self.counts.lock().unwrap().refused += 1;
                     if self.told.as_ref() != Some(&problem) {
