@@ -12,6 +12,8 @@ pub mod data;
 pub mod gate;
 pub mod measure;
 pub mod model;
+pub mod monitor;
+pub mod network;
 pub mod numbered;
 pub mod pipeline;
 pub mod plugins;

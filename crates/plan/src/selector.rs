@@ -209,6 +209,29 @@ impl Selector {
         }
     }
 
+    /// What the server tells of itself without a frame: how long a new one would wait there, and how long it works on
+    /// frames of a choice, as it has on those of others. It counts where this one's frames have not told anything for a
+    /// while, the times until they tell it for the first time.
+    pub fn server(
+        &mut self,
+        queue: Duration,
+        times: impl Iterator<Item = (Choice, Duration)>,
+        now: Instant,
+    ) {
+        if self.link.age(now).is_none_or(|age| age >= SILENT) {
+            self.queue = queue.as_secs_f64();
+        }
+        let unknown = self.speeds.as_mut().filter(|s| !s.server_known());
+        if let Some(speeds) = unknown {
+            times.for_each(|(choice, took)| speeds.served(choice, took));
+        }
+    }
+
+    /// Bytes a second of the link, as far as they are known.
+    pub fn bandwidth(&self, now: Instant) -> Option<f64> {
+        self.link.rate(now)
+    }
+
     /// How long it takes to complete a frame of this choice here, with some caution; `None` without a profile.
     pub fn time_to_complete(&self, choice: Choice) -> Option<Duration> {
         let speeds = self.speeds.as_ref()?;

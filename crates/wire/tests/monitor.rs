@@ -6,6 +6,7 @@
 
 //! The monitor's two sides over a simulated link.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,42 @@ fn load() -> Load {
     }
 }
 
+/// A shaper before the link: what finds no tokens waits for them.
+struct Shaper {
+    /// Bytes a second.
+    rate: f64,
+    bucket: f64,
+    tokens: f64,
+    at: Instant,
+    waiting: VecDeque<(Instant, Vec<u8>)>,
+}
+
+impl Shaper {
+    fn new(start: Instant, kbit: u32, bucket: f64) -> Self {
+        Self {
+            rate: f64::from(kbit) * 125.0,
+            bucket,
+            tokens: bucket,
+            at: start,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    fn send(&mut self, now: Instant, datagram: Vec<u8>) {
+        // Packets pass in their order, so that the last one's instant is the bucket's, too.
+        let at = self.at.max(now);
+        let earned = (at - self.at).as_secs_f64() * self.rate;
+        let tokens = (self.tokens + earned).min(self.bucket);
+        let needed = datagram.len() as f64 + OVERHEAD as f64;
+        let wait = (needed - tokens).max(0.0) / self.rate;
+        self.at = at + Duration::from_secs_f64(wait);
+        self.tokens = (tokens - needed).max(0.0);
+        self.waiting.push_back((self.at, datagram));
+    }
+}
+
 struct Run {
+    shaper: Option<Shaper>,
     start: Instant,
     now: Instant,
     link: Link<Vec<u8>>,
@@ -52,6 +88,7 @@ impl Run {
         let mut server = ServerMonitor::new(start);
         assert!(server.add(start, keys(), ()));
         Self {
+            shaper: None,
             start,
             now: start,
             link: Link::new(Arc::new(trace), start, seed),
@@ -64,10 +101,20 @@ impl Run {
         let end = self.start + at;
         loop {
             while let Some(datagram) = self.edge.poll_transmit(self.now) {
-                let bytes = datagram.len() as u64 + OVERHEAD;
-                self.link.send(self.now, Way::Up, bytes, datagram);
+                match &mut self.shaper {
+                    Some(shaper) => shaper.send(self.now, datagram),
+                    None => self.up(datagram),
+                }
             }
-            let next = [self.link.next_arrival(), self.edge.poll_timeout()];
+            while let Some(passed) = self.passed() {
+                self.up(passed);
+            }
+            let shaped = self.shaper.as_ref().and_then(|s| s.waiting.front());
+            let next = [
+                self.link.next_arrival(),
+                self.edge.poll_timeout(),
+                shaped.map(|(at, _)| *at),
+            ];
             match next.into_iter().flatten().min() {
                 Some(at) if at <= end => self.now = self.now.max(at),
                 _ => break,
@@ -88,6 +135,18 @@ impl Run {
         self.now = end;
     }
 
+    fn up(&mut self, datagram: Vec<u8>) {
+        let bytes = datagram.len() as u64 + OVERHEAD;
+        self.link.send(self.now, Way::Up, bytes, datagram);
+    }
+
+    /// What has its tokens by now.
+    fn passed(&mut self) -> Option<Vec<u8>> {
+        let waiting = &mut self.shaper.as_mut()?.waiting;
+        let due = waiting.front().is_some_and(|(at, _)| *at <= self.now);
+        due.then(|| waiting.pop_front())?.map(|(_, d)| d)
+    }
+
     fn kbit(&self) -> f64 {
         let rate = self.edge.report().bandwidth.map_or(f64::NAN, |e| e.rate);
         rate * 8e-3
@@ -98,7 +157,7 @@ impl Run {
 #[test]
 fn one_second_after_a_step_the_bandwidth_is_known_and_little_was_sent_for_it() {
     let rates = [
-        250, 1000, 5000, 50_000, 10_000, 2000, 500, 4000, 20_000, 1000,
+        1000, 250, 4000, 20_000, 2000, 500, 8000, 50_000, 1000, 5000, 10_000, 2000,
     ];
     let mut errors = Vec::new();
     for (delay, seed) in [(2, 1), (20, 2), (75, 3)] {
@@ -129,6 +188,45 @@ fn one_second_after_a_step_the_bandwidth_is_known_and_little_was_sent_for_it() {
     let p90 = errors[errors.len() * 9 / 10];
     println!("p90 {p90:.3}, worst {:.3}", errors[errors.len() - 1]);
     assert!(p90 <= 0.10, "{errors:?}");
+}
+
+/// A shaper that lets a bucket of bytes pass at once: what comes after it tells the rate.
+#[test]
+fn a_token_bucket_is_seen_through() {
+    let rates = [1000, 4000, 20_000, 2000, 8000, 500, 5000, 1000];
+    for bucket in [1540.0, 4000.0] {
+        let mut run = Run::new("0s rate=1000Mbit/s delay=10ms", 11);
+        let mut errors = Vec::new();
+        for (i, &rate) in rates.iter().enumerate() {
+            let at = i as u64 * 10_000 + (i as u64 * 137) % 400;
+            run.until(MS(at));
+            let waiting = run.shaper.take().map(|s| s.waiting).unwrap_or_default();
+            let mut shaper = Shaper::new(run.now, rate, bucket);
+            waiting
+                .into_iter()
+                .for_each(|(_, d)| shaper.send(run.now, d));
+            run.shaper = Some(shaper);
+            for ms in [1000, 5000] {
+                run.until(MS(at + ms));
+                let error = (run.kbit() / f64::from(rate) - 1.0).abs();
+                println!(
+                    "{bucket} B, {rate} kbit/s, {ms} ms: {} ({error:.3})",
+                    run.kbit()
+                );
+                if ms == 5000 {
+                    errors.push(error);
+                }
+            }
+            let sent = run.edge.report().sent_bytes;
+            run.until(MS(at + 9500));
+            let sent = run.edge.report().sent_bytes - sent;
+            let share = sent as f64 * 8.0 / (f64::from(rate) * 1e3 * 4.5);
+            println!("share {share:.4}");
+            assert!(share <= 0.02, "{rate} kbit/s: {share}");
+        }
+        errors.sort_by(f64::total_cmp);
+        assert!(errors[errors.len() * 9 / 10] <= 0.10, "{errors:?}");
+    }
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn assert_vector(name: &str, written: &[u8]) {
 
 fn hello() -> Hello {
     Hello {
-        version: Version { major: 1, minor: 1 },
+        version: Version { major: 1, minor: 2 },
         agent: "edge/0.1".into(),
         token: Token::from("secret"),
         model_hash: std::array::from_fn(|i| i as u8),
@@ -78,11 +78,12 @@ fn messages() -> Vec<(&'static str, Message)> {
         (
             "Welcome",
             Message::Welcome(Welcome {
-                version: Version { major: 1, minor: 1 },
+                version: Version { major: 1, minor: 2 },
                 server: "server/0.1".into(),
                 session_id: 7,
                 max_frame_bytes: 16 << 20,
                 max_in_flight: 8,
+                monitor_port: 5051,
             }),
         ),
         (

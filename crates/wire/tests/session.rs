@@ -202,6 +202,36 @@ fn a_later_minor_version_gets_a_session_of_ours() {
 }
 
 #[test]
+fn the_port_of_the_monitor_is_told_to_whom_knows_it() {
+    let now = std::time::Instant::now();
+    let welcome_to = |minor| {
+        let mut server = ServerSession::new(now, server_config()).unwrap();
+        let mut hello = hello(&model());
+        hello.version = Version { major: 1, minor };
+        let hello = Message::Hello(Box::new(hello)).encode().unwrap();
+        server.handle_control(now, &hello);
+        server.accept(now, 1);
+        server.poll_transmit().unwrap()
+    };
+    let (old, new) = (welcome_to(1), welcome_to(2));
+    let port = |bytes: &Bytes| match &messages([bytes.clone()].into_iter())[..] {
+        [Message::Welcome(welcome)] => welcome.monitor_port,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((port(&old), port(&new)), (0, 5051));
+    // To a reader of 1.1 the message is what it was, byte for byte.
+    assert_eq!(old.len(), 6 + 2 + 2 + 4 + "test-server 1".len() + 8 + 4 + 4);
+    assert_eq!(new.len(), old.len() + 2);
+    assert_eq!(new[10..old.len()], old[10..]);
+    // And a server of 1.1 has no monitor for an edge of ours.
+    let mut edge = EdgeSession::new(edge_config(&model())).unwrap();
+    edge.start(now);
+    edge.handle_control(now, &old);
+    assert_eq!(edge.state(), EdgeState::Ready);
+    assert_eq!(edge.welcome().unwrap().monitor_port, 0);
+}
+
+#[test]
 fn nothing_but_hello_may_come_first() {
     let now = std::time::Instant::now();
     for message in [Message::Ping { id: 1 }, Message::UploadDone] {

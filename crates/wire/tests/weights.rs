@@ -209,6 +209,7 @@ fn a_peer_of_an_earlier_minor_version_is_sent_none() {
         session_id: 1,
         max_frame_bytes: 1000,
         max_in_flight: 1,
+        monitor_port: 0,
     });
     edge.handle_control(now, &welcome.encode().unwrap());
     assert!(edge.welcome().is_some());

@@ -25,6 +25,8 @@ pub struct Welcome {
     pub max_frame_bytes: u32,
     /// Largest number of frames without a result.
     pub max_in_flight: u32,
+    /// UDP port of the server's monitor; 0: none. Only sent where [`Version::has_monitor`].
+    pub monitor_port: u16,
 }
 
 impl Welcome {
@@ -35,19 +37,27 @@ impl Welcome {
         w.u64(self.session_id);
         w.u32(self.max_frame_bytes);
         w.u32(self.max_in_flight);
+        if self.version.has_monitor() {
+            w.u16(self.monitor_port);
+        }
         Ok(())
     }
 
     pub(super) fn read(r: &mut Reader) -> Result<Self, DecodeError> {
+        let version = Version {
+            major: r.u16("Welcome.version")?,
+            minor: r.u16("Welcome.version")?,
+        };
         Ok(Self {
-            version: Version {
-                major: r.u16("Welcome.version")?,
-                minor: r.u16("Welcome.version")?,
-            },
+            version,
             server: r.string(MAX_TEXT_BYTES, "Welcome.server")?.to_owned(),
             session_id: r.u64("Welcome.session_id")?,
             max_frame_bytes: r.u32("Welcome.max_frame_bytes")?,
             max_in_flight: r.u32("Welcome.max_in_flight")?,
+            monitor_port: match version.has_monitor() {
+                true => r.u16("Welcome.monitor_port")?,
+                false => 0,
+            },
         })
     }
 }

@@ -36,11 +36,16 @@ pub struct Version {
 
 impl Version {
     /// What this crate speaks.
-    pub const OURS: Self = Self { major: 1, minor: 1 };
+    pub const OURS: Self = Self { major: 1, minor: 2 };
 
     /// Whether updates of the weights can be sent.
     pub fn has_weights(self) -> bool {
         self.minor >= 1
+    }
+
+    /// Whether `Welcome` tells the port of the UDP monitor.
+    pub fn has_monitor(self) -> bool {
+        self.minor >= 2
     }
 
     /// The version both sides speak, or `None` when their major versions differ.

@@ -4,12 +4,12 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! Bandwidth from packet trains: what one train shows, and what the last ones show together.
+//! Bandwidth from packet trains: what the last ones show together.
 
 use std::time::{Duration, Instant};
 
-/// Below this, instants of arrival say nothing: what a waiting program is late by.
-const CLOCK_NOISE: f64 = 30e-6;
+use super::train::{CLOCK_NOISE, Train};
+
 /// Trains that are averaged at most.
 const MOST_POOLED: usize = 8;
 /// As many are averaged as bring the uncertainty down to this.
@@ -17,39 +17,12 @@ const WANTED: f64 = 0.05;
 /// A train that differs by less is no sign of a change.
 const TOLERANCE: f64 = 0.10;
 
-/// One train: wire bytes of the packets that followed another one of the train, and the time between them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Train {
-    pub(super) bytes: f64,
-    pub(super) seconds: f64,
-}
-
-impl Train {
-    /// `packets`: number, wire bytes, instant of arrival in µs; in the order of their numbers. Only neighbours count, so
-    /// that a packet that was lost leaves no gap that looks like a slow link.
-    pub(super) fn new(packets: &[(u32, u32, i64)]) -> Option<Self> {
-        let (mut bytes, mut micros) = (0.0, 0);
-        for pair in packets.windows(2) {
-            if pair[0].0.checked_add(1) == Some(pair[1].0) {
-                bytes += f64::from(pair[1].1);
-                micros += pair[1].2 - pair[0].2;
-            }
-        }
-        (bytes > 0.0 && micros >= 0).then_some(Self {
-            bytes,
-            seconds: micros as f64 * 1e-6,
-        })
-    }
-
-    fn rate(self) -> f64 {
-        self.bytes / self.seconds.max(1e-6)
-    }
-
-    /// Relative uncertainty by the clock alone.
-    fn noise(self) -> f64 {
-        CLOCK_NOISE / self.seconds.max(1e-6)
-    }
-}
+/// Relative uncertainty up to which an estimate is more than a guess.
+const CERTAIN: f64 = 0.3;
+/// A train that cannot be made much larger.
+const LARGEST: f64 = 6000.0;
+/// Of a bucket that is remembered, at least.
+const LEAST_BUCKET: f64 = 200.0;
 
 /// What the trains show.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,6 +35,23 @@ pub struct Estimate {
     pub at: Instant,
 }
 
+impl Estimate {
+    /// Whether it is more than a guess.
+    pub fn is_certain(&self) -> bool {
+        self.uncertainty <= CERTAIN
+    }
+
+    /// What it is almost surely not below.
+    pub(super) fn least(&self) -> f64 {
+        self.rate / (1.0 + 3.0 * self.uncertainty.min(1e3))
+    }
+}
+
+/// Too fast for the clock, or passed a shaper at once; and a longer one would tell.
+fn is_too_short(train: Train) -> bool {
+    train.noise() > TOLERANCE && train.bytes < LARGEST
+}
+
 /// The last trains since the rate has changed.
 #[derive(Debug, Default)]
 pub(super) struct Trains {
@@ -71,32 +61,52 @@ pub(super) struct Trains {
     /// Relative differences between trains that followed each other.
     differences: Vec<f64>,
     last: Option<(Train, Instant)>,
+    /// Bytes that a shaper on the way lets pass at once, as far as trains have shown.
+    bucket: f64,
+    /// What the last train that could tell showed of it.
+    seen: f64,
 }
 
 impl Trains {
     /// True when another train is wanted at once: this one was too short, or shows a change that is to be confirmed.
     pub(super) fn add(&mut self, now: Instant, train: Train) -> bool {
         let before = self.estimate();
-        if let Some((last, _)) = self.last.replace((train, now)) {
+        if let Some(bucket) = train.bucket {
+            self.saw_bucket(bucket);
+        }
+        if train.is_within_bucket() {
+            return true;
+        }
+        if is_too_short(train) && self.last.is_some() {
+            // Neither agrees nor differs.
+        } else if let Some((last, _)) = self.last.replace((train, now))
+            && !is_too_short(last)
+        {
             if self.differences.len() == 5 {
                 self.differences.remove(0);
             }
             let difference = (train.rate() / last.rate()).ln().abs();
             self.differences.push(difference);
         }
-        let Some(before) = before else {
+        let Some(before) = before.filter(|_| !self.pooled.is_empty()) else {
             self.pooled = vec![train];
             return train.noise() > TOLERANCE;
         };
+        if !before.is_certain() && train.noise() < before.uncertainty / 4.0 {
+            // A better look replaces a guess.
+            self.odd = None;
+            self.pooled = vec![train];
+            return train.noise() > TOLERANCE;
+        }
         let tolerance = TOLERANCE.max(2.5 * self.scatter().max(before.uncertainty));
         let off = (train.rate() / before.rate).ln();
         if off.abs() <= tolerance && train.noise() <= 2.0 * before.uncertainty.max(TOLERANCE) {
             self.odd = None;
             self.pool(train);
-        } else if before.uncertainty > TOLERANCE && train.noise() < before.uncertainty {
-            // A better look replaces a guess.
-            self.odd = None;
-            self.pooled = vec![train];
+        } else if is_too_short(train) {
+            // A longer one decides.
+            self.odd = Some(train);
+            return true;
         } else if let Some(odd) = self.odd.take()
             && ((odd.rate() / before.rate).ln() > 0.0) == (off > 0.0)
         {
@@ -105,11 +115,29 @@ impl Trains {
             if odd.noise() > 2.0 * train.noise() || (train.rate() / odd.rate()).ln().abs() > 0.5 {
                 self.pooled = vec![train];
             }
+            // The step is no scatter.
+            let largest = self.differences.iter().copied().fold(0.0, f64::max);
+            self.differences.retain(|d| *d < largest);
         } else {
             self.odd = Some(train);
             return true;
         }
         train.noise() > TOLERANCE
+    }
+
+    /// One train alone may have come at once because somebody on the way was late.
+    fn saw_bucket(&mut self, bucket: f64) {
+        // While frames pass it is empty; that is no reason to forget it at once.
+        let kept = self.bucket * 0.8;
+        let confirmed = if self.seen > 0.0 { bucket } else { 0.0 };
+        if self.bucket == 0.0 && confirmed > 0.0 {
+            // Trains before this one may have passed at once without telling it.
+            self.differences.clear();
+            self.pooled.clear();
+            self.odd = None;
+        }
+        self.seen = bucket;
+        self.bucket = confirmed.max(if kept < LEAST_BUCKET { 0.0 } else { kept });
     }
 
     fn pool(&mut self, train: Train) {
@@ -141,11 +169,22 @@ impl Trains {
         })
     }
 
+    /// The rate that one train has shown and the next is to confirm.
+    pub(super) fn suspected(&self) -> Option<f64> {
+        let odd = self.odd.filter(|odd| odd.noise() <= TOLERANCE);
+        odd.map(Train::rate)
+    }
+
+    /// Bytes that a train must have before those that count.
+    pub(super) fn bucket(&self) -> f64 {
+        self.bucket
+    }
+
     /// A train of this size may be sent: what is surely not more than `time` of the link.
     pub(super) fn bytes_in(&self, time: Duration) -> f64 {
         let guess = match (self.odd, self.estimate()) {
             (Some(odd), _) => odd.rate() / (1.0 + 3.0 * odd.noise()),
-            (None, Some(e)) => e.rate / (1.0 + 3.0 * e.uncertainty.min(1e3)),
+            (None, Some(e)) => e.least(),
             (None, None) => 0.0,
         };
         guess * time.as_secs_f64()
@@ -157,23 +196,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lost_packet_is_no_gap() {
-        let packets = [
-            (1, 100, 0),
-            (2, 1000, 1000),
-            (4, 1000, 3000),
-            (5, 1000, 4000),
-        ];
-        let train = Train::new(&packets).unwrap();
-        assert_eq!((train.bytes, train.seconds), (2000.0, 0.002));
-        assert_eq!(Train::new(&packets[..1]), None);
-    }
-
-    #[test]
     fn one_odd_train_changes_nothing_and_two_alike_change_all() {
         let train = |rate: f64| Train {
             bytes: rate * 0.01,
             seconds: 0.01,
+            bucket: None,
         };
         let mut trains = Trains::default();
         let now = Instant::now();

@@ -9,11 +9,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::bandwidth::{Train, Trains};
+use super::bandwidth::Trains;
+use super::budget::Budget;
 use super::keys::{MonitorKeys, Side};
 use super::packet::{Probe, Reply, header, seal};
 use super::path::{Delay, Losses, Reachability, Report};
 use super::server::micros;
+use super::train::Train;
 use super::window::Window;
 use super::{MAX_DATAGRAM_BYTES, MIN_PROBE_BYTES};
 use crate::limits::MAX_CANDIDATES;
@@ -26,6 +28,9 @@ const MOST_PACKETS: usize = 8;
 const LEAST_BYTES: f64 = 200.0;
 /// Wire bytes of a packet that a train's bytes are split into, about.
 const USUAL_PACKET: f64 = 600.0;
+/// Where a shaper lets a bucket of bytes pass at once, so much more than that bucket as trains have shown it, and then this.
+const BUCKET_MARGIN: f64 = 1.2;
+const LEAST_BEHIND_BUCKET: f64 = 800.0;
 /// A train without any reply for so long (and twice the round trip) is lost.
 const PATIENCE: Duration = Duration::from_millis(400);
 const FIRST_PATIENCE: Duration = Duration::from_secs(1);
@@ -33,8 +38,8 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 const SILENT: u32 = 5;
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const REMEMBERED: usize = 64;
-/// Link time that a train out of turn may be in debt.
-const MOST_DEBT: f64 = 0.012;
+/// Bytes a second that every link is taken to have: before anything is known the slowest is assumed.
+const SLOWEST: f64 = 31_250.0;
 
 /// How much the monitor may do.
 #[derive(Clone, Copy, Debug)]
@@ -93,9 +98,7 @@ pub struct EdgeMonitor {
     sent: VecDeque<Sent>,
     under_way: Option<UnderWay>,
     next: Instant,
-    /// Seconds of link time that may be used; below zero a debt.
-    credit: f64,
-    credited: Instant,
+    budget: Budget,
     silent: u32,
     window: Window,
     replies: u32,
@@ -120,8 +123,7 @@ impl EdgeMonitor {
             sent: VecDeque::new(),
             under_way: None,
             next: now,
-            credit: 0.0,
-            credited: now,
+            budget: Budget::new(now, config.interval, config.share),
             silent: 0,
             window: Window::default(),
             replies: 0,
@@ -177,28 +179,29 @@ impl EdgeMonitor {
     /// A first packet, short, that measures the round trip; after it, unless nobody answers, the bytes whose spread tells
     /// the bandwidth.
     fn begin(&mut self, now: Instant) {
-        self.earn(now);
+        self.budget.earn(now, self.rate());
         self.outbox = VecDeque::from([MIN_PROBE_BYTES]);
         if self.silent == 0 && self.report.reachability == Reachability::Reachable {
             let time = self.config.interval.mul_f64(self.config.share);
             let bytes = self.trains.bytes_in(time) - self.wire(MIN_PROBE_BYTES);
             let bytes = bytes.max(LEAST_BYTES);
-            let packets = ((bytes / USUAL_PACKET) as usize).clamp(1, MOST_PACKETS);
+            let bucket = self.trains.bucket();
+            let (bytes, packets) = if bucket > 0.0 {
+                // As many packets as may be, so that enough of them come after the bucket's.
+                let bytes = bucket * BUCKET_MARGIN + bytes.max(LEAST_BEHIND_BUCKET);
+                (bytes, MOST_PACKETS)
+            } else {
+                let packets = ((bytes / USUAL_PACKET) as usize).clamp(1, MOST_PACKETS);
+                (bytes, packets)
+            };
             let each = (bytes / packets as f64) as usize;
             let each = each.saturating_sub(self.config.overhead as usize);
             let each = each.clamp(MIN_PROBE_BYTES, MAX_DATAGRAM_BYTES);
             self.outbox.extend(std::iter::repeat_n(each, packets));
         }
         let total: f64 = self.outbox.iter().map(|&n| self.wire(n)).sum();
-        // Before anything is known the slowest link is assumed.
-        let rate = self.trains.bytes_in(Duration::from_secs(1)).max(31_250.0);
-        self.credit -= total / rate;
-        let pay_back = Duration::from_secs_f64((-self.credit / self.config.share).max(0.0));
-        self.next = now
-            + self
-                .config
-                .interval
-                .max(pay_back.min(Duration::from_secs(5)));
+        self.budget.spend(now, total);
+        self.next = self.budget.next_in_turn(now, self.rate());
         let patience = self.report.rtt.as_ref().map_or(FIRST_PATIENCE, |rtt| {
             PATIENCE + (rtt.upper() * 2).min(LONGEST_WAIT)
         });
@@ -211,11 +214,15 @@ impl EdgeMonitor {
         });
     }
 
-    fn earn(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.credited).as_secs_f64();
-        self.credited = now;
-        let most = self.config.share * self.config.interval.as_secs_f64();
-        self.credit = (self.credit + passed * self.config.share).min(most);
+    /// Of the link, bytes a second, for what may be sent. Until a change is sure the higher rate counts, so that the train
+    /// that is to confirm it comes soon.
+    fn rate(&self) -> f64 {
+        let known = self
+            .trains
+            .estimate()
+            .map_or(SLOWEST, |e| if e.is_certain() { e.rate } else { e.least() });
+        let suspected = self.trains.suspected().unwrap_or_default();
+        known.max(suspected).max(SLOWEST)
     }
 
     fn wire(&self, datagram: usize) -> f64 {
@@ -331,12 +338,22 @@ impl EdgeMonitor {
         let Some(train) = Train::new(&packets) else {
             return;
         };
-        if self.trains.add(now, train) {
-            self.earn(now);
-            if self.credit > -MOST_DEBT {
+        let known = |trains: &Trains| trains.estimate().is_some_and(|e| e.is_certain());
+        let knew = known(&self.trains);
+        let again = self.trains.add(now, train);
+        if !knew && known(&self.trains) {
+            // To find that out took what it took.
+            self.budget.forgive();
+        }
+        if again {
+            let rate = self.rate();
+            self.budget.earn(now, rate);
+            if self.budget.allows_out_of_turn(rate) {
                 self.next = now;
+                return;
             }
         }
+        self.next = self.budget.next_in_turn(now, self.rate());
     }
 
     fn loaded(&mut self, reply: &Reply) {

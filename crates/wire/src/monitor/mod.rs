@@ -17,11 +17,13 @@
 //! datagram came from.
 
 mod bandwidth;
+mod budget;
 mod edge;
 mod keys;
 mod packet;
 mod path;
 mod server;
+mod train;
 mod window;
 
 pub use bandwidth::Estimate;

@@ -109,9 +109,9 @@ impl<T> ServerMonitor<T> {
         });
         session.arrivals.push_front((number, arrived));
         session.arrivals.truncate(MAX_ARRIVALS);
+        let reply = reply?;
         let room = datagram.len().min(MAX_DATAGRAM_BYTES);
-        let load = load(&session.tag);
-        let reply = reply?.fitting(room, &load, probe.tails_from)?;
+        let reply = reply.fitting(room, &load(&session.tag), probe.tails_from)?;
         let own = session.next_number?;
         session.next_number = own.checked_add(1);
         seal(&session.keys, Side::Server, own, reply.encode())

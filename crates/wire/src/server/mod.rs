@@ -224,6 +224,10 @@ impl ServerSession {
             session_id,
             max_frame_bytes: self.config.max_frame_bytes,
             max_in_flight: self.config.max_in_flight,
+            monitor_port: match self.version.has_monitor() {
+                true => self.config.monitor_port,
+                false => 0,
+            },
         }));
     }
 

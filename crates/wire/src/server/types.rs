@@ -72,6 +72,8 @@ pub struct ServerConfig {
     pub max_in_flight: u32,
     /// Largest model taken from a client.
     pub max_model_bytes: u64,
+    /// UDP port of the monitor, told to clients that know it; 0: none.
+    pub monitor_port: u16,
     pub timing: ServerTiming,
 }
 

@@ -90,14 +90,19 @@ fn welcome() -> impl Strategy<Value = Welcome> {
         any::<u64>(),
         any::<u32>(),
         any::<u32>(),
+        any::<u16>(),
     );
     fields.prop_map(
-        |((major, minor), server, session_id, bytes, frames)| Welcome {
-            version: Version { major, minor },
-            server,
-            session_id,
-            max_frame_bytes: bytes,
-            max_in_flight: frames,
+        |((major, minor), server, session_id, bytes, frames, port)| {
+            let version = Version { major, minor };
+            Welcome {
+                version,
+                server,
+                session_id,
+                max_frame_bytes: bytes,
+                max_in_flight: frames,
+                monitor_port: if version.has_monitor() { port } else { 0 },
+            }
         },
     )
 }

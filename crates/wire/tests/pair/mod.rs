@@ -76,6 +76,7 @@ pub fn server_config() -> ServerConfig {
         max_frame_bytes: 100_000,
         max_in_flight: 4,
         max_model_bytes: 10_000_000,
+        monitor_port: 5051,
         timing: ServerTiming::default(),
     }
 }

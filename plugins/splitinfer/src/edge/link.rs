@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,8 @@ pub(super) type Tell = Box<dyn Fn(Notice) + Send + Sync>;
 pub(super) struct Link {
     client: Client,
     shared: Arc<Shared>,
+    /// That the plan reckons with; bits of an `f64`, zero while it knows none.
+    bandwidth: AtomicU64,
 }
 
 /// What the callback of the network thread and the element's threads share.
@@ -139,7 +142,11 @@ impl Link {
         let for_events = Arc::clone(&shared);
         let client = Client::start(config, Box::new(move |event| for_events.on_event(event)))
             .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ("{e}")))?;
-        Ok(Some(Self { client, shared }))
+        Ok(Some(Self {
+            client,
+            shared,
+            bandwidth: AtomicU64::new(0),
+        }))
     }
 
     pub(super) fn advice(&self, now: Instant) -> Advice {
@@ -215,6 +222,16 @@ impl Link {
 
     pub(super) fn stats(&self) -> LinkStats {
         self.client.stats()
+    }
+
+    /// What the plan reckons with, bytes of payload a second, for `stats`.
+    pub(super) fn tell_bandwidth(&self, rate: Option<f64>) {
+        let bits = rate.unwrap_or_default().to_bits();
+        self.bandwidth.store(bits, Ordering::Relaxed);
+    }
+
+    pub(super) fn bandwidth(&self) -> f64 {
+        f64::from_bits(self.bandwidth.load(Ordering::Relaxed))
     }
 
     pub(super) fn server(&self) -> String {

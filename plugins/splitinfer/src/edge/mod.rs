@@ -18,6 +18,7 @@ mod frame;
 mod imp;
 mod link;
 mod mirror;
+mod monitor;
 mod planner;
 mod qos;
 mod settings;

@@ -15,6 +15,7 @@ use splitinfer_vision::Picture;
 use super::engine::Engine;
 use super::imp::Started;
 use super::link::{Link, News};
+use super::monitor;
 use super::settings::Settings;
 use super::split;
 use super::streaming::{JPEG_QUALITY, bits};
@@ -171,7 +172,9 @@ impl Planner {
         }
         if stats.connected {
             self.measure(engine, settings, picture)?;
+            monitor::tell(&mut self.selector, &stats, now);
         }
+        link.tell_bandwidth(self.selector.bandwidth(now));
         let wish = Wish {
             connected: stats.connected,
             objective: settings.objective.into(),

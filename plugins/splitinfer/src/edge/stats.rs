@@ -16,6 +16,7 @@ use super::completion::Finished;
 use super::crossing::Coding;
 use super::engine::Engine;
 use super::link::Link;
+use super::monitor;
 use super::split;
 use super::streaming::{Begun, Times};
 use super::swap::Swapped;
@@ -222,7 +223,18 @@ fn add_link(stats: &mut gst::StructureRef, link: &Link) {
     stats.set_if_some("server-version", link.newest_version());
     stats.set("reconnects", now.reconnects);
     stats.set("peer", now.peer.map(|peer| peer.to_string()));
-    stats.set("rtt-ms", ms(now.rtt));
+    stats.set("rtt-ms", ms(monitor::rtt(&now)));
+    stats.set("bandwidth-kbit", kbit(link.bandwidth()));
+    stats.set("loss-percent", monitor::loss(&now) * 100.0);
+    stats.set("monitor", monitor::state(&now));
+    if let Some(report) = &now.monitor {
+        let rate = report.bandwidth.map_or(0.0, |e| e.rate);
+        let uncertainty = report.bandwidth.map_or(1.0, |e| e.uncertainty);
+        stats.set("monitor-kbit", kbit(rate));
+        stats.set("monitor-uncertainty-percent", uncertainty.min(1.0) * 100.0);
+        stats.set("monitor-sent-bytes", report.sent_bytes);
+        stats.set("monitor-received-bytes", report.received_bytes);
+    }
     stats.set("congestion-window", now.cwnd);
     stats.set("link-in-flight", now.in_flight as u64);
     stats.set("sent-packets", now.sent_packets);
@@ -251,6 +263,11 @@ fn candidates(engine: &Engine) -> gst::Array {
         row.to_send_value()
     });
     gst::Array::from_values(rows)
+}
+
+/// From bytes a second.
+fn kbit(rate: f64) -> f64 {
+    rate * 8e-3
 }
 
 fn ms(time: Option<Duration>) -> f64 {

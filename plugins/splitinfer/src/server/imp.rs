@@ -216,7 +216,7 @@ impl Server {
 
     fn listen(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings.lock().unwrap().clone();
-        let announcement = {
+        let (announcement, monitor) = {
             let mut state = self.state.lock().unwrap();
             let Some(loaded) = &state.loaded else {
                 return Err(gst::error_msg!(
@@ -226,8 +226,9 @@ impl Server {
             };
             let running = Running::new(&settings, loaded, &self.obj())?;
             let text = announcement(&running, loaded);
+            let monitor = running.listener.monitor().map(drop).map_err(str::to_owned);
             state.running = Some(running);
-            text
+            (text, monitor)
         };
         gst::info!(CAT, imp = self, "{announcement}");
         gst::element_imp_info!(
@@ -236,6 +237,13 @@ impl Server {
             ("{announcement}"),
             ["{announcement}"]
         );
+        if let Err(text) = monitor {
+            gst::element_imp_warning!(
+                self,
+                gst::ResourceError::OpenReadWrite,
+                ("property 'monitor-port': {text}; edges learn about the network from their frames alone")
+            );
+        }
         Ok(())
     }
 
@@ -272,6 +280,9 @@ fn announcement(running: &Running, loaded: &Loaded) -> String {
         running.listener.local_address(),
         loaded.identity.fingerprint
     );
+    if let Ok(Some((port, _))) = running.listener.monitor() {
+        text += &format!("; monitor on UDP port {port}");
+    }
     if loaded.identity.kept_in.is_none() {
         text += " (made for this run only, as there is no folder to keep it in)";
     }

@@ -7,6 +7,7 @@
 //! The two stages of a server that has started: what READY has loaded, and what serves from PAUSED on.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -102,6 +103,7 @@ impl Running {
         });
         let config = ListenerConfig {
             address,
+            monitor_port: settings.monitor_port,
             identity: loaded.identity.clone(),
             client_ca: settings
                 .client_ca_file
@@ -162,6 +164,13 @@ impl Running {
             .build();
         for (name, value) in self.serving.totals.fields() {
             stats.set_value(name, value);
+        }
+        if let Ok(Some((port, figures))) = self.listener.monitor() {
+            let get = |n: &AtomicU64| n.load(Ordering::Relaxed);
+            stats.set("monitor-port", u32::from(port));
+            stats.set("monitor-sessions", get(&figures.sessions));
+            stats.set("monitor-datagrams", get(&figures.datagrams));
+            stats.set("monitor-replies", get(&figures.replies));
         }
         stats
     }

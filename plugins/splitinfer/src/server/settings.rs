@@ -22,6 +22,8 @@ pub const DEFAULT_PORT: u16 = 5050;
 pub struct Settings {
     pub address: String,
     pub port: u16,
+    /// 0: any free one; `None`: no monitor.
+    pub monitor_port: Option<u16>,
     pub model: Option<String>,
     pub accept_models: bool,
     pub certificate_file: Option<String>,
@@ -41,6 +43,7 @@ impl Default for Settings {
         Self {
             address: "127.0.0.1".to_owned(),
             port: DEFAULT_PORT,
+            monitor_port: Some(0),
             model: None,
             accept_models: false,
             certificate_file: None,
@@ -106,6 +109,14 @@ pub fn properties() -> Vec<glib::ParamSpec> {
             .blurb("UDP port to listen on (0: any free one, see current-port)")
             .maximum(u16::MAX.into())
             .default_value(defaults.port.into())
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecInt::builder("monitor-port")
+            .nick("Monitor port")
+            .blurb("UDP port, at the same address, on which the server answers the edges' small packets that measure the way (0: any free one; -1: none, then edges learn from their frames alone); name one where a firewall must let it through")
+            .minimum(-1)
+            .maximum(u16::MAX.into())
+            .default_value(defaults.monitor_port.map_or(-1, i32::from))
             .mutable_ready()
             .build(),
         glib::ParamSpecUInt::builder("current-port")
@@ -213,6 +224,7 @@ impl Settings {
         match name {
             "address" => self.address = text().unwrap_or_else(|| Self::default().address),
             "port" => self.port = u16::try_from(number()).unwrap_or(u16::MAX),
+            "monitor-port" => self.monitor_port = u16::try_from(value.get().unwrap_or(-1)).ok(),
             "model" => self.model = text(),
             "accept-models" => self.accept_models = value.get().unwrap_or_default(),
             "certificate-file" => self.certificate_file = text(),
@@ -234,6 +246,7 @@ impl Settings {
         Some(match name {
             "address" => self.address.to_value(),
             "port" => u32::from(self.port).to_value(),
+            "monitor-port" => self.monitor_port.map_or(-1, i32::from).to_value(),
             "model" => self.model.to_value(),
             "accept-models" => self.accept_models.to_value(),
             "certificate-file" => self.certificate_file.to_value(),

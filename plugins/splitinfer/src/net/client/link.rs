@@ -22,6 +22,7 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use super::dial::{DialError, Dialled, explain};
 use super::driver::Driver;
 use super::exchange::exchange;
+use super::monitor::Monitor;
 use super::shared::{Command, Inlet};
 use super::{Body, ClientEvent, Failure, FrameReply, FrameRequest, WeightsOrder};
 use crate::net::address::ServerAddress;
@@ -87,6 +88,7 @@ pub async fn run(
         exchanges: JoinSet::new(),
         fetching: None,
         refusal: None,
+        monitor: None,
         ending: None,
     };
     link.session.start(Instant::now());
@@ -106,6 +108,8 @@ struct Link<'a> {
     exchanges: JoinSet<Exchanged>,
     fetching: Option<JoinHandle<Result<Vec<u8>, String>>>,
     refusal: Option<Refuse>,
+    /// Of the session, once it is open.
+    monitor: Option<Monitor>,
     ending: Option<Ending>,
 }
 
@@ -130,6 +134,7 @@ impl Link<'_> {
         loop {
             self.pump();
             if let Some(ending) = self.ending.take() {
+                self.monitor = None;
                 self.driver.shared.session_ended();
                 self.abandon_frames(inlet);
                 return ending;
@@ -303,6 +308,9 @@ impl Link<'_> {
         match event {
             EdgeEvent::Connected(welcome) => {
                 driver.shared.session_began(&self.to.connection, &welcome);
+                let (port, candidates) = (welcome.monitor_port, driver.hello.candidates.len());
+                self.monitor =
+                    Monitor::start(&driver.shared, &self.to.connection, port, candidates);
                 driver.emit(ClientEvent::Connected {
                     server: self.server.clone(),
                     peer: self.to.connection.remote_address(),

@@ -15,6 +15,7 @@ mod dial;
 mod driver;
 mod exchange;
 mod link;
+mod monitor;
 mod shared;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use splitinfer_wire::monitor::Report;
 use splitinfer_wire::{
     Content, Hello, Load, Status, WeightsCode, WeightsEvent, Welcome, WireObject,
 };
@@ -199,6 +201,8 @@ pub struct LinkStats {
     pub in_flight: usize,
     /// As the server last reported; zeros before that.
     pub load: Load,
+    /// What the UDP monitor of the present session knows; `None` where there is none.
+    pub monitor: Option<Report>,
 }
 
 /// The link to a server. Dropping it closes it.

@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use quinn::Connection;
+use splitinfer_wire::monitor::Report;
 use splitinfer_wire::{Load, Welcome};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -39,6 +40,8 @@ struct State {
     in_flight: HashMap<u64, bool>,
     sessions: u64,
     load: Load,
+    /// What the monitor of this session knows.
+    monitor: Option<Report>,
     /// Of the connections before the present one.
     past: Traffic,
 }
@@ -164,6 +167,7 @@ impl Shared {
             received_bytes: traffic.received_bytes,
             in_flight: state.in_flight.len(),
             load: state.load.clone(),
+            monitor: state.monitor.clone(),
         }
     }
 
@@ -193,6 +197,7 @@ impl Shared {
             state.past = state.past.plus(Traffic::of(&session.connection));
         }
         state.load = Load::default();
+        state.monitor = None;
     }
 
     /// Whether the frame was still under way.
@@ -215,5 +220,12 @@ impl Shared {
 
     pub fn loaded(&self, load: Load) {
         self.state.lock().unwrap().load = load;
+    }
+
+    pub fn monitored(&self, report: Report) {
+        let mut state = self.state.lock().unwrap();
+        if state.session.is_some() {
+            state.monitor = Some(report);
+        }
     }
 }

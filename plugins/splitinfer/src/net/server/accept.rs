@@ -103,12 +103,19 @@ pub async fn run<S: Service>(endpoint: Endpoint, common: Common<S>) {
             next_id += 1;
         }
     };
+    let monitor = async {
+        match &common.monitor {
+            Some(monitor) => monitor.run(&common.service).await,
+            None => std::future::pending().await,
+        }
+    };
     tasks
         .run_until(async {
             tokio::select! {
                 biased;
                 _ = closing.wait_for(|closing| *closing) => {}
                 () = accept => {}
+                () = monitor => {}
             }
         })
         .await;

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt};
 use splitinfer_wire::close::stream_code;
+use splitinfer_wire::monitor::MonitorId;
 use splitinfer_wire::{
     ByeReason, CloseReason, Hello, RefuseCode, ServerConfig, ServerEvent, ServerSession,
     ServerState, ServerTiming, WeightsCode, WeightsEvent, WeightsRefuse,
@@ -25,6 +26,7 @@ use tokio::task::JoinSet;
 
 use super::accept::Newcomer;
 use super::frame;
+use super::monitor::Monitor;
 use super::weights::{self, Due, Weights};
 use super::{ClientId, ClientInfo, Common, Decision, Refusal, Service, Update};
 
@@ -104,6 +106,7 @@ pub async fn serve<S: Service>(
         max_frame_bytes: common.config.max_frame_bytes,
         max_in_flight: common.config.max_in_flight,
         max_model_bytes: common.config.max_model_bytes,
+        monitor_port: common.monitor.as_ref().map_or(0, Monitor::port),
         timing: ServerTiming::default(),
     };
     let wire = match ServerSession::new(Instant::now(), config) {
@@ -133,6 +136,7 @@ pub async fn serve<S: Service>(
         opening: None,
         prepared: None,
         weights: Weights::default(),
+        monitored: None,
         frames: JoinSet::new(),
         ended: None,
     };
@@ -150,6 +154,7 @@ struct Driver<S: Service> {
     opening: Option<oneshot::Receiver<Opening<S>>>,
     prepared: Option<Arc<S::Session>>,
     weights: Weights,
+    monitored: Option<MonitorId>,
     frames: JoinSet<()>,
     ended: Option<CloseReason>,
 }
@@ -237,7 +242,14 @@ impl<S: Service> Driver<S> {
 
     fn open(&mut self, session: Arc<S::Session>) {
         self.place = None;
-        let service = &self.client.common.service;
+        let common = &self.client.common;
+        let knows = |h: &Hello| h.version.has_monitor();
+        if let Some(monitor) = &common.monitor
+            && self.client.wire.borrow().hello().is_some_and(knows)
+        {
+            self.monitored = monitor.watch(&self.connection, &session);
+        }
+        let service = &common.service;
         let outbox = self.weights.outbox();
         service.opened(&self.client.info(), &session, outbox);
         *self.client.session.borrow_mut() = Some(session);
@@ -360,6 +372,9 @@ impl<S: Service> Driver<S> {
         self.frames.abort_all();
         common.queue.forget(id);
         common.sessions.leave(id);
+        if let (Some(monitor), Some(id)) = (&common.monitor, self.monitored.take()) {
+            monitor.forget(&id);
+        }
         if client.session.borrow_mut().take().is_some() {
             common.service.closed(&client.info(), &reason.to_string());
         } else {

@@ -13,6 +13,7 @@
 mod accept;
 mod client;
 mod frame;
+mod monitor;
 mod weights;
 
 use std::collections::HashMap;
@@ -36,6 +37,7 @@ pub use super::fair_queue::{ClientId, FairQueue};
 use super::identity::Identity;
 use super::transport;
 use super::trust::{TrustError, server_config};
+use monitor::{Monitor, MonitorFigures};
 
 /// [`Listener::close`] and drop end within this time.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -49,6 +51,8 @@ const PREPARING: usize = 2;
 /// Where to listen, for whom, and how much of it.
 pub struct ListenerConfig {
     pub address: SocketAddr,
+    /// Of the UDP monitor, at the same address; 0: any free one, `None`: no monitor.
+    pub monitor_port: Option<u16>,
     pub identity: Identity,
     /// Authorities that sign the certificates of edges.
     pub client_ca: Option<PathBuf>,
@@ -268,6 +272,7 @@ struct Common<S: Service> {
     sessions: Arc<Sessions>,
     /// For new weights.
     preparing: Arc<Semaphore>,
+    monitor: Option<Monitor<S>>,
     closing: watch::Receiver<bool>,
 }
 
@@ -285,9 +290,13 @@ struct Limits {
 #[derive(Default)]
 struct Sessions(Mutex<HashMap<ClientId, (ClientInfo, Connection)>>);
 
+/// Port and figures of the monitor; none where none was wanted, or in words why it could not be had.
+type MonitorState = Result<Option<(u16, Arc<MonitorFigures>)>, String>;
+
 /// A server that takes connections for as long as it lives. Dropping it closes it.
 pub struct Listener {
     local: SocketAddr,
+    monitor: MonitorState,
     sessions: Arc<Sessions>,
     closing: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
@@ -335,6 +344,22 @@ impl Listener {
         let bind_error = |source| ListenError::Bind { address, source };
         let endpoint = endpoint.map_err(bind_error)?;
         let local = endpoint.local_addr().map_err(bind_error)?;
+        let monitor = {
+            let _inside = runtime.enter();
+            let address = |port| SocketAddr::new(local.ip(), port);
+            let bind = |port| Monitor::bind(address(port)).map_err(|e| (address(port), e));
+            config.monitor_port.map(bind).transpose()
+        };
+        let (monitor, monitor_state) = match monitor {
+            Ok(monitor) => {
+                let state = monitor.as_ref().map(|m| (m.port(), m.figures()));
+                (monitor, Ok(state))
+            }
+            Err((address, e)) => {
+                let text = format!("cannot listen on UDP {address}: {e}{}", hint(&e));
+                (None, Err(text))
+            }
+        };
         let (closing, closing_out) = watch::channel(false);
         let sessions = Arc::new(Sessions::default());
         let common = Common {
@@ -350,6 +375,7 @@ impl Listener {
             },
             sessions: sessions.clone(),
             preparing: Arc::new(Semaphore::new(PREPARING)),
+            monitor,
             closing: closing_out,
         };
         let (ending, ended) = mpsc::channel();
@@ -364,6 +390,7 @@ impl Listener {
             .map_err(ListenError::Thread)?;
         Ok(Self {
             local,
+            monitor: monitor_state,
             sessions,
             closing,
             thread: Some(thread),
@@ -374,6 +401,17 @@ impl Listener {
     /// With the port that was chosen, where 0 was asked for.
     pub fn local_address(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Port and figures of the UDP monitor, `None` where none was wanted.
+    ///
+    /// # Errors
+    /// In words why its port could not be had; edges do without.
+    pub fn monitor(&self) -> Result<Option<(u16, &MonitorFigures)>, &str> {
+        match &self.monitor {
+            Ok(state) => Ok(state.as_ref().map(|(port, figures)| (*port, &**figures))),
+            Err(text) => Err(text),
+        }
     }
 
     /// The clients that have a session or are getting one, in the order of their coming.

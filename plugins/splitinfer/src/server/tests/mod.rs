@@ -8,3 +8,4 @@ mod bench;
 mod element;
 mod hostile;
 mod link;
+mod monitor;
