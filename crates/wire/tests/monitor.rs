@@ -229,6 +229,21 @@ fn a_token_bucket_is_seen_through() {
     }
 }
 
+/// Of what no train can see through nothing is claimed, and little is sent for it.
+#[test]
+fn a_bucket_that_hides_the_rate_costs_no_more_than_a_known_link() {
+    let mut run = Run::new("0s rate=1000Mbit/s delay=10ms", 12);
+    run.shaper = Some(Shaper::new(run.now, 250, 30_000.0));
+    run.until(MS(40_000));
+    let sent = run.edge.report().sent_bytes;
+    run.until(MS(140_000));
+    let share = (run.edge.report().sent_bytes - sent) as f64 / (31_250.0 * 100.0);
+    assert!(share <= 0.02, "{share}");
+    let estimate = run.edge.report().bandwidth;
+    assert!(estimate.is_none_or(|e| !e.is_certain()), "{estimate:?}");
+    assert!(run.edge.report().rtt.is_some());
+}
+
 #[test]
 fn loss_reordering_and_jitter_are_borne_and_loss_is_told() {
     let trace = "0s rate=4Mbit/s delay=20ms jitter=3ms reorder=2% up.loss=5% up.burst=2 queue=64kB";

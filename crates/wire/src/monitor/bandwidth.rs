@@ -65,6 +65,8 @@ pub(super) struct Trains {
     bucket: f64,
     /// What the last train that could tell showed of it.
     seen: f64,
+    /// Trains in a row that were as large as may be and told nothing.
+    futile: u32,
 }
 
 impl Trains {
@@ -73,6 +75,11 @@ impl Trains {
         let before = self.estimate();
         if let Some(bucket) = train.bucket {
             self.saw_bucket(bucket);
+        }
+        if train.noise() <= CERTAIN {
+            self.futile = 0;
+        } else if train.bytes >= LARGEST {
+            self.futile = self.futile.saturating_add(1);
         }
         if train.is_within_bucket() {
             return true;
@@ -167,6 +174,11 @@ impl Trains {
             uncertainty: clock.max(self.scatter() / n.sqrt()),
             at,
         })
+    }
+
+    /// The link is too fast for any train, or lets so much pass at once that it may as well be slow.
+    pub(super) fn are_futile(&self) -> bool {
+        self.futile >= 2
     }
 
     /// The rate that one train has shown and the next is to confirm.

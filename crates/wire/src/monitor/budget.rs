@@ -55,6 +55,15 @@ impl Budget {
         self.credit = self.credit.max(0.0);
     }
 
+    pub(super) fn is_in_debt(&self) -> bool {
+        self.credit < 0.0
+    }
+
+    /// When the last train began.
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
+    }
+
     pub(super) fn allows_out_of_turn(&self, rate: f64) -> bool {
         self.credit > -MOST_DEBT * rate
     }

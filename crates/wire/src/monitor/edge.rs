@@ -31,6 +31,8 @@ const USUAL_PACKET: f64 = 600.0;
 /// Where a shaper lets a bucket of bytes pass at once, so much more than that bucket as trains have shown it, and then this.
 const BUCKET_MARGIN: f64 = 1.2;
 const LEAST_BEHIND_BUCKET: f64 = 800.0;
+/// Between two single probes where trains tell nothing.
+const FUTILE_INTERVAL: Duration = Duration::from_secs(1);
 /// A train without any reply for so long (and twice the round trip) is lost.
 const PATIENCE: Duration = Duration::from_millis(400);
 const FIRST_PATIENCE: Duration = Duration::from_secs(1);
@@ -181,7 +183,9 @@ impl EdgeMonitor {
     fn begin(&mut self, now: Instant) {
         self.budget.earn(now, self.rate());
         self.outbox = VecDeque::from([MIN_PROBE_BYTES]);
-        if self.silent == 0 && self.report.reachability == Reachability::Reachable {
+        let futile = self.trains.are_futile();
+        let trains = !futile || !self.budget.is_in_debt();
+        if trains && self.silent == 0 && self.report.reachability == Reachability::Reachable {
             let time = self.config.interval.mul_f64(self.config.share);
             let bytes = self.trains.bytes_in(time) - self.wire(MIN_PROBE_BYTES);
             let bytes = bytes.max(LEAST_BYTES);
@@ -201,7 +205,7 @@ impl EdgeMonitor {
         }
         let total: f64 = self.outbox.iter().map(|&n| self.wire(n)).sum();
         self.budget.spend(now, total);
-        self.next = self.budget.next_in_turn(now, self.rate());
+        self.next = self.next_in_turn(now);
         let patience = self.report.rtt.as_ref().map_or(FIRST_PATIENCE, |rtt| {
             PATIENCE + (rtt.upper() * 2).min(LONGEST_WAIT)
         });
@@ -217,6 +221,9 @@ impl EdgeMonitor {
     /// Of the link, bytes a second, for what may be sent. Until a change is sure the higher rate counts, so that the train
     /// that is to confirm it comes soon.
     fn rate(&self) -> f64 {
+        if self.trains.are_futile() {
+            return SLOWEST;
+        }
         let known = self
             .trains
             .estimate()
@@ -345,7 +352,7 @@ impl EdgeMonitor {
             // To find that out took what it took.
             self.budget.forgive();
         }
-        if again {
+        if again && !self.trains.are_futile() {
             let rate = self.rate();
             self.budget.earn(now, rate);
             if self.budget.allows_out_of_turn(rate) {
@@ -353,7 +360,15 @@ impl EdgeMonitor {
                 return;
             }
         }
-        self.next = self.budget.next_in_turn(now, self.rate());
+        self.next = self.next_in_turn(now);
+    }
+
+    fn next_in_turn(&self, now: Instant) -> Instant {
+        match self.trains.are_futile() {
+            // A train follows when it is paid for; meanwhile there is the round trip.
+            true => self.budget.begun() + FUTILE_INTERVAL,
+            false => self.budget.next_in_turn(now, self.rate()),
+        }
     }
 
     fn loaded(&mut self, reply: &Reply) {

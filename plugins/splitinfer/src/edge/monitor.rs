@@ -54,19 +54,21 @@ pub(super) fn tell(selector: &mut Selector, stats: &LinkStats, now: Instant) {
     let Some(profile) = selector.profile() else {
         return;
     };
-    let times = times(load, profile);
+    let times = times(load, &stats.load, profile);
     selector.server(usual_work(load) * load.queue, times.into_iter(), now);
 }
 
-/// How long the server works on frames of each choice, decoding included, where it has run any.
-fn times(load: &Load, profile: &Profile) -> Vec<(Choice, Duration)> {
+/// How long the server works on frames of each choice, decoding included, where it has run any. The monitor tells times of
+/// tails in pieces, QUIC all at once.
+fn times(load: &Load, of_quic: &Load, profile: &Profile) -> Vec<(Choice, Duration)> {
     let known = |us: u32| (us > 0).then(|| Duration::from_micros(us.into()));
     let picture = known(load.whole_us).zip(profile.picture.as_ref());
     let picture = picture.map(|(work, p)| (Choice::Picture, work + p.decode));
-    let tails = load.tail_us.iter().zip(&profile.candidates).enumerate();
-    let tails = tails.filter_map(|(i, (us, offload))| {
-        let work = known(*us)? + offload.decode;
-        Some((Choice::Candidate(i), work))
+    let tail = |load: &Load, i: usize| load.tail_us.get(i).copied().and_then(known);
+    let tails = profile.candidates.iter().enumerate();
+    let tails = tails.filter_map(|(i, offload)| {
+        let work = tail(load, i).or_else(|| tail(of_quic, i))?;
+        Some((Choice::Candidate(i), work + offload.decode))
     });
     picture.into_iter().chain(tails).collect()
 }
@@ -150,7 +152,7 @@ mod tests {
             (Choice::Candidate(0), 5 * MS),
             (Choice::Candidate(2), 9 * MS),
         ];
-        assert_eq!(times(&load, &profile), expected);
+        assert_eq!(times(&load, &Load::default(), &profile), expected);
         assert_eq!(usual_work(&load), 6 * MS);
     }
 
