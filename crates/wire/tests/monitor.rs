@@ -242,6 +242,7 @@ fn a_bucket_that_hides_the_rate_costs_no_more_than_a_known_link() {
     let estimate = run.edge.report().bandwidth;
     assert!(estimate.is_none_or(|e| !e.is_certain()), "{estimate:?}");
     assert!(run.edge.report().rtt.is_some());
+    assert_eq!(run.edge.report().load, Some(load()));
 }
 
 #[test]

@@ -202,6 +202,9 @@ impl EdgeMonitor {
             let each = each.saturating_sub(self.config.overhead as usize);
             let each = each.clamp(MIN_PROBE_BYTES, MAX_DATAGRAM_BYTES);
             self.outbox.extend(std::iter::repeat_n(each, packets));
+        } else if futile {
+            // With room for times of tails in the reply.
+            self.outbox = VecDeque::from([LEAST_BYTES as usize]);
         }
         let total: f64 = self.outbox.iter().map(|&n| self.wire(n)).sum();
         self.budget.spend(now, total);

@@ -22,6 +22,8 @@ use super::Arrived;
 
 /// A stamp cannot be older; if it seems so, somebody has set the clock meanwhile.
 const OLDEST: Duration = Duration::from_secs(5);
+/// Two clocks that were read within this were read together.
+const TOGETHER: Duration = Duration::from_micros(20);
 
 pub(super) fn prepare(socket: &UdpSocket) -> io::Result<()> {
     setsockopt(socket, sockopt::ReceiveTimestampns, &true)?;
@@ -39,11 +41,10 @@ pub(super) fn receive(socket: &tokio::net::UdpSocket, buffer: &mut [u8]) -> io::
     let flags = MsgFlags::MSG_DONTWAIT;
     let message =
         recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags)?;
-    let now = Instant::now();
-    let (mut at, mut to) = (now, None);
+    let (mut at, mut to) = (Instant::now(), None);
     for part in message.cmsgs()? {
         match part {
-            ControlMessageOwned::ScmTimestampns(stamp) => at = instant(now, stamp),
+            ControlMessageOwned::ScmTimestampns(stamp) => at = instant(stamp),
             ControlMessageOwned::Ipv4PacketInfo(info) => {
                 to = Some(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into());
             }
@@ -101,11 +102,24 @@ pub(super) fn reply(socket: &UdpSocket, datagram: &[u8], arrived: &Arrived) -> i
 }
 
 /// Of the system's clock, on the clock of `Instant`.
-fn instant(now: Instant, stamp: TimeSpec) -> Instant {
+fn instant(stamp: TimeSpec) -> Instant {
     let stamp = SystemTime::UNIX_EPOCH + Duration::from(stamp);
-    let age = SystemTime::now().duration_since(stamp).unwrap_or_default();
+    let (now, system) = both_clocks();
+    let age = system.duration_since(stamp).unwrap_or_default();
     let age = if age < OLDEST { age } else { Duration::ZERO };
     now.checked_sub(age).unwrap_or(now)
+}
+
+/// At one moment: again if the thread had to wait between the two.
+fn both_clocks() -> (Instant, SystemTime) {
+    let mut both = (Instant::now(), SystemTime::now());
+    for _ in 0..3 {
+        if both.0.elapsed() < TOGETHER {
+            break;
+        }
+        both = (Instant::now(), SystemTime::now());
+    }
+    both
 }
 
 fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {

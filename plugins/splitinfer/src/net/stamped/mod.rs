@@ -102,17 +102,26 @@ mod tests {
             let port = server.local_addr().unwrap().port();
             let asking = UdpSocket::bind("127.0.0.1:0").unwrap();
             asking.connect(("127.0.0.1", port)).unwrap();
-            let sent = Instant::now();
-            asking.send(b"question").unwrap();
-            std::thread::sleep(Duration::from_millis(100));
             let mut buffer = [0; 16];
-            let arrived = server.recv(&mut buffer).await.unwrap();
-            assert_eq!(&buffer[..arrived.bytes], b"question");
-            assert_eq!(arrived.from, asking.local_addr().unwrap());
-            if cfg!(target_os = "linux") {
-                let late = arrived.at.saturating_duration_since(sent);
-                assert!(late < Duration::from_millis(50), "{late:?}");
+            // Linux begins to stamp a little after it was asked to, and a loaded machine may be late itself.
+            let mut stamped = false;
+            let mut arrived = None;
+            for _ in 0..100 {
+                asking.send(b"question").unwrap();
+                let sent = Instant::now();
+                std::thread::sleep(Duration::from_millis(20));
+                let came = server.recv(&mut buffer).await.unwrap();
+                assert_eq!(&buffer[..came.bytes], b"question");
+                assert_eq!(came.from, asking.local_addr().unwrap());
+                let late = came.at.saturating_duration_since(sent);
+                stamped |= late < Duration::from_millis(10);
+                arrived = Some(came);
+                if stamped {
+                    break;
+                }
             }
+            assert!(stamped || !cfg!(target_os = "linux"), "read when it came");
+            let arrived = arrived.unwrap();
             server.reply(b"answer", &arrived).unwrap();
             let patience = Some(Duration::from_secs(5));
             asking.set_read_timeout(patience).unwrap();
