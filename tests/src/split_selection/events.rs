@@ -56,7 +56,7 @@ impl Events {
         self.heap.push(Reverse((at, self.added, event)));
     }
 
-    pub fn next(&mut self) -> Option<(Duration, Event)> {
+    pub fn pop(&mut self) -> Option<(Duration, Event)> {
         self.heap.pop().map(|Reverse((at, _, event))| (at, event))
     }
 }

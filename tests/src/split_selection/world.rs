@@ -277,7 +277,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        let Some((at, event)) = self.events.next() else {
+        let Some((at, event)) = self.events.pop() else {
             unreachable!("the connection is looked after for ever")
         };
         self.now = at;
@@ -378,7 +378,7 @@ impl World {
             return;
         }
         self.streaming = None;
-        self.to_flow(work);
+        self.hand_to_flow(work);
     }
 
     fn tell_worked(&mut self, work: Working) {
@@ -389,7 +389,7 @@ impl World {
         });
     }
 
-    fn to_flow(&mut self, work: Working) {
+    fn hand_to_flow(&mut self, work: Working) {
         let (frame, choice) = (work.frame, work.order.choice);
         let mut progress = Progress::Done;
         if !work.order.probe {
