@@ -68,6 +68,7 @@ find_missing() {
     need 'find_python Gst' "python3-gi gir1.2-gstreamer-1.0" "GStreamer in Python"
     need 'find_python GstApp' gir1.2-gst-plugins-base-1.0 "GStreamer's appsink in Python"
     need 'find_python GstRtspServer' gir1.2-gst-rtsp-server-1.0 "an RTSP server, for the tests"
+    need '[ -x "$(PATH=$PATH:/usr/sbin:/sbin command -v tc)" ]' iproute2 "networks of their own, for the tests"
 }
 
 is_debian() { [ -r /etc/os-release ] && (. /etc/os-release && [[ " $ID ${ID_LIKE:-} " == *" debian "* ]]); }
