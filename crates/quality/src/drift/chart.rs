@@ -45,6 +45,12 @@ const MOST_SPREAD: f64 = 0.25;
 /// six are worth one.
 const UNKNOWN: f64 = 6.0;
 
+/// A student is better than usual when its error is less than this share of the usual one: what chance makes of a lucky
+/// run is not.
+const BETTER: f64 = 0.6;
+/// So many of the last errors of a run of better ones are remembered.
+const MOST_BETTER: usize = 32;
+
 /// A student that is off by more is lost. However much its error spreads, that is not usual, unless it always is.
 pub(super) const LOST: f64 = 0.8;
 
@@ -112,13 +118,17 @@ impl Chart {
     /// What is usual was learnt while the student was worse: it is learnt anew from the errors since it is better. The same
     /// sum, downwards.
     fn is_better(&mut self, error: f64, standard: f64) -> bool {
-        self.less = (self.less - standard.max(-MOST_AT_ONCE) - SLACK).max(0.0);
+        self.less = (self.less - standard.max(-MOST_AT_ONCE) - SLACK).clamp(0.0, 2.0 * ENOUGH);
         if self.less > 0.0 {
+            if self.better.len() == MOST_BETTER {
+                self.better.remove(0);
+            }
             self.better.push(error);
         } else {
             self.better.clear();
         }
-        if self.less <= ENOUGH {
+        let level = self.better.iter().sum::<f64>() / self.better.len().max(1) as f64;
+        if self.less <= ENOUGH || level > BETTER * self.mean {
             return false;
         }
         let errors = std::mem::take(&mut self.better);
