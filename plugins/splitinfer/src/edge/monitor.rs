@@ -215,7 +215,7 @@ mod tests {
         let slower = capacity.estimate(&stats(1e5, 0.05)).unwrap();
         assert!(slower > 9e4 && slower <= 1e5, "{slower}");
         let faster = capacity.estimate(&stats(12e6, 0.05)).unwrap();
-        assert!(faster >= 2e6 && faster <= 12e6, "{faster}");
+        assert!((2e6..=12e6).contains(&faster), "{faster}");
         let mut capacity = Capacity::default();
         passing(&mut capacity, 1e5, &stats(1.2e5, 0.05));
         let faster = capacity.estimate(&stats(6e6, 0.05)).unwrap();
