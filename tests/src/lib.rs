@@ -18,6 +18,7 @@ pub mod numbered;
 pub mod pipeline;
 pub mod plugins;
 pub mod process;
+pub mod split_selection;
 pub mod tensor_code;
 pub mod trainer;
 pub mod training;

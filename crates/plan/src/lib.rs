@@ -12,29 +12,35 @@
 //! use splitinfer_plan::{Choice, Offload, Path, Profile, Server, Situation, decide};
 //! use std::time::Duration;
 //! let ms = Duration::from_millis;
-//! let cut = Offload { name: "relu_7".into(), head: ms(5), encode: ms(1), bytes: 10_000, decode: ms(1), tail: ms(90) };
+//! let cut = Offload { name: "relu_7".into(), head: ms(5), encode: ms(1), bytes: 10_000, fresh_bytes: 20_000, decode: ms(1), tail: ms(90) };
 //! let profile = Profile { whole: ms(95), picture: None, candidates: vec![cut] };
 //! let server = Server { speed: 10.0, ..Server::default() };
-//! let path = Path { rtt: ms(4), bandwidth: Some(1.25e6), server };
+//! let path = Path { rtt: ms(4), bandwidth: Some(1.25e6), server, ..Path::default() };
 //! let decision = decide(&Situation::new(&profile, Some(&path)));
 //! assert_eq!(decision.choice, Choice::Candidate(0));
 //! assert!(decision.predicted < ms(30));
 //! println!("{}", decision.reason);
 //! ```
 
-mod bandwidth;
 mod decide;
+mod health;
 mod latency;
 mod predict;
 mod profile;
-mod smooth;
+mod selector;
+mod speeds;
+mod tracked;
+mod transit;
 
-pub use bandwidth::Bandwidth;
 pub use decide::{Decision, Objective, Situation, decide};
+pub use health::{Advice, Change, Health};
 pub use latency::LatencyWindow;
 pub use predict::{ASSUMED_BANDWIDTH, Prediction, predict};
 pub use profile::{Offload, Path, Profile, Server};
-pub use smooth::Smoothed;
+pub use selector::{Plan, Round, Selector, Wish};
+pub use speeds::Speeds;
+pub use tracked::Tracked;
+pub use transit::Transit;
 
 /// Where a frame's inference runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -26,6 +26,8 @@ pub struct Prediction {
     pub server: Duration,
     /// Bytes that the frame moves to the server.
     pub bytes: u64,
+    /// What completing it here takes, when no answer comes.
+    pub rest: Duration,
 }
 
 impl Prediction {
@@ -42,6 +44,7 @@ impl Prediction {
             link: Duration::ZERO,
             server: Duration::ZERO,
             bytes: 0,
+            rest: Duration::ZERO,
         }
     }
 
@@ -50,7 +53,8 @@ impl Prediction {
         let link = transfer(offload.bytes, path.bandwidth);
         let work = offload.decode.saturating_add(offload.tail);
         let server = path.server.time(work, measured);
-        let latency = [link, path.rtt, path.server.queue, server]
+        let wait = path.backlog.saturating_sub(edge);
+        let latency = [wait, link, path.rtt, path.server.queue, server]
             .into_iter()
             .fold(edge, Duration::saturating_add);
         Self {
@@ -60,6 +64,7 @@ impl Prediction {
             link,
             server,
             bytes: offload.bytes,
+            rest: offload.tail,
         }
     }
 }
@@ -102,6 +107,7 @@ mod tests {
             head: 5 * MS,
             encode: 2 * MS,
             bytes: 10_000,
+            fresh_bytes: 10_000,
             decode: 4 * MS,
             tail: 20 * MS,
         };
@@ -113,6 +119,7 @@ mod tests {
         let mut path = Path {
             rtt: 7 * MS,
             bandwidth: Some(1e6),
+            backlog: Duration::ZERO,
             server: Server {
                 speed: 2.0,
                 queue: 3 * MS,
@@ -124,6 +131,12 @@ mod tests {
         assert_eq!(table[0].latency, 25 * MS);
         assert_eq!(table[1].latency, (5 + 2 + 10 + 7 + 3 + 12) * MS);
         assert_eq!(table[1].bottleneck(), 12 * MS);
+        path.backlog = 9 * MS;
+        assert_eq!(
+            predict(&profile, Some(&path))[1].latency,
+            (7 + 2 + 10 + 7 + 3 + 12) * MS,
+            "the head runs while the link is busy"
+        );
         path.server.tails = vec![Some(MS)];
         assert_eq!(
             predict(&profile, Some(&path))[1].server,

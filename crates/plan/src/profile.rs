@@ -18,6 +18,8 @@ pub struct Offload {
     pub encode: Duration,
     /// Bytes a frame on the network.
     pub bytes: u64,
+    /// Bytes of a frame that stands alone, as the first ones after a switch do.
+    pub fresh_bytes: u64,
     /// From bytes back to tensors, were it done here.
     pub decode: Duration,
     /// The rest of the inference, were it done here.
@@ -42,6 +44,8 @@ pub struct Path {
     pub rtt: Duration,
     /// From here to the server, bytes a second; `None` until measured.
     pub bandwidth: Option<f64>,
+    /// Until the link is done with what was sent before.
+    pub backlog: Duration,
     pub server: Server,
 }
 

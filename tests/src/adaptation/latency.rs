@@ -94,12 +94,14 @@ fn admit(pipeline: &gst::Pipeline) -> Result<Arc<AtomicU64>> {
         .by_name("branch")
         .and_then(|e| e.static_pad("sink"));
     let pad = pad.context("no branch")?;
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let down = |n: u64| n.checked_sub(1);
-        match counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, down) {
-            Ok(_) => gst::PadProbeReturn::Ok,
-            Err(_) => gst::PadProbeReturn::Drop,
+        let admitted = counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, down);
+        if admitted.is_ok() {
+            return gst::PadProbeReturn::Ok;
         }
+        info.data = None;
+        gst::PadProbeReturn::Handled
     });
     Ok(left)
 }

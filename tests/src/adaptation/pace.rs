@@ -96,10 +96,11 @@ fn probe(
     let Some(pad) = pad else { return };
     let state = Arc::clone(state);
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        match info.buffer().is_none_or(|buffer| each(&state, buffer)) {
-            true => gst::PadProbeReturn::Ok,
-            false => gst::PadProbeReturn::Drop,
+        if info.buffer().is_none_or(|buffer| each(&state, buffer)) {
+            return gst::PadProbeReturn::Ok;
         }
+        info.data = None;
+        gst::PadProbeReturn::Handled
     });
 }
 

@@ -55,7 +55,14 @@ pub(super) fn finish(
                         link.missed(frame.number, Instant::now());
                     }
                     match on_deadline {
-                        OnDeadline::Complete => frame.engine.complete(&rest, &placement)?,
+                        OnDeadline::Complete => {
+                            let begun = Instant::now();
+                            let outcome = frame.engine.complete(&rest, &placement)?;
+                            if let Some(link) = &started.link {
+                                link.completed(rest.choice(), begun.elapsed());
+                            }
+                            outcome
+                        }
                         OnDeadline::Skip => Outcome::default(),
                     }
                 }

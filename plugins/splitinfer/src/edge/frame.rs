@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use splitinfer_meta::Completed;
+use splitinfer_plan::Choice;
 use splitinfer_tensor::Tensor;
 use splitinfer_vision::{Object, Picture, Placement};
 
@@ -65,6 +66,16 @@ pub(super) enum Rest {
         candidate: usize,
         tensors: Vec<Tensor>,
     },
+}
+
+impl Rest {
+    /// What the server was to do.
+    pub(super) fn choice(&self) -> Choice {
+        match self {
+            Self::Picture(_) => Choice::Picture,
+            Self::Tail { candidate, .. } => Choice::Candidate(*candidate),
+        }
+    }
 }
 
 /// What came back from the server for a frame.

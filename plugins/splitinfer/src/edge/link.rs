@@ -13,14 +13,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use splitinfer_plan::Choice;
+use splitinfer_plan::{Advice, Change, Choice, Health, Round};
 use splitinfer_wire::{Content, Hello, SendFrames, Status, Token, Version, Wants, WeightsEvent};
 
 use super::crossing::Feedback;
 use super::engine::Engine;
 use super::flow::Flow;
 use super::frame::{Answer, Found, ServerTimes};
-use super::health::{Advice, Change, Health};
 use super::settings::Settings;
 use super::streaming::Request;
 use super::swap::{Origin, Task, Tasks};
@@ -67,7 +66,7 @@ struct Shared {
     server: Mutex<String>,
     /// Requests whose answers would tell something, and what answers told since the plan last asked.
     sent: Mutex<VecDeque<Sent>>,
-    rounds: Mutex<Vec<Round>>,
+    news: Mutex<Vec<News>>,
     feedback: Mutex<Feedback>,
     /// Versions of the weights that the server has ready.
     versions: Mutex<Vec<u64>>,
@@ -75,14 +74,21 @@ struct Shared {
     model_picture: (u16, u16),
 }
 
-/// What one answered frame told about path and server.
+/// Something that the plan learns from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Round {
-    pub(super) choice: Choice,
-    pub(super) bytes: u64,
-    /// From sending to the last byte of the answer.
-    pub(super) taken: Duration,
-    pub(super) server: ServerTimes,
+pub(super) enum News {
+    Answered(Round),
+    /// A frame was not answered in time.
+    GivenUp {
+        number: u64,
+        at: Instant,
+    },
+    /// A frame was completed here after all, in so long.
+    Completed {
+        choice: Choice,
+        took: Duration,
+    },
+    Disconnected,
 }
 
 /// A request under way.
@@ -117,7 +123,7 @@ impl Link {
             tell,
             server: Mutex::new(list.clone()),
             sent: Mutex::default(),
-            rounds: Mutex::default(),
+            news: Mutex::default(),
             feedback: Mutex::default(),
             versions: Mutex::default(),
             tasks,
@@ -194,13 +200,19 @@ impl Link {
     /// A frame was not answered in time; its answer is not wanted any more.
     pub(super) fn missed(&self, number: u64, now: Instant) {
         self.client.cancel(number);
+        self.shared.tell_plan(News::GivenUp { number, at: now });
         let change = self.shared.health.lock().unwrap().missed(now);
         self.shared.announce(change, "does not answer in time");
     }
 
-    /// What the answers since the last call told.
-    pub(super) fn take_rounds(&self) -> Vec<Round> {
-        std::mem::take(&mut self.shared.rounds.lock().unwrap())
+    /// A frame that was not answered in time has been completed here.
+    pub(super) fn completed(&self, choice: Choice, took: Duration) {
+        self.shared.tell_plan(News::Completed { choice, took });
+    }
+
+    /// What happened since the last call.
+    pub(super) fn take_news(&self) -> Vec<News> {
+        std::mem::take(&mut self.shared.news.lock().unwrap())
     }
 
     /// What the server has decoded, or lost, since the last call.
@@ -283,6 +295,7 @@ impl Shared {
     /// There is no session, and nothing of the last one is left on the server.
     fn gone(&self) {
         self.versions.lock().unwrap().clear();
+        self.tell_plan(News::Disconnected);
         self.tasks.tell(Task::Disconnected);
     }
 
@@ -354,14 +367,20 @@ impl Shared {
         let Some(Sent { choice, bytes, .. }) = sent.remove(at) else {
             return;
         };
-        let mut rounds = self.rounds.lock().unwrap();
-        if rounds.len() < REMEMBERED {
-            rounds.push(Round {
-                choice,
-                bytes,
-                taken,
-                server,
-            });
+        self.tell_plan(News::Answered(Round {
+            number,
+            choice,
+            bytes,
+            taken,
+            queue: server.queue,
+            work: server.decode + server.compute,
+        }));
+    }
+
+    fn tell_plan(&self, news: News) {
+        let mut all = self.news.lock().unwrap();
+        if all.len() < REMEMBERED {
+            all.push(news);
         }
     }
 

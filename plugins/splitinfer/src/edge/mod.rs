@@ -15,7 +15,6 @@ mod crossing;
 mod engine;
 mod flow;
 mod frame;
-mod health;
 mod imp;
 mod link;
 mod mirror;

@@ -8,16 +8,11 @@
 
 use std::time::{Duration, Instant};
 
-use splitinfer_plan::{Bandwidth, Profile, Server};
-use splitinfer_wire::Load;
-use splitinfer_wire::monitor::{Reachability, Report};
+use splitinfer_plan::{Choice, Profile, Selector};
+use splitinfer_wire::monitor::{Estimate, Reachability, Report};
+use splitinfer_wire::{Load, RttEstimator};
 
 use crate::net::client::LinkStats;
-
-/// Of a link's rate what payloads get: the rest is headers of IP, UDP and QUIC.
-const PAYLOAD: f64 = 0.95;
-/// After so long without a frame the server's queue as frames found it is history.
-const FRESH: Duration = Duration::from_secs(1);
 
 /// Where the monitor stands, as `stats` tells it.
 pub(super) fn state(stats: &LinkStats) -> &'static str {
@@ -47,89 +42,35 @@ pub(super) fn loss(stats: &LinkStats) -> f64 {
     answered(stats).map_or_else(of_quic, |m| m.loss_up)
 }
 
-/// What trains find, in bytes of payload a second.
-pub(super) fn train_rate(stats: &LinkStats) -> Option<f64> {
-    let estimate = answered(stats)?.bandwidth?;
-    estimate.is_certain().then_some(estimate.rate * PAYLOAD)
-}
-
-/// How fast payloads get to the server. While frames pass they say it; between them, and when none pass, what trains find
-/// says how it has changed since the last one.
-#[derive(Debug, Default)]
-pub(super) struct Capacity {
-    frames: Bandwidth,
-    last: Option<Instant>,
-    /// What trains found when the last frame passed.
-    trains_then: Option<f64>,
-}
-
-impl Capacity {
-    /// A frame has arrived; see [`Bandwidth::add`].
-    pub(super) fn add(&mut self, now: Instant, bytes: u64, took: Duration, stats: &LinkStats) {
-        self.frames.add(now, bytes, took);
-        self.last = Some(now);
-        self.trains_then = train_rate(stats);
+/// Tells the selector what the monitor has found and what the server says of itself.
+pub(super) fn tell(selector: &mut Selector, stats: &LinkStats, now: Instant) {
+    let load = answered(stats).and_then(|m| m.load.as_ref());
+    let load = load.unwrap_or(&stats.load);
+    if let Some(report) = answered(stats) {
+        let rtt = report.rtt.as_ref().map(RttEstimator::latest);
+        let certain = report.bandwidth.filter(Estimate::is_certain);
+        selector.monitored(rtt, certain.map(|b| (b.rate, b.at)), now);
     }
-
-    /// Bytes of payload a second; `None` until something is known.
-    pub(super) fn estimate(&self, stats: &LinkStats) -> Option<f64> {
-        let (frames, now) = (self.frames.estimate(), train_rate(stats));
-        let (Some(frames), Some(now)) = (frames, now) else {
-            return frames.or(now);
-        };
-        Some(match self.trains_then {
-            Some(then) => carried_over(frames, then, now),
-            None => frames,
-        })
-    }
-
-    /// Whether frames have passed lately.
-    fn is_fresh(&self, now: Instant) -> bool {
-        let fresh = |last| now.saturating_duration_since(last) <= FRESH;
-        self.last.is_some_and(fresh)
-    }
-}
-
-/// What frames found when trains found `then`, now that trains find `now`. Frames are slower than trains by a share (other
-/// traffic, a shaper that lets short trains through) or by a time each (threads that wake up); the change tells the two
-/// apart, and before a frame has shown which it is the better one is assumed: a frame sent in vain corrects that, and none
-/// sent never would.
-fn carried_over(frames: f64, then: f64, now: f64) -> f64 {
-    let share = (frames / then).min(1.0);
-    let extra = (1.0 / frames - 1.0 / then).max(0.0);
-    (share * now).max(1.0 / (1.0 / now + extra))
-}
-
-/// What the server tells of itself, where frames have not shown it: how long its queue is while none pass, and times of what
-/// it has run for others.
-pub(super) fn complete(
-    server: &mut Server,
-    capacity: &Capacity,
-    profile: Option<&Profile>,
-    stats: &LinkStats,
-    now: Instant,
-) {
-    let told = answered(stats).and_then(|m| m.load.as_ref());
-    let load = told.unwrap_or(&stats.load);
-    if !capacity.is_fresh(now) {
-        server.queue = usual_work(load) * load.queue;
-    }
-    let Some(profile) = profile else {
+    let Some(profile) = selector.profile() else {
         return;
     };
+    let times = times(load, &stats.load, profile);
+    selector.server(usual_work(load) * load.queue, times.into_iter(), now);
+}
+
+/// How long the server works on frames of each choice, decoding included, where it has run any. The monitor tells times of
+/// tails in pieces, QUIC all at once.
+fn times(load: &Load, of_quic: &Load, profile: &Profile) -> Vec<(Choice, Duration)> {
     let known = |us: u32| (us > 0).then(|| Duration::from_micros(us.into()));
-    if server.picture.is_none()
-        && let (Some(whole), Some(picture)) = (known(load.whole_us), &profile.picture)
-    {
-        server.picture = Some(whole + picture.decode);
-    }
-    // The monitor tells times of tails in pieces, QUIC all at once.
+    let picture = known(load.whole_us).zip(profile.picture.as_ref());
+    let picture = picture.map(|(work, p)| (Choice::Picture, work + p.decode));
     let tail = |load: &Load, i: usize| load.tail_us.get(i).copied().and_then(known);
-    let all = server.tails.iter_mut().zip(&profile.candidates);
-    for (i, (there, offload)) in all.enumerate() {
-        let told = tail(load, i).or_else(|| tail(&stats.load, i));
-        *there = there.or(told.map(|time| time + offload.decode));
-    }
+    let tails = profile.candidates.iter().enumerate();
+    let tails = tails.filter_map(|(i, offload)| {
+        let work = tail(load, i).or_else(|| tail(of_quic, i))?;
+        Some((Choice::Candidate(i), work + offload.decode))
+    });
+    picture.into_iter().chain(tails).collect()
 }
 
 /// Mean of the times that are known.
@@ -145,8 +86,6 @@ fn usual_work(load: &Load) -> Duration {
 #[cfg(test)]
 mod tests {
     use splitinfer_plan::Offload;
-    use splitinfer_wire::RttEstimator;
-    use splitinfer_wire::monitor::Estimate;
 
     use super::*;
 
@@ -160,7 +99,7 @@ mod tests {
                 reachability: Reachability::Reachable,
                 rtt: Some(RttEstimator::new(20 * MS)),
                 bandwidth: Some(Estimate {
-                    rate: rate / PAYLOAD,
+                    rate,
                     uncertainty,
                     at: Instant::now(),
                 }),
@@ -176,52 +115,6 @@ mod tests {
         stats
     }
 
-    /// Frames that get `rate`.
-    fn passing(capacity: &mut Capacity, rate: f64, stats: &LinkStats) {
-        let start = Instant::now();
-        for i in 0..60 {
-            let took = Duration::from_secs_f64(20_000.0 / rate);
-            capacity.add(start + i * 50 * MS, 20_000, took, stats);
-        }
-    }
-
-    fn close(a: Option<f64>, b: f64) -> bool {
-        a.is_some_and(|a| (a / b - 1.0).abs() < 0.02)
-    }
-
-    #[test]
-    fn trains_alone_frames_alone_or_nothing() {
-        let mut capacity = Capacity::default();
-        assert_eq!(capacity.estimate(&blocked()), None);
-        assert_eq!(capacity.estimate(&stats(1e6, 0.9)), None, "too uncertain");
-        assert!(close(capacity.estimate(&stats(1e6, 0.05)), 1e6));
-        passing(&mut capacity, 4e5, &blocked());
-        assert!(close(capacity.estimate(&blocked()), 4e5));
-        assert!(
-            close(capacity.estimate(&stats(1e6, 0.05)), 4e5),
-            "frames first"
-        );
-    }
-
-    /// 50 Mbit/s, of which frames get a third because each takes some milliseconds more.
-    #[test]
-    fn a_change_that_only_trains_have_seen_is_carried_over() {
-        let mut capacity = Capacity::default();
-        passing(&mut capacity, 2e6, &stats(6e6, 0.05));
-        assert!(
-            close(capacity.estimate(&stats(6e6, 0.05)), 2e6),
-            "frames count"
-        );
-        let slower = capacity.estimate(&stats(1e5, 0.05)).unwrap();
-        assert!(slower > 9e4 && slower <= 1e5, "{slower}");
-        let faster = capacity.estimate(&stats(12e6, 0.05)).unwrap();
-        assert!((2e6..=12e6).contains(&faster), "{faster}");
-        let mut capacity = Capacity::default();
-        passing(&mut capacity, 1e5, &stats(1.2e5, 0.05));
-        let faster = capacity.estimate(&stats(6e6, 0.05)).unwrap();
-        assert!(faster > 4e6, "{faster}");
-    }
-
     #[test]
     fn the_round_trip_is_the_monitors_while_it_is_answered() {
         assert_eq!(rtt(&stats(1e6, 0.0)), Some(20 * MS));
@@ -232,37 +125,50 @@ mod tests {
         );
     }
 
+    fn cut() -> Offload {
+        Offload {
+            name: "cut".into(),
+            bytes: 1000,
+            fresh_bytes: 1000,
+            decode: MS,
+            tail: 10 * MS,
+            ..Offload::default()
+        }
+    }
+
     #[test]
-    fn times_of_others_fill_the_gaps_and_an_idle_server_is_known_to_be_idle() {
-        let mut stats = stats(1e6, 0.0);
-        stats.monitor.as_mut().unwrap().load = Some(Load {
+    fn times_of_others_are_those_that_the_server_has_measured() {
+        let load = Load {
             queue: 2,
-            whole_us: 0,
             tail_us: vec![4000, 0, 8000],
             ..Load::default()
-        });
-        let offload = Offload {
-            decode: MS,
-            ..Offload::default()
         };
         let profile = Profile {
-            candidates: vec![offload.clone(), offload.clone(), offload.clone()],
-            picture: Some(offload),
+            candidates: vec![cut(), cut(), cut()],
+            picture: Some(cut()),
             ..Profile::default()
         };
-        let mut server = Server {
-            queue: 100 * MS,
-            tails: vec![Some(7 * MS), None, None],
-            ..Server::default()
-        };
-        let (mut capacity, now) = (Capacity::default(), Instant::now());
-        complete(&mut server, &capacity, Some(&profile), &stats, now);
-        assert_eq!(server.tails, [Some(7 * MS), None, Some(9 * MS)]);
-        assert_eq!((server.picture, server.queue), (None, 12 * MS));
-        // While frames pass they say how long they wait.
-        capacity.add(now, 20_000, MS, &stats);
-        server.queue = 100 * MS;
-        complete(&mut server, &capacity, Some(&profile), &stats, now);
-        assert_eq!(server.queue, 100 * MS);
+        let expected = [
+            (Choice::Candidate(0), 5 * MS),
+            (Choice::Candidate(2), 9 * MS),
+        ];
+        assert_eq!(times(&load, &Load::default(), &profile), expected);
+        assert_eq!(usual_work(&load), 6 * MS);
+    }
+
+    #[test]
+    fn the_selector_knows_the_link_before_a_frame_has_passed() {
+        let mut selector = Selector::default();
+        selector.set_profile(Profile {
+            whole: 50 * MS,
+            candidates: vec![cut()],
+            ..Profile::default()
+        });
+        let now = Instant::now();
+        tell(&mut selector, &blocked(), now);
+        assert_eq!(selector.bandwidth(now), None);
+        tell(&mut selector, &stats(1e6, 0.05), now);
+        let known = selector.bandwidth(now).expect("the monitor has told it");
+        assert!((known / 1e6 - 1.0).abs() < 0.1, "{known}");
     }
 }

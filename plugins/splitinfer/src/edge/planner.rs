@@ -8,25 +8,20 @@
 
 use std::time::{Duration, Instant};
 
-use splitinfer_plan::{
-    Choice, Objective, Offload, Path, Profile, Server, Situation, Smoothed, decide,
-};
+use splitinfer_plan::{Choice, Objective, Offload, Plan, Profile, Selector, Wish};
 use splitinfer_tensorcode::{Encode, Predictive};
 use splitinfer_vision::Picture;
 
 use super::engine::Engine;
 use super::imp::Started;
-use super::link::{Link, Round};
-use super::monitor::{self, Capacity};
+use super::link::{Link, News};
+use super::monitor;
 use super::settings::Settings;
-use super::split::{self, SplitSetting};
+use super::split;
 use super::streaming::{JPEG_QUALITY, bits};
-use crate::net::client::LinkStats;
 
-/// How often the plan is made anew while nothing happens.
-const REPLAN: Duration = Duration::from_millis(250);
-/// Of so many frames about, the mean of the bytes sent is taken for the next.
-const SIZE_MEMORY: u64 = 8;
+/// Left of the budget for handing the result on, when completion here is begun as late as possible.
+const MARGIN: Duration = Duration::from_millis(2);
 
 /// A change of the split, as the message `splitinfer-plan` tells it.
 pub(super) struct PlanChange {
@@ -50,42 +45,54 @@ impl PlanChange {
     }
 }
 
-/// The planner of one started element; on the streaming thread.
-pub(super) struct Planner {
-    current: Option<Choice>,
-    /// What each choice costs on this machine; measured on the first two pictures that have a choice, for the second
-    /// tells what is left to send once the server has the first.
-    profile: Option<Profile>,
-    /// Of each candidate, between the two.
-    encoders: Vec<Predictive>,
-    capacity: Capacity,
-    /// On the server: decoding and inference, of the picture and of each candidate's tail.
-    picture_there: Smoothed,
-    tails_there: Vec<Smoothed>,
-    queue_there: Smoothed,
-    planned: Option<Planned>,
+/// What is wanted of a frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chosen {
+    pub(super) choice: Choice,
+    /// When that was decided.
+    at: Instant,
+    /// Complete it here, too, at once.
+    pub(super) probe: bool,
+    /// How long an answer is waited for from then on, even if completion here is late for the deadline then.
+    patience: Duration,
 }
 
-/// When and for what the current plan was made.
-struct Planned {
-    at: Instant,
-    connected: bool,
-    objective: Objective,
-    budget: Duration,
+/// The planner of one started element; on the streaming thread.
+pub(super) struct Planner {
+    selector: Selector,
+    /// Of each candidate, between the first two pictures that have a choice: what the choices cost on this machine is
+    /// measured on these, for the second tells what is left to send once the server has the first.
+    encoders: Vec<Predictive>,
 }
 
 impl Planner {
-    pub(super) fn new(engine: &Engine) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            current: None,
-            profile: None,
+            selector: Selector::default(),
             encoders: Vec::new(),
-            capacity: Capacity::default(),
-            picture_there: Smoothed::default(),
-            tails_there: vec![Smoothed::default(); engine.candidates().len()],
-            queue_there: Smoothed::default(),
-            planned: None,
         }
+    }
+
+    /// The streaming thread's work on a frame, completion not included.
+    pub(super) fn worked(&mut self, choice: Choice, took: Duration) {
+        self.selector.worked(choice, took);
+    }
+
+    pub(super) fn sent(&mut self, number: u64, choice: Choice, bytes: usize, now: Instant) {
+        self.selector.sent(number, choice, bytes as u64, now);
+    }
+
+    /// Until when an answer is waited for.
+    pub(super) fn give_up_at(
+        &self,
+        wanted: &Chosen,
+        engine: &Engine,
+        deadline: Instant,
+    ) -> Instant {
+        let rest = self.selector.time_to_complete(wanted.choice);
+        let rest = rest.unwrap_or_else(|| engine.time_to_complete(wanted.choice)) + MARGIN;
+        let in_time = deadline.checked_sub(rest).unwrap_or(deadline);
+        in_time.max((wanted.at + wanted.patience).min(deadline))
     }
 
     /// The split for the next frame, and the change if it is one. `interval`: time between inferred frames.
@@ -97,22 +104,40 @@ impl Planner {
         picture: &Picture,
         interval: Option<Duration>,
         now: Instant,
-    ) -> Result<(Choice, Option<PlanChange>), gst::ErrorMessage> {
+    ) -> Result<(Chosen, Option<PlanChange>), gst::ErrorMessage> {
         let candidates = engine.candidates();
-        let old = self.current;
-        let (new, reason, predicted) = match settings.split.resolve(candidates) {
-            Ok(Some(choice)) => (choice, "set by the property 'split'".to_owned(), None),
-            // Reported when it was set; what ran before goes on.
-            Err(_) => return Ok((old.unwrap_or(Choice::Here), None)),
-            Ok(None) => match self.plan(started, engine, settings, picture, interval, now)? {
-                Some(plan) => plan,
-                None => return Ok((old.unwrap_or(Choice::Here), None)),
-            },
+        let old = self.selector.current();
+        let fixed = |choice| Chosen {
+            choice,
+            at: now,
+            probe: false,
+            patience: Duration::ZERO,
         };
-        self.current = Some(new);
-        if settings.split != SplitSetting::Auto {
-            self.planned = None;
+        let choice = settings.split.resolve(candidates);
+        let (wanted, reason, predicted) = match (choice, &started.link) {
+            (Ok(Some(choice)), _) => {
+                let reason = "set by the property 'split'".to_owned();
+                (fixed(choice), reason, None)
+            }
+            // Reported when it was set; what ran before goes on.
+            (Err(_), _) => return Ok((fixed(old.unwrap_or(Choice::Here)), None)),
+            (Ok(None), None) => (fixed(Choice::Here), "no server is set".into(), None),
+            (Ok(None), Some(link)) => {
+                let plan = self.plan(link, engine, settings, picture, interval, now)?;
+                let wanted = Chosen {
+                    choice: plan.decision.choice,
+                    at: now,
+                    probe: plan.probe,
+                    patience: plan.patience,
+                };
+                (wanted, plan.decision.reason, Some(plan.decision.predicted))
+            }
+        };
+        if predicted.is_none() {
+            self.selector.set_current(wanted.choice);
         }
+        // A probe goes elsewhere and changes nothing.
+        let new = self.selector.current().unwrap_or(Choice::Here);
         let change = (old != Some(new)).then(|| PlanChange {
             old: old
                 .map_or("none", |old| split::name(old, candidates))
@@ -121,102 +146,43 @@ impl Planner {
             reason,
             predicted,
         });
-        Ok((new, change))
+        Ok((wanted, change))
     }
 
-    /// `None` while the last plan still holds.
     fn plan(
         &mut self,
-        started: &Started,
+        link: &Link,
         engine: &Engine,
         settings: &Settings,
         picture: &Picture,
         interval: Option<Duration>,
         now: Instant,
-    ) -> Result<Option<(Choice, String, Option<Duration>)>, gst::ErrorMessage> {
-        let Some(link) = &started.link else {
-            return Ok(Some((Choice::Here, "no server is set".into(), None)));
-        };
-        let path = self.path(link, now);
-        let wanted = Planned {
-            at: now,
-            connected: path.is_some(),
+    ) -> Result<Plan, gst::ErrorMessage> {
+        let stats = link.stats();
+        for news in link.take_news() {
+            match news {
+                News::Answered(round) => self.selector.answered(&round),
+                News::GivenUp { number, at } => self.selector.given_up(number, at),
+                News::Completed { choice, took } => self.selector.completed(choice, took),
+                News::Disconnected => self.selector.disconnected(),
+            }
+        }
+        if let Some(rtt) = stats.rtt {
+            self.selector.trip(rtt, now);
+        }
+        if stats.connected {
+            self.measure(engine, settings, picture)?;
+            monitor::tell(&mut self.selector, &stats, now);
+        }
+        link.tell_bandwidth(self.selector.bandwidth(now));
+        let wish = Wish {
+            connected: stats.connected,
             objective: settings.objective.into(),
             budget: settings.latency_budget,
-        };
-        if self
-            .planned
-            .as_ref()
-            .is_some_and(|planned| planned.holds(&wanted))
-        {
-            return Ok(None);
-        }
-        if path.is_some() {
-            self.measure(engine, settings, picture)?;
-        }
-        let alone = Profile::default();
-        let decision = decide(&Situation {
-            budget: Some(wanted.budget),
             interval,
-            objective: wanted.objective,
-            current: self.current,
-            ..Situation::new(self.profile.as_ref().unwrap_or(&alone), path.as_ref())
-        });
-        self.planned = Some(wanted);
-        Ok(Some((
-            decision.choice,
-            decision.reason,
-            Some(decision.predicted),
-        )))
-    }
-
-    /// The way to the server as the last frames and the monitor found it; `None` without a connection.
-    fn path(&mut self, link: &Link, now: Instant) -> Option<Path> {
-        let stats = link.stats();
-        for round in link.take_rounds() {
-            self.learn(&round, &stats, now);
-        }
-        let mut server = Server {
-            queue: self.queue_there.get().unwrap_or_default(),
-            picture: self.picture_there.get(),
-            tails: self.tails_there.iter().map(Smoothed::get).collect(),
-            ..Server::default()
+            in_flight: u32::try_from(settings.max_in_flight).unwrap_or(u32::MAX),
         };
-        let profile = self.profile.as_ref();
-        monitor::complete(&mut server, &self.capacity, profile, &stats, now);
-        let bandwidth = self.capacity.estimate(&stats);
-        link.tell_bandwidth(bandwidth);
-        stats.connected.then(|| Path {
-            rtt: monitor::rtt(&stats).unwrap_or_default(),
-            bandwidth,
-            server,
-        })
-    }
-
-    fn learn(&mut self, round: &Round, stats: &LinkStats, now: Instant) {
-        let rtt = monitor::rtt(stats).unwrap_or_default();
-        let there = round.server.queue + round.server.decode + round.server.compute;
-        let transfer = round.taken.saturating_sub(rtt + there);
-        self.capacity.add(now, round.bytes, transfer, stats);
-        self.queue_there.add(round.server.queue);
-        let work = round.server.decode + round.server.compute;
-        let profile = self.profile.as_mut();
-        let sent = match round.choice {
-            Choice::Picture => {
-                self.picture_there.add(work);
-                profile.and_then(|p| p.picture.as_mut())
-            }
-            Choice::Candidate(i) => {
-                if let Some(tail) = self.tails_there.get_mut(i) {
-                    tail.add(work);
-                }
-                profile.and_then(|p| p.candidates.get_mut(i))
-            }
-            Choice::Here => None,
-        };
-        if let Some(offload) = sent {
-            offload.bytes = (offload.bytes * (SIZE_MEMORY - 1) + round.bytes) / SIZE_MEMORY;
-        }
+        Ok(self.selector.decide(&wish, now))
     }
 
     /// Measures what there is to choose among, unless that is done.
@@ -226,15 +192,25 @@ impl Planner {
         settings: &Settings,
         picture: &Picture,
     ) -> Result<(), gst::ErrorMessage> {
-        let first = self.profile.is_none();
+        let first = self.selector.profile().is_none();
         if !first && self.encoders.is_empty() {
             return Ok(());
         }
         let count = engine.candidates().len();
         self.encoders.resize_with(count, Predictive::default);
         let number = u64::from(!first);
-        let profile = measure(engine, settings, picture, &mut self.encoders, number)?;
-        self.profile = Some(profile);
+        let fresh: Vec<u64> = self.selector.profile().map_or_else(Vec::new, |first| {
+            first.candidates.iter().map(|c| c.bytes).collect()
+        });
+        let profile = measure(
+            engine,
+            settings,
+            picture,
+            &mut self.encoders,
+            number,
+            &fresh,
+        )?;
+        self.selector.set_profile(profile);
         for encoder in &mut self.encoders {
             encoder.acknowledge(number);
         }
@@ -245,22 +221,15 @@ impl Planner {
     }
 }
 
-impl Planned {
-    fn holds(&self, wanted: &Self) -> bool {
-        self.connected == wanted.connected
-            && self.objective == wanted.objective
-            && self.budget == wanted.budget
-            && wanted.at.saturating_duration_since(self.at) < REPLAN
-    }
-}
-
 /// Encodes the tensors of every candidate of this picture, and the picture itself: sizes and times of what would cross.
+/// `fresh`: bytes of frames that stand alone, where this one does not.
 fn measure(
     engine: &Engine,
     settings: &Settings,
     picture: &Picture,
     encoders: &mut [Predictive],
     number: u64,
+    fresh: &[u64],
 ) -> Result<Profile, gst::ErrorMessage> {
     let encoding = |e: &dyn std::fmt::Display| gst::error_msg!(gst::StreamError::Encode, ("{e}"));
     let timed = engine.profile()?;
@@ -277,6 +246,7 @@ fn measure(
             head: timed.head.get(i).copied().unwrap_or(head),
             encode,
             bytes: bytes.len() as u64,
+            fresh_bytes: fresh.get(i).copied().unwrap_or(bytes.len() as u64),
             // Both directions touch every value once.
             decode: encode,
             tail: timed.tail.get(i).copied().unwrap_or_default(),
@@ -298,6 +268,7 @@ fn measure(
             head: Duration::ZERO,
             encode,
             bytes: jpeg.len() as u64,
+            fresh_bytes: jpeg.len() as u64,
             decode: encode,
             tail: timed.whole,
         }),

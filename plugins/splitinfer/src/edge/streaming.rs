@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gst_video::{VideoFrameRef, VideoInfo};
-use splitinfer_plan::Choice;
+use splitinfer_plan::{Advice, Choice};
 use splitinfer_tensorcode::AUTO;
 use splitinfer_vision::{Picture, Placement, Preprocessor};
 
@@ -18,15 +18,12 @@ use super::check::Checker;
 use super::crossing::{Coding, Crossing, Wanted};
 use super::engine::Engine;
 use super::frame::{Frame, Remote, Rest, Work};
-use super::health::Advice;
 use super::imp::Started;
-use super::planner::{PlanChange, Planner};
+use super::link::Link;
+use super::planner::{Chosen, PlanChange, Planner};
 use super::settings::Settings;
 use super::split;
 use splitinfer_inference::picture;
-
-/// Left of the budget for handing the result on, when completion here is begun as late as possible.
-const MARGIN: Duration = Duration::from_millis(2);
 
 /// What crosses the network for a frame, and until when an answer is of use.
 pub(super) struct Request {
@@ -88,7 +85,7 @@ impl Streaming {
             tools: Some(Tools {
                 preprocessor: engine.preprocessor(),
                 crossing: Crossing::new(engine.candidates().len(), checker),
-                planner: Planner::new(engine),
+                planner: Planner::new(),
             }),
             ..Self::default()
         })
@@ -167,13 +164,17 @@ impl Streaming {
         let (wanted, plan) = tools
             .planner
             .choose(started, &engine, settings, &picture, interval, now)?;
-        let advice = match (&started.link, wanted) {
+        let advice = match (&started.link, wanted.choice) {
             (Some(link), Choice::Picture | Choice::Candidate(_))
                 if link.has_version(engine.version()) =>
             {
                 link.advice(now)
             }
             _ => Advice::Keep,
+        };
+        let advice = match advice {
+            Advice::Send if wanted.probe => Advice::Probe,
+            advice => advice,
         };
         if let Some(link) = &started.link {
             tools.crossing.heed(link.take_feedback());
@@ -186,6 +187,8 @@ impl Streaming {
             placement,
             pts: buffer.pts(),
             deadline: arrived + settings.latency_budget,
+            planner: &mut tools.planner,
+            link: started.link.as_deref(),
             times: &mut times,
             coding: &mut coding,
         };
@@ -265,6 +268,8 @@ struct Job<'a> {
     placement: Placement,
     pts: Option<gst::ClockTime>,
     deadline: Instant,
+    planner: &'a mut Planner,
+    link: Option<&'a Link>,
     times: &'a mut Times,
     coding: &'a mut Option<Coding>,
 }
@@ -273,37 +278,49 @@ impl Job<'_> {
     fn begin(
         &mut self,
         picture: Picture,
-        wanted: Choice,
+        wanted: Chosen,
         advice: Advice,
     ) -> Result<(Choice, Work, Option<Request>), gst::ErrorMessage> {
-        if advice == Advice::Keep || wanted == Choice::Here {
-            return Ok((Choice::Here, self.here(&picture)?, None));
+        if advice == Advice::Keep || wanted.choice == Choice::Here {
+            let work = self.here(&picture)?;
+            self.planner.worked(Choice::Here, self.times.infer);
+            return Ok((Choice::Here, work, None));
         }
-        let (rest, payload) = match wanted {
+        let (rest, payload) = match wanted.choice {
             Choice::Candidate(i) => self.head(&picture, i)?,
             _ => self.jpeg(picture)?,
         };
+        let choice = wanted.choice;
+        let worked = self.times.infer + self.times.encode;
+        self.planner.worked(choice, worked);
+        let now = Instant::now();
+        self.planner.sent(self.number, choice, payload.len(), now);
+        let probe = advice == Advice::Probe;
         let request = Request {
-            choice: wanted,
-            deadline: self.deadline,
+            choice,
+            // Nobody waits for the answer to a probe: it may come when it likes.
+            deadline: if probe {
+                now + self.settings.latency_budget
+            } else {
+                self.deadline
+            },
             placement: self.placement.to_f32x6(),
             payload,
             model_version: self.engine.version(),
             pts_ns: self.pts.map(gst::ClockTime::nseconds),
         };
-        if advice == Advice::Probe {
+        if probe {
+            if let Some(link) = self.link {
+                link.send(self.number, request);
+            }
             let begun = Instant::now();
             let outcome = self.engine.complete(&rest, &self.placement)?;
             self.times.infer += begun.elapsed();
-            return Ok((wanted, Work::Done(outcome), Some(request)));
+            return Ok((choice, Work::Done(outcome), None));
         }
-        let needed_here = self.engine.time_to_complete(wanted) + MARGIN;
-        let give_up_at = self
-            .deadline
-            .checked_sub(needed_here)
-            .unwrap_or(self.deadline);
+        let give_up_at = self.planner.give_up_at(&wanted, self.engine, self.deadline);
         Ok((
-            wanted,
+            choice,
             Work::Remote(Remote::new(rest, self.placement, give_up_at)),
             Some(request),
         ))

@@ -20,7 +20,7 @@ const SLOWEST_PROBE: Duration = Duration::from_secs(2);
 
 /// What to do with the next frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Advice {
+pub enum Advice {
     /// Send it and wait for the answer.
     Send,
     /// Complete it here, and send it too, to see whether the server answers in time again.
@@ -31,13 +31,14 @@ pub(super) enum Advice {
 
 /// A change worth telling the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub enum Change {
     Lost,
     Back,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Health {
+/// The state of it; not connected at first.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
     connected: bool,
     misses: u32,
     probe: Option<Probe>,
@@ -45,14 +46,15 @@ pub(super) struct Health {
     announced: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Probe {
     next: Instant,
     interval: Duration,
 }
 
 impl Health {
-    pub(super) fn advice(&mut self, now: Instant) -> Advice {
+    /// What to do with a frame that is begun now.
+    pub fn advice(&mut self, now: Instant) -> Advice {
         match &mut self.probe {
             _ if !self.connected => Advice::Keep,
             None => Advice::Send,
@@ -65,23 +67,25 @@ impl Health {
         }
     }
 
-    pub(super) fn connected(&mut self) -> Option<Change> {
+    /// A session is open.
+    pub fn connected(&mut self) -> Option<Change> {
         self.connected = true;
         self.recover()
     }
 
-    pub(super) fn disconnected(&mut self) -> Option<Change> {
+    /// The session is gone.
+    pub fn disconnected(&mut self) -> Option<Change> {
         self.connected = false;
         self.lose()
     }
 
     /// A frame was answered before its deadline.
-    pub(super) fn answered(&mut self) -> Option<Change> {
+    pub fn answered(&mut self) -> Option<Change> {
         if self.connected { self.recover() } else { None }
     }
 
     /// A frame was not answered in time, or refused.
-    pub(super) fn missed(&mut self, now: Instant) -> Option<Change> {
+    pub fn missed(&mut self, now: Instant) -> Option<Change> {
         self.misses = self.misses.saturating_add(1);
         if self.misses < MISSES_TO_SUSPEND || self.probe.is_some() {
             return None;

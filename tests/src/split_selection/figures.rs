@@ -1,0 +1,126 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! What runs come to.
+
+use std::time::Duration;
+
+use splitinfer_link::Trace;
+use splitinfer_plan::Choice;
+
+use super::run::{Frame, Run};
+use super::setting::Setting;
+
+/// A frame counts as near the oracle when it takes at most so many times as long, and this much.
+const NEAR: f64 = 1.1;
+const NEAR_BY: Duration = Duration::from_millis(2);
+/// After a step a policy has converged when so many frames in a row are near the oracle's.
+const IN_A_ROW: usize = 5;
+
+/// Of one run.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    pub mean_ms: f64,
+    pub p99_ms: f64,
+    /// Of the frames that the oracle has in time, percent.
+    pub hit_pct: f64,
+    pub bytes: f64,
+    pub switches: usize,
+    pub over_oracle_pct: f64,
+    /// After each step of the trace.
+    pub reconverge: Vec<usize>,
+}
+
+impl Figures {
+    pub fn of(run: &Run, oracle: &Run, setting: &Setting) -> Self {
+        let latencies: Vec<f64> = run.frames.iter().map(|f| ms(f.latency)).collect();
+        let of_oracle: Vec<f64> = oracle.frames.iter().map(|f| ms(f.latency)).collect();
+        let mean_ms = mean(&latencies);
+        let chosen: Vec<Choice> = run.frames.iter().filter_map(|f| f.choice).collect();
+        Self {
+            mean_ms,
+            p99_ms: quantile(&latencies, 0.99),
+            hit_pct: hit_pct(run, oracle, setting),
+            bytes: run.wire_bytes as f64 / run.frames.len().max(1) as f64,
+            switches: chosen.windows(2).filter(|w| w[0] != w[1]).count(),
+            over_oracle_pct: (mean_ms / mean(&of_oracle) - 1.0) * 100.0,
+            reconverge: reconverge(run, oracle, setting),
+        }
+    }
+}
+
+/// Frames in time, of those that the oracle has in time, percent; counted second by second, for of the frames of an
+/// overloaded camera it is of no importance which ones are dropped.
+fn hit_pct(run: &Run, oracle: &Run, setting: &Setting) -> f64 {
+    let second = (1_000_000_000 / setting.interval.as_nanos()).max(1) as usize;
+    let met = |frames: &[Frame]| {
+        let in_time = |f: &&Frame| f.choice.is_some() && f.latency <= setting.budget;
+        frames.iter().filter(in_time).count()
+    };
+    let (mut hits, mut possible) = (0, 0);
+    for (ours, best) in run.frames.chunks(second).zip(oracle.frames.chunks(second)) {
+        let best = met(best);
+        hits += met(ours).min(best);
+        possible += best;
+    }
+    hits as f64 * 100.0 / possible.max(1) as f64
+}
+
+/// Frames after each step until the policy is near the oracle. Where the next step comes before that, or the trace has
+/// too many steps to be told apart, none.
+fn reconverge(run: &Run, oracle: &Run, setting: &Setting) -> Vec<usize> {
+    let steps = steps(&setting.trace);
+    let near: Vec<bool> = run
+        .frames
+        .iter()
+        .zip(&oracle.frames)
+        .map(|(f, o)| f.latency <= o.latency.mul_f64(NEAR) + NEAR_BY)
+        .collect();
+    let first = |at: Duration| at.as_nanos().div_ceil(setting.interval.as_nanos()) as usize;
+    let mut out = Vec::new();
+    for (i, at) in steps.iter().enumerate() {
+        let begin = first(*at);
+        let end = steps
+            .get(i + 1)
+            .map_or(near.len(), |next| first(*next))
+            .min(near.len());
+        if begin + IN_A_ROW > end {
+            continue;
+        }
+        let after = &near[begin..end];
+        let found = after.windows(IN_A_ROW).position(|w| w.iter().all(|n| *n));
+        out.push(found.unwrap_or(after.len()));
+    }
+    out
+}
+
+/// Times at which a trace changes, if it does so at most once a second.
+fn steps(trace: &Trace) -> Vec<Duration> {
+    let at: Vec<Duration> = trace.steps().iter().skip(1).map(|s| s.at).collect();
+    match at.windows(2).any(|w| w[1] - w[0] < Duration::from_secs(1)) {
+        true => Vec::new(),
+        false => at,
+    }
+}
+
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// Nearest rank.
+pub fn quantile(values: &[f64], q: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (q * sorted.len() as f64).ceil() as usize;
+    sorted
+        .get(rank.saturating_sub(1))
+        .copied()
+        .unwrap_or(f64::NAN)
+}
+
+pub fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

@@ -1,0 +1,225 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! Measures what each choice costs, with the project's own crates on this machine. Times are those of the thread on the
+//! processor, so that what else runs there does not count.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use splitinfer_runtime::SessionOptions;
+use splitinfer_tensor::Tensor;
+use splitinfer_tensorcode::{
+    AUTO, Decode, Encode, Limits, Predictive, PredictiveDecoder, StepControl, picture,
+};
+use splitinfer_vision::Picture;
+
+use super::profile::{AGES, Coded, Cut, ModelProfile, Profiles};
+use crate::measure::{self, Subject, median};
+use crate::model::LocalModel;
+
+/// As the element encodes it.
+const JPEG_QUALITY: u8 = 90;
+/// As the element accepts it by default.
+const OUTPUT_ERROR: f32 = 0.01;
+/// Frames on which the step of a cut settles, before anything is counted.
+const SETTLING: usize = 24;
+
+/// Measures every model at hand on `frames` frames of its video.
+///
+/// # Errors
+/// When a model or video cannot be used.
+pub fn measure_all(frames: usize) -> Result<Profiles> {
+    let models = measure::subjects()
+        .iter()
+        .map(|s| measure_one(s, frames).with_context(|| s.name.clone()))
+        .collect::<Result<_>>()?;
+    Ok(Profiles {
+        machine: measure::machine(),
+        models,
+    })
+}
+
+fn measure_one(subject: &Subject, count: usize) -> Result<ModelProfile> {
+    let options = SessionOptions {
+        threads: 1,
+        ..SessionOptions::default()
+    };
+    let mut model = LocalModel::load(&subject.model, &options)?;
+    let (caps, buffers) = measure::frames(&subject.source, count)?;
+    let video = gst_video::VideoInfo::from_caps(&caps)?;
+    let pictures = buffers
+        .iter()
+        .map(|b| model.picture(b, &video))
+        .collect::<Result<Vec<_>>>()?;
+    let inputs = pictures
+        .iter()
+        .map(|p| model.tensor(p))
+        .collect::<Result<Vec<_>>>()?;
+    let (whole, parts) = times(&model, &inputs)?;
+    let candidates = model.split.candidates().to_vec();
+    let bar = measure::progress(candidates.len());
+    bar.set_message(subject.name.clone());
+    let mut cuts = Vec::new();
+    for (i, cut) in candidates.iter().enumerate() {
+        let tensors = inputs
+            .iter()
+            .map(|input| Ok(model.split.head(i, input)?))
+            .collect::<Result<Vec<_>>>()?;
+        let step = settle(&model, i, &tensors)?;
+        cuts.push(Cut {
+            name: measure::short(&cut.name),
+            head_share: cut.head_macs as f64 / (cut.head_macs + cut.tail_macs).max(1) as f64,
+            head_us: parts[i].0,
+            tail_us: parts[i].1,
+            step,
+            alone: coded(&tensors, step, None)?,
+            predicted: AGES
+                .iter()
+                .map(|age| coded(&tensors, step, Some(*age)))
+                .collect::<Result<_>>()?,
+        });
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(ModelProfile {
+        name: subject.name.clone(),
+        video: format!(
+            "{} frames of {}",
+            pictures.len(),
+            if subject.source.starts_with("scenesrc") {
+                "scenesrc"
+            } else {
+                "a real video"
+            }
+        ),
+        whole_us: whole,
+        jpeg: jpeg(&pictures)?,
+        cuts,
+    })
+}
+
+/// Of the whole model, and of head and tail of each candidate; medians over the inputs.
+fn times(model: &LocalModel, inputs: &[Tensor]) -> Result<(f64, Vec<(f64, f64)>)> {
+    model.split.prepare()?;
+    let count = model.split.candidates().len();
+    let mut whole = Vec::new();
+    let mut parts = vec![(Vec::new(), Vec::new()); count];
+    for input in inputs {
+        let begun = processor_time();
+        model.split.whole(input)?;
+        whole.push(micros(processor_time() - begun));
+        for (i, (heads, tails)) in parts.iter_mut().enumerate() {
+            let begun = processor_time();
+            let tensors = model.split.head(i, input)?;
+            heads.push(micros(processor_time() - begun));
+            let begun = processor_time();
+            model.split.tail(i, &tensors)?;
+            tails.push(micros(processor_time() - begun));
+        }
+    }
+    let medians = parts.iter().map(|(h, t)| (median(h), median(t)));
+    Ok((median(&whole), medians.collect()))
+}
+
+/// Of this thread.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is there to be written to.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// The step at which the element would code, after it has looked at some frames.
+fn settle(model: &LocalModel, cut: usize, frames: &[Vec<Tensor>]) -> Result<f32> {
+    let mut control = StepControl::default();
+    let mut encoder = Predictive::default();
+    for (n, tensors) in frames.iter().cycle().take(SETTLING).enumerate() {
+        let step = control.step();
+        encoder.set_step(step);
+        encoder.encode(n as u64, tensors, AUTO)?;
+        let Some(decoded) = encoder.decoded(n as u64) else {
+            break;
+        };
+        let exact = model.split.tail(cut, tensors)?;
+        if let Some(error) = relative_error(&exact, &model.split.tail(cut, &decoded)?) {
+            control.measured(step, error, OUTPUT_ERROR);
+        }
+        encoder.acknowledge(n as u64);
+    }
+    Ok(control.step())
+}
+
+/// Every frame in this step, alone or predicted from the one that many frames before.
+fn coded(frames: &[Vec<Tensor>], step: f32, age: Option<usize>) -> Result<Coded> {
+    let mut encoder = Predictive::default();
+    let mut decoder = PredictiveDecoder::default();
+    encoder.set_step(step);
+    let (mut encode, mut decode, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+    // The first ones have nothing to be predicted from.
+    let first = age.unwrap_or(0);
+    for (n, tensors) in frames.iter().enumerate() {
+        let begun = processor_time();
+        let code = encoder.encode(n as u64, tensors, AUTO)?;
+        let encoded = processor_time() - begun;
+        let begun = processor_time();
+        decoder.decode(&code, &Limits::default())?;
+        let decoded = processor_time() - begun;
+        if n >= first {
+            encode.push(micros(encoded));
+            decode.push(micros(decoded));
+            bytes.push(u32::try_from(code.len())?);
+        }
+        match age {
+            Some(age) if n + 1 >= age => encoder.acknowledge((n + 1 - age) as u64),
+            Some(_) => {}
+            None => encoder.reset(),
+        }
+    }
+    Ok(Coded {
+        encode_us: median(&encode),
+        decode_us: median(&decode),
+        bytes,
+    })
+}
+
+fn jpeg(pictures: &[Picture]) -> Result<Coded> {
+    let (mut encode, mut decode, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+    for p in pictures {
+        let begun = processor_time();
+        let code = picture::encode_jpeg(&p.rgb, p.width, p.height, JPEG_QUALITY)?;
+        encode.push(micros(processor_time() - begun));
+        let begun = processor_time();
+        picture::decode_jpeg(&code, &Limits::default())?;
+        decode.push(micros(processor_time() - begun));
+        bytes.push(u32::try_from(code.len())?);
+    }
+    Ok(Coded {
+        encode_us: median(&encode),
+        decode_us: median(&decode),
+        bytes,
+    })
+}
+
+/// Change of the outputs relative to their size (Euclidean norms), as the element checks it.
+fn relative_error(exact: &[(String, Tensor)], decoded: &[(String, Tensor)]) -> Option<f32> {
+    let (mut difference, mut size) = (0f64, 0f64);
+    for ((_, a), (_, b)) in exact.iter().zip(decoded) {
+        for (a, b) in a.to_f32_vec().into_iter().zip(b.to_f32_vec()) {
+            difference += f64::from(a - b).powi(2);
+            size += f64::from(a).powi(2);
+        }
+    }
+    let error = (difference / size).sqrt() as f32;
+    error.is_finite().then_some(error)
+}
+
+fn micros(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e7).round() / 10.0
+}
