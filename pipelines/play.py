@@ -8,9 +8,11 @@ Started by demo.sh, edge.sh and rtsp.sh, which set the environment up.
 
 import argparse
 import itertools
+import json
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -40,14 +42,16 @@ TOUR_STOP = 2
 def arguments():
     parser = argparse.ArgumentParser(
         description="Plays a video through an ONNX model that runs partly here and partly on a server.",
-        epilog="Without --video, --camera or --rtsp: the synthetic street that comes with the project.",
+        epilog="Without --video, --camera, --rtsp or --scene: the synthetic street that comes with the project.",
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--video", metavar="FILE", help="any video that GStreamer can decode")
     source.add_argument("--camera", metavar="DEVICE", help="camera, such as /dev/video0")
     source.add_argument("--rtsp", metavar="URL", help="RTSP stream, such as rtsp://camera/stream")
-    parser.add_argument("--model", metavar="FILE", default=str(ROOT / "models/traffic-student.onnx"),
-                        help="ONNX model, with its .modelinfo beside it (default: %(default)s)")
+    source.add_argument("--scene", choices=("traffic", "walker"), default="traffic",
+                        help="synthetic scene: a street, or a person in a room (default: %(default)s)")
+    parser.add_argument("--model", metavar="FILE",
+                        help="ONNX model, with its .modelinfo beside it (default: the project's own for the scene)")
     parser.add_argument("--server", metavar="HOST:PORT", help="splitinfer-server to use; several with commas")
     parser.add_argument("--split", metavar="WHERE",
                         help="auto, edge, server, or name or number of a cut (default: the element's, auto)")
@@ -59,6 +63,7 @@ def arguments():
     parser.add_argument("--out", metavar="DIR", default="out", help="where the results go (default: %(default)s)")
     parser.add_argument("--show", action="store_true", help="show the picture in a window instead of writing a video")
     parser.add_argument("--fast", action="store_true", help="play files as fast as they go, not in real time")
+    parser.add_argument("--network", metavar="FILE", help=argparse.SUPPRESS)
     parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[],
                         help="any other property of splitinfer-edge, such as server-fingerprint or auth-token")
     return parser.parse_args()
@@ -84,8 +89,11 @@ class Player:
         self.configure()
         # Opened before anything is written, so that lines of an earlier run are not taken for ours.
         self.results.write_bytes(b"")
-        self.lines = open(self.results, encoding="utf-8")
-        self.partial = ""
+        self.lines = Tail(self.results)
+        # What splitinfer-network writes meanwhile.
+        self.network = Tail(args.network) if args.network else None
+        self.link = None
+        self.started = None
 
     # --- the pipeline ---
 
@@ -104,7 +112,7 @@ class Player:
             return "rtspsrc name=rtsp latency=100 ! decodebin ! videoconvert"
         if args.video and not os.path.isfile(args.video):
             raise Failure(f"there is no video {args.video}")
-        source = "filesrc name=video ! decodebin" if args.video else "scenesrc name=scene scene=traffic"
+        source = "filesrc name=video ! decodebin" if args.video else f"scenesrc name=scene scene={args.scene}"
         # What is no camera is played at the speed of one.
         pace = "" if args.fast else " ! identity sync=true"
         return f"{source} ! videoconvert{pace}"
@@ -120,6 +128,7 @@ class Player:
 
     def configure(self):
         args = self.args
+        args.model = args.model or str(ROOT / f"models/{args.scene}-student.onnx")
         if not os.path.isfile(args.model):
             raise Failure(f"there is no model {args.model}; name one with --model")
         self.set("lines", "location", str(self.results))
@@ -181,6 +190,7 @@ class Player:
 
     def start(self):
         if not self.ending:
+            self.started = time.time()
             self.pipeline.set_state(Gst.State.PLAYING)
             GLib.timeout_add(round(REFRESH * 1000), self.refresh)
             if self.args.tour:
@@ -255,18 +265,19 @@ class Player:
         return GLib.SOURCE_CONTINUE
 
     def read_lines(self):
-        """Takes what inferjson has written since the last time, up to its last complete line."""
-        *complete, self.partial = (self.partial + self.lines.read()).split("\n")
-        for line in complete:
+        for line in self.lines.new():
             self.summary.add(line)
+        for line in self.network.new() if self.network else ():
+            self.link = json.loads(line)
 
     def status(self, last):
         stats = self.inference.get_property("stats")
+        budget = self.inference.get_property("latency-budget")
         parts = [
             f"{self.summary.frames} frames",
             f"{stats.get_double('fps')[1]:.1f} fps",
             f"split {shorten(last.get('split', 'none'), 24)}",
-            f"{stats.get_double('latency-p50')[1]:.1f} ms (p99 {stats.get_double('latency-p99')[1]:.1f})",
+            f"{stats.get_double('latency-p50')[1]:.1f} ms (p99 {stats.get_double('latency-p99')[1]:.1f}) of {budget}",
             f"{len(last['objects'])} found",
         ]
         if self.args.server:
@@ -274,6 +285,9 @@ class Player:
             parts.append(f"{by_server:.0%} by server" if stats.get_boolean("connected")[1] else "no server")
             parts.append(f"{stats.get_uint64('bytes-per-frame')[1] / 1000:.1f} kB/frame")
             parts.append(f"rtt {stats.get_double('rtt-ms')[1]:.1f} ms")
+        if self.link:
+            rate = "cut" if self.link["cut"] else f"{self.link['up_kbit'] / 1000:.1f} Mbit/s"
+            parts.append(f"link {rate}")
         return " | ".join(parts)
 
     def show(self, text):
@@ -294,9 +308,38 @@ class Player:
         path.write_text(table + "\n", encoding="utf-8")
         print(table)
         print()
-        for what, where in (("annotated video", self.video), ("one line a frame", self.results), ("this table", path)):
+        plot = self.plot()
+        files = (("annotated video", self.video), ("one line a frame", self.results), ("this table", path), ("plot", plot))
+        for what, where in files:
             if where:
                 print(f"{what:<18}{where.resolve()}")
+
+
+    def plot(self):
+        """The latency of each frame with the colour of its split, and the network; None where nobody asked for it."""
+        program = os.environ.get("SPLITINFER_SPLITS")
+        if not (program and self.network and self.summary.frames):
+            return None
+        out = self.out / "splits"
+        budget = str(self.inference.get_property("latency-budget"))
+        command = [program, self.results, "--network", self.args.network, "--start", str(self.started),
+                   "--budget", budget, "--out", out]
+        if subprocess.run(command, check=False).returncode:
+            return None
+        return out.with_suffix(".png")
+
+
+class Tail:
+    """A file that somebody else writes, line by line."""
+
+    def __init__(self, path):
+        self.file = open(path, encoding="utf-8")
+        self.partial = ""
+
+    def new(self):
+        """What has come since the last time, up to the last complete line."""
+        *complete, self.partial = (self.partial + self.file.read()).split("\n")
+        return complete
 
 
 def edge_shares(stats):

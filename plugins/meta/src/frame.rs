@@ -121,6 +121,7 @@ fn write_frame(s: &mut gst::StructureRef, result: &FrameResult, objects: Vec<gst
     s.set("split", without_nul(&result.split));
     s.set("model-version", result.model_version);
     s.set("latency", result.latency);
+    s.set_if_some("budget", result.budget);
     s.set("completed", result.completed.as_str());
     s.set("objects", gst::Array::new(objects));
     s.set_if_some("mirror-agreement", result.mirror_agreement);
@@ -145,6 +146,7 @@ fn read_frame(s: &gst::StructureRef) -> Option<FrameResult> {
         split: s.get("split").ok()?,
         model_version: s.get("model-version").ok()?,
         latency: s.get("latency").ok()?,
+        budget: s.get("budget").ok(),
         completed,
         objects: Vec::new(),
         mirror_agreement: s.get("mirror-agreement").ok(),

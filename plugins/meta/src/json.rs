@@ -33,7 +33,8 @@ pub fn to_json(result: &FrameResult, pts: Option<gst::ClockTime>) -> String {
         pts: pts.map(gst::ClockTime::nseconds),
         split: Some(result.split.clone()),
         model_version: Some(result.model_version),
-        latency_ms: Some(result.latency.useconds() as f64 / 1e3),
+        latency_ms: Some(ms(result.latency)),
+        budget_ms: result.budget.map(ms),
         completed: result.completed.as_str().to_owned(),
         objects: result.objects.iter().map(JsonObject::from).collect(),
         tensors: result.tensors.iter().map(JsonTensor::from).collect(),
@@ -59,12 +60,12 @@ pub fn without_result(frame: u64, pts: Option<gst::ClockTime>) -> String {
 /// When the line is not a result.
 pub fn from_json(line: &str) -> Result<(FrameResult, Option<gst::ClockTime>), JsonError> {
     let line: Line = serde_json::from_str(line)?;
-    let latency_us = line.latency_ms.unwrap_or_default() * 1e3;
     let result = FrameResult {
         frame: line.frame,
         split: line.split.unwrap_or_default(),
         model_version: line.model_version.unwrap_or_default(),
-        latency: gst::ClockTime::from_useconds(latency_us.round() as u64),
+        latency: from_ms(line.latency_ms.unwrap_or_default()),
+        budget: line.budget_ms.map(from_ms),
         completed: line.completed.parse()?,
         objects: line.objects.into_iter().map(Object::from).collect(),
         tensors: line
@@ -75,6 +76,14 @@ pub fn from_json(line: &str) -> Result<(FrameResult, Option<gst::ClockTime>), Js
         ..Default::default()
     };
     Ok((result, line.pts.map(gst::ClockTime::from_nseconds)))
+}
+
+fn ms(time: gst::ClockTime) -> f64 {
+    time.useconds() as f64 / 1e3
+}
+
+fn from_ms(ms: f64) -> gst::ClockTime {
+    gst::ClockTime::from_useconds((ms * 1e3).round() as u64)
 }
 
 fn line(line: &Line) -> String {
@@ -93,6 +102,8 @@ struct Line {
     model_version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     latency_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget_ms: Option<f64>,
     completed: String,
     objects: Vec<JsonObject>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -276,6 +287,7 @@ mod tests {
             split: "relu_4".into(),
             model_version: 2,
             latency: gst::ClockTime::from_useconds(12_345),
+            budget: Some(gst::ClockTime::from_mseconds(100)),
             completed: Completed::Server,
             objects: vec![Object {
                 class: 2,
@@ -292,7 +304,7 @@ mod tests {
         let line = to_json(&result, Some(gst::ClockTime::from_mseconds(40)));
         assert_eq!(
             line,
-            r#"{"frame":3,"pts":40000000,"split":"relu_4","model_version":2,"latency_ms":12.345,"completed":"server","objects":[{"label":"a \"car\"\n","score":0.9,"box":[1.0,2.5,30.0,40.0],"track":5,"keypoints":[[1.0,2.0,0.5]],"quality":0.25}]}"#
+            r#"{"frame":3,"pts":40000000,"split":"relu_4","model_version":2,"latency_ms":12.345,"budget_ms":100.0,"completed":"server","objects":[{"label":"a \"car\"\n","score":0.9,"box":[1.0,2.5,30.0,40.0],"track":5,"keypoints":[[1.0,2.0,0.5]],"quality":0.25}]}"#
         );
         let (mut back, pts) = from_json(&line).unwrap();
         assert_eq!(pts, Some(gst::ClockTime::from_mseconds(40)));

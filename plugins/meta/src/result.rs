@@ -118,6 +118,8 @@ pub struct FrameResult {
     pub model_version: u64,
     /// From the frame's entry into the element to its result.
     pub latency: gst::ClockTime,
+    /// What that may take at most, where somebody set a limit.
+    pub budget: Option<gst::ClockTime>,
     pub completed: Completed,
     pub objects: Vec<Object>,
     /// Agreement with the result on a mirrored frame, this one or one shortly before, 0 to 1, where it was computed.

@@ -7,7 +7,6 @@
 //! How well the UDP monitor of a running `splitinfer-edge` knows a link that is known.
 
 mod echo;
-mod relay;
 mod run;
 
 pub use run::{Case, Found, LinkKind, Step, run};

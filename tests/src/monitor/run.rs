@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use gst::prelude::*;
+use splitinfer_link::Trace;
+use splitinfer_tools::network::{Forward, Relay};
 
 use super::echo;
-use super::relay::Relay;
 use crate::network::{FAR, FarServer, MONITOR_PORT, Network, PORT};
 
 /// What bounds the rate.
@@ -99,9 +100,13 @@ impl Run {
         let start = Instant::now() + Duration::from_millis(500);
         let (mut relay, mut echo) = (None, FAR);
         if let LinkKind::Emulated { delay } = case.link {
-            let ports = [PORT, MONITOR_PORT, echo::PORT];
-            let trace = trace(case, delay).parse()?;
-            relay = Some(Relay::start(FAR, &ports, trace, start)?);
+            let forward = |port| Forward {
+                near: (Ipv4Addr::LOCALHOST, port).into(),
+                far: (FAR, port).into(),
+            };
+            let forwards = [PORT, MONITOR_PORT, echo::PORT].map(forward);
+            let trace: Trace = trace(case, delay).parse()?;
+            relay = Some(Relay::start(&forwards, trace.into(), start, 1)?);
             echo = Ipv4Addr::LOCALHOST;
             edge.set_property("server", format!("{echo}:{PORT}"));
         }

@@ -4,7 +4,7 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! The traces, in `tests/split_selection/traces`: those written by hand, and those that are drawn from published
+//! The traces, in `pipelines/networks`: those written by hand, and those that are drawn from published
 //! statistics, which `--traces` draws again.
 
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub struct Named {
 }
 
 pub fn folder() -> PathBuf {
-    crate::repository().join("tests/split_selection/traces")
+    crate::repository().join("pipelines/networks")
 }
 
 /// All traces, by name.

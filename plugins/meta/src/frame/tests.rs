@@ -16,6 +16,7 @@ fn result() -> FrameResult {
         split: "conv_3+relu_9".into(),
         model_version: 3,
         latency: gst::ClockTime::from_useconds(31_500),
+        budget: Some(gst::ClockTime::from_mseconds(100)),
         completed: Completed::Server,
         objects: vec![
             Object {

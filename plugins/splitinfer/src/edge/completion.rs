@@ -83,6 +83,7 @@ pub(super) fn finish(
         split: frame.split.to_string(),
         model_version: frame.engine.version(),
         latency: gst::ClockTime::try_from(latency).unwrap_or(gst::ClockTime::ZERO),
+        budget: gst::ClockTime::try_from(frame.budget).ok(),
         completed,
         objects: outcome
             .objects

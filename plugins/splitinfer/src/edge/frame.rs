@@ -22,6 +22,8 @@ pub(super) struct Frame {
     pub(super) number: u64,
     pub(super) buffer: gst::Buffer,
     pub(super) arrived: Instant,
+    /// How long the result may take from then on.
+    pub(super) budget: Duration,
     /// With which it was begun: it is completed with no other.
     pub(super) engine: Arc<Engine>,
     /// As metadata and messages name the split.

@@ -199,6 +199,7 @@ impl Streaming {
                 number,
                 buffer,
                 arrived,
+                budget: settings.latency_budget,
                 engine,
                 split,
                 work,
@@ -218,6 +219,8 @@ impl Begun {
                 number,
                 buffer,
                 arrived,
+                // Nothing is due.
+                budget: Duration::MAX,
                 engine,
                 split: "none".into(),
                 work: Work::Skipped,

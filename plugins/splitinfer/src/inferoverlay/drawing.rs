@@ -182,14 +182,16 @@ impl Pen<'_> {
         plate
     }
 
-    /// The line at the top: split, latency, who completed the frame, how many objects, quality.
+    /// The line at the top: split, latency and budget, who completed the frame, how many objects, quality.
     fn status(&self, canvas: &mut Canvas, result: &FrameResult, objects: usize) -> Plate {
         let (by, lamp) = match result.completed {
             Completed::Edge => ("on edge", Color::from_rgba8(80, 220, 100, 255)),
             Completed::Server => ("by server", Color::from_rgba8(80, 170, 255, 255)),
             Completed::None => ("no result", Color::from_rgba8(255, 80, 60, 255)),
         };
-        let mut rest = format!("  {:.1} ms  {by}", result.latency.useconds() as f64 / 1e3);
+        let budget = result.budget.map(|b| format!(" of {}", b.mseconds()));
+        let latency = result.latency.useconds() as f64 / 1e3;
+        let mut rest = format!("  {latency:.1}{} ms  {by}", budget.unwrap_or_default());
         if result.tensors.is_empty() {
             rest.push_str(&format!("  {objects} found"));
         } else {
