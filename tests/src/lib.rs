@@ -18,6 +18,8 @@ pub mod numbered;
 pub mod pipeline;
 pub mod plugins;
 pub mod process;
+pub mod quota;
+pub mod split_pipelines;
 pub mod split_selection;
 pub mod tensor_code;
 pub mod trainer;

@@ -36,6 +36,10 @@ impl Server {
         format!("127.0.0.1:{}", self.port)
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Of the process.
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -25,6 +25,7 @@
 mod decide;
 mod health;
 mod latency;
+mod pace;
 mod predict;
 mod profile;
 mod selector;

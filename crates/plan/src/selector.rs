@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use crate::speeds::Speeds;
 use crate::transit::{Transit, on_wire};
 use crate::{
-    ASSUMED_BANDWIDTH, Choice, Decision, Objective, Path, Profile, Server, Situation, decide,
+    ASSUMED_BANDWIDTH, Choice, Decision, Objective, Offload, Path, Profile, Server, Situation,
+    decide,
 };
 
 /// By what share another choice must be better than the current one to replace it.
@@ -110,6 +111,14 @@ impl Selector {
     /// What each choice costs on this machine; until it is set, everything is done here.
     pub fn set_profile(&mut self, profile: Profile) {
         self.speeds = Some(Speeds::new(profile));
+    }
+
+    /// A candidate of the profile was only estimated, and is known now.
+    pub fn measured(&mut self, candidate: usize, offload: Offload) {
+        let profile = self.speeds.as_mut().map(Speeds::measured_mut);
+        if let Some(old) = profile.and_then(|p| p.candidates.get_mut(candidate)) {
+            *old = offload;
+        }
     }
 
     /// As it was set, with the sizes of frames as they are now.
@@ -240,7 +249,7 @@ impl Selector {
             Choice::Candidate(i) => profile.candidates.get(i).map_or(profile.whole, |c| c.tail),
             Choice::Here | Choice::Picture => profile.whole,
         };
-        Some(rest.mul_f64(speeds.here() * CAUTION))
+        Some(rest.mul_f64(speeds.rest(choice) * CAUTION))
     }
 
     /// Where the next frame goes.
@@ -384,8 +393,7 @@ impl Selector {
             return Profile::default();
         };
         let mut profile = speeds.measured().clone();
-        let slower = speeds.here();
-        profile.whole = profile.whole.mul_f64(slower);
+        profile.whole = profile.whole.mul_f64(speeds.whole());
         let alone = self.frames_alone(wish, now);
         for (i, offload) in profile.candidates.iter_mut().enumerate() {
             let share = match self.coded {
@@ -395,11 +403,14 @@ impl Selector {
             let more = offload.fresh_bytes.saturating_sub(offload.bytes) as f64 * share;
             offload.bytes += more as u64;
         }
-        let picture = profile.picture.iter_mut();
-        for offload in picture.chain(&mut profile.candidates) {
-            offload.head = offload.head.mul_f64(slower);
-            offload.encode = offload.encode.mul_f64(slower);
-            offload.tail = offload.tail.mul_f64(slower);
+        let candidates = profile.candidates.iter_mut().enumerate();
+        let candidates = candidates.map(|(i, offload)| (Choice::Candidate(i), offload));
+        let picture = profile.picture.iter_mut().map(|o| (Choice::Picture, o));
+        for (choice, offload) in picture.chain(candidates) {
+            let (front, rest) = (speeds.front(choice), speeds.rest(choice));
+            offload.head = offload.head.mul_f64(front);
+            offload.encode = offload.encode.mul_f64(front);
+            offload.tail = offload.tail.mul_f64(rest);
         }
         profile
     }

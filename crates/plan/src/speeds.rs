@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crate::pace::{Pace, Work};
 use crate::{Choice, Offload, Profile, Tracked};
 
 /// The server is this many times faster than the edge until it has answered. Who expects too much finds out with the
@@ -20,8 +21,7 @@ const HOPED: f64 = 50.0;
 #[derive(Clone, Debug, Default)]
 pub struct Speeds {
     measured: Profile,
-    /// Time now over time measured before.
-    here: Tracked,
+    here: Pace,
     /// Time on the server over time here as measured before; and for each choice what it takes more or less than that,
     /// the picture first.
     there: Tracked,
@@ -49,19 +49,21 @@ impl Speeds {
 
     /// The streaming thread has worked so long on a frame of this choice.
     pub fn worked(&mut self, choice: Choice, took: Duration) {
-        let expected = match choice {
-            Choice::Here => self.measured.whole,
-            _ => self
-                .offload(choice)
-                .map_or(Duration::ZERO, |o| o.head + o.encode),
+        let (work, expected) = match choice {
+            Choice::Here => (Work::Whole, self.measured.whole),
+            _ => {
+                let offload = self.offload(choice);
+                let expected = offload.map_or(Duration::ZERO, |o| o.head + o.encode);
+                (Work::Front(choice), expected)
+            }
         };
-        self.here.add(ratio(took, expected));
+        self.here.took(work, ratio(took, expected));
     }
 
     /// A frame of this choice was completed here after all.
     pub fn completed(&mut self, choice: Choice, took: Duration) {
         let expected = self.offload(choice).map_or(Duration::ZERO, |o| o.tail);
-        self.here.add(ratio(took, expected));
+        self.here.took(rest(choice), ratio(took, expected));
     }
 
     /// The server has worked so long on a frame of this choice.
@@ -86,9 +88,19 @@ impl Speeds {
         self.best = Some(self.best.map_or(level, |best| best.min(level)));
     }
 
-    /// Time now over time measured before.
-    pub fn here(&self) -> f64 {
-        self.here.get().unwrap_or(1.0)
+    /// Time now over time measured before: of the whole model here.
+    pub fn whole(&self) -> f64 {
+        self.here.of(Work::Whole)
+    }
+
+    /// Likewise of what is done here before a frame of this choice leaves.
+    pub fn front(&self, choice: Choice) -> f64 {
+        self.here.of(Work::Front(choice))
+    }
+
+    /// Likewise of the rest, should the server not answer.
+    pub fn rest(&self, choice: Choice) -> f64 {
+        self.here.of(rest(choice))
     }
 
     /// Seconds on the server for a frame of this choice.
@@ -123,6 +135,14 @@ impl Speeds {
             Choice::Picture => self.measured.picture.as_ref(),
             Choice::Candidate(i) => self.measured.candidates.get(i),
         }
+    }
+}
+
+/// The rest of a picture is the whole model.
+fn rest(choice: Choice) -> Work {
+    match choice {
+        Choice::Candidate(_) => Work::Rest(choice),
+        Choice::Here | Choice::Picture => Work::Whole,
     }
 }
 

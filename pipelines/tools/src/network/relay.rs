@@ -13,6 +13,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,8 @@ pub struct Forward {
 /// Ends when dropped.
 pub struct Relay {
     end: Arc<AtomicBool>,
+    links: Sender<Link<Packet>>,
+    seed: u64,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -52,14 +55,24 @@ impl Relay {
         let ports = forwards.iter().map(|f| Port::new(*f));
         let ports = ports.collect::<io::Result<Vec<_>>>()?;
         let end = Arc::<AtomicBool>::default();
+        let (links, next) = channel();
         let thread = std::thread::Builder::new().name("relay".into()).spawn({
             let end = end.clone();
-            move || run(ports, Link::new(trace, start, seed), &end)
+            move || run(ports, Link::new(trace, start, seed), &next, &end)
         })?;
         Ok(Self {
             end,
+            links,
+            seed,
             thread: Some(thread),
         })
+    }
+
+    /// From now on the link is that of another trace, which begins now. What is under way arrives at once.
+    pub fn change(&self, trace: Arc<Trace>) {
+        let link = Link::new(trace, Instant::now(), self.seed);
+        // The thread lives as long as this does.
+        let _ = self.links.send(link);
     }
 }
 
@@ -94,23 +107,39 @@ struct Packet {
     datagram: Vec<u8>,
 }
 
-fn run(mut ports: Vec<Port>, mut link: Link<Packet>, end: &AtomicBool) {
+/// Later than anything arrives.
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
+fn run(
+    mut ports: Vec<Port>,
+    mut link: Link<Packet>,
+    next: &Receiver<Link<Packet>>,
+    end: &AtomicBool,
+) {
     while !end.load(Ordering::Relaxed) {
         wait(&ports, link.next_arrival());
+        if let Ok(next) = next.try_recv() {
+            deliver(&ports, &mut link, Instant::now() + AN_HOUR);
+            link = next;
+        }
         for (i, port) in ports.iter_mut().enumerate() {
             port.receive(i, &mut link);
         }
-        let now = Instant::now();
-        while let Some(packet) = link.receive(now, Way::Up) {
-            if let Some(flow) = ports[packet.port].flow(packet.flow) {
-                let _ = flow.far.send(&packet.datagram);
-            }
+        deliver(&ports, &mut link, Instant::now());
+    }
+}
+
+/// What has arrived by then.
+fn deliver(ports: &[Port], link: &mut Link<Packet>, now: Instant) {
+    while let Some(packet) = link.receive(now, Way::Up) {
+        if let Some(flow) = ports[packet.port].flow(packet.flow) {
+            let _ = flow.far.send(&packet.datagram);
         }
-        while let Some(packet) = link.receive(now, Way::Down) {
-            let port = &ports[packet.port];
-            if let Some(flow) = port.flow(packet.flow) {
-                let _ = port.near.send_to(&packet.datagram, flow.client);
-            }
+    }
+    while let Some(packet) = link.receive(now, Way::Down) {
+        let port = &ports[packet.port];
+        if let Some(flow) = port.flow(packet.flow) {
+            let _ = port.near.send_to(&packet.datagram, flow.client);
         }
     }
 }
@@ -254,6 +283,25 @@ mod tests {
             assert_eq!(buffer[..n], [i as u8, 9]);
         }
         assert!(begun.elapsed() >= Duration::from_millis(40));
+    }
+
+    #[test]
+    fn another_trace_begins_when_it_is_told_and_loses_nothing() {
+        let server = socket();
+        let near = free();
+        let forward = Forward {
+            near,
+            far: server.local_addr().unwrap(),
+        };
+        let trace = |text: &str| Arc::new(text.parse::<Trace>().unwrap());
+        let slow = trace("0s delay=30s");
+        let relay = Relay::start(&[forward], slow, Instant::now(), 1).unwrap();
+        socket().send_to(&[7], near).unwrap();
+        std::thread::sleep(3 * TICK);
+        relay.change(trace("0s delay=1ms"));
+        let mut buffer = [0; 8];
+        server.recv_from(&mut buffer).unwrap();
+        assert_eq!(buffer[0], 7);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use splitinfer_graph::{Cut, Model};
 use splitinfer_inference::{LoadedModel, load_library};
@@ -255,21 +255,6 @@ impl Engine {
             Choice::Candidate(i) => profile.tail.get(i).copied().unwrap_or(profile.whole),
             Choice::Here | Choice::Picture => profile.whole,
         }
-    }
-
-    /// The tensors of every candidate for this picture, with how long their head took: what the plan needs to know of
-    /// the bytes that would cross.
-    pub(super) fn heads(
-        &self,
-        picture: &Picture,
-    ) -> Result<Vec<(Vec<Tensor>, Duration)>, gst::ErrorMessage> {
-        let input = self.tensor(picture)?;
-        (0..self.candidates().len())
-            .map(|i| {
-                let begun = Instant::now();
-                Ok((self.head(i, &input)?, begun.elapsed()))
-            })
-            .collect()
     }
 }
 

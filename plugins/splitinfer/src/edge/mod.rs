@@ -25,6 +25,7 @@ mod settings;
 mod split;
 mod stats;
 mod streaming;
+mod survey;
 mod swap;
 mod weights;
 

@@ -8,8 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use splitinfer_plan::{Choice, Objective, Offload, Plan, Profile, Selector, Wish};
-use splitinfer_tensorcode::{Encode, Predictive};
+use splitinfer_plan::{Choice, Objective, Plan, Selector, Wish};
 use splitinfer_vision::Picture;
 
 use super::engine::Engine;
@@ -18,10 +17,13 @@ use super::link::{Link, News};
 use super::monitor;
 use super::settings::Settings;
 use super::split;
-use super::streaming::{JPEG_QUALITY, bits};
+use super::survey::{Finding, Survey};
 
 /// Left of the budget for handing the result on, when completion here is begun as late as possible.
 const MARGIN: Duration = Duration::from_millis(2);
+/// Of the time between two frames, what may go to measuring the choices on one of them.
+const SURVEYED: f64 = 0.25;
+const USUAL_INTERVAL: Duration = Duration::from_millis(40);
 
 /// A change of the split, as the message `splitinfer-plan` tells it.
 pub(super) struct PlanChange {
@@ -60,16 +62,17 @@ pub(super) struct Chosen {
 /// The planner of one started element; on the streaming thread.
 pub(super) struct Planner {
     selector: Selector,
-    /// Of each candidate, between the first two pictures that have a choice: what the choices cost on this machine is
-    /// measured on these, for the second tells what is left to send once the server has the first.
-    encoders: Vec<Predictive>,
+    /// While it is being found out what the choices cost on this machine.
+    survey: Option<Survey>,
+    surveyed: bool,
 }
 
 impl Planner {
     pub(super) fn new() -> Self {
         Self {
             selector: Selector::default(),
-            encoders: Vec::new(),
+            survey: None,
+            surveyed: false,
         }
     }
 
@@ -171,7 +174,7 @@ impl Planner {
             self.selector.trip(rtt, now);
         }
         if stats.connected {
-            self.measure(engine, settings, picture)?;
+            self.measure(engine, settings, picture, interval)?;
             monitor::tell(&mut self.selector, &stats, now);
         }
         link.tell_bandwidth(self.selector.bandwidth(now));
@@ -191,89 +194,25 @@ impl Planner {
         engine: &Engine,
         settings: &Settings,
         picture: &Picture,
+        interval: Option<Duration>,
     ) -> Result<(), gst::ErrorMessage> {
-        let first = self.selector.profile().is_none();
-        if !first && self.encoders.is_empty() {
+        if self.surveyed {
             return Ok(());
         }
-        let count = engine.candidates().len();
-        self.encoders.resize_with(count, Predictive::default);
-        let number = u64::from(!first);
-        let fresh: Vec<u64> = self.selector.profile().map_or_else(Vec::new, |first| {
-            first.candidates.iter().map(|c| c.bytes).collect()
-        });
-        let profile = measure(
-            engine,
-            settings,
-            picture,
-            &mut self.encoders,
-            number,
-            &fresh,
-        )?;
-        self.selector.set_profile(profile);
-        for encoder in &mut self.encoders {
-            encoder.acknowledge(number);
+        let survey = self.survey.get_or_insert_with(|| Survey::new(engine));
+        let patience = interval.unwrap_or(USUAL_INTERVAL).mul_f64(SURVEYED);
+        for finding in survey.go_on(engine, settings, picture, patience)? {
+            match finding {
+                Finding::Profile(profile) => self.selector.set_profile(profile),
+                Finding::Candidate(i, offload) => self.selector.measured(i, offload),
+            }
         }
-        if !first {
-            self.encoders.clear();
+        if survey.is_done() {
+            self.surveyed = true;
+            self.survey = None;
         }
         Ok(())
     }
-}
-
-/// Encodes the tensors of every candidate of this picture, and the picture itself: sizes and times of what would cross.
-/// `fresh`: bytes of frames that stand alone, where this one does not.
-fn measure(
-    engine: &Engine,
-    settings: &Settings,
-    picture: &Picture,
-    encoders: &mut [Predictive],
-    number: u64,
-    fresh: &[u64],
-) -> Result<Profile, gst::ErrorMessage> {
-    let encoding = |e: &dyn std::fmt::Display| gst::error_msg!(gst::StreamError::Encode, ("{e}"));
-    let timed = engine.profile()?;
-    let mut candidates = Vec::new();
-    let heads = engine.heads(picture)?.into_iter().zip(encoders).enumerate();
-    for (i, ((tensors, head), encoder)) in heads {
-        let begun = Instant::now();
-        let bytes = encoder
-            .encode(number, &tensors, bits(settings))
-            .map_err(|e| encoding(&e))?;
-        let encode = begun.elapsed();
-        candidates.push(Offload {
-            name: split::name(Choice::Candidate(i), engine.candidates()).to_owned(),
-            head: timed.head.get(i).copied().unwrap_or(head),
-            encode,
-            bytes: bytes.len() as u64,
-            fresh_bytes: fresh.get(i).copied().unwrap_or(bytes.len() as u64),
-            // Both directions touch every value once.
-            decode: encode,
-            tail: timed.tail.get(i).copied().unwrap_or_default(),
-        });
-    }
-    let begun = Instant::now();
-    let jpeg = splitinfer_tensorcode::picture::encode_jpeg(
-        &picture.rgb,
-        picture.width,
-        picture.height,
-        JPEG_QUALITY,
-    )
-    .map_err(|e| encoding(&e))?;
-    let encode = begun.elapsed();
-    Ok(Profile {
-        whole: timed.whole,
-        picture: Some(Offload {
-            name: "server".into(),
-            head: Duration::ZERO,
-            encode,
-            bytes: jpeg.len() as u64,
-            fresh_bytes: jpeg.len() as u64,
-            decode: encode,
-            tail: timed.whole,
-        }),
-        candidates,
-    })
 }
 
 impl From<super::Objective> for Objective {
