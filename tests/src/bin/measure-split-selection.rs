@@ -28,6 +28,9 @@ struct Args {
     /// Measures the models on this machine, and keeps what it finds for later runs.
     #[arg(long)]
     profile: bool,
+    /// Measures H.264 on this machine, beside JPEG, for the models that were measured.
+    #[arg(long)]
+    h264: bool,
     /// Draws the traces again that are drawn.
     #[arg(long)]
     traces: bool,
@@ -82,6 +85,12 @@ fn main() -> Result<()> {
     if args.profile {
         splitinfer_tests::init();
         profile::save(&profiling::measure_all(PROFILED)?, &file)?;
+    }
+    if args.h264 {
+        splitinfer_tests::init();
+        let mut profiles = profile::load(&file)?;
+        profiling::measure_h264(&mut profiles, PROFILED)?;
+        profile::save(&profiles, &file)?;
     }
     if args.traces {
         traces::draw()?;

@@ -20,7 +20,8 @@ use splitinfer_plan::{Choice, Round};
 use super::encoder::Encoder;
 use super::events::{Event, Events};
 use super::monitor::Monitor;
-use super::setting::Setting;
+use super::setting::{Pictures, Setting};
+use super::stream::{Decoded, Stream};
 use super::transport::{Connection, Wires};
 
 /// As the element has them by default.
@@ -35,6 +36,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const RESULT: u64 = 600;
 /// The request's header.
 const HEADER: u64 = 60;
+/// The server asks for a key frame.
+const ASK: u64 = 75;
 
 /// What the edge gets to see, in order.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +154,7 @@ pub struct World {
     streaming: Option<Working>,
     flow: VecDeque<Flowing>,
     encoder: Encoder,
+    stream: Stream,
     jobs: Vec<Job>,
     queue: VecDeque<u32>,
     serving: Option<u32>,
@@ -181,6 +185,7 @@ impl World {
             streaming: None,
             flow: VecDeque::new(),
             encoder: Encoder::default(),
+            stream: Stream::default(),
             jobs: Vec::new(),
             queue: VecDeque::new(),
             serving: None,
@@ -208,6 +213,7 @@ impl World {
             streaming: self.streaming,
             flow: self.flow.clone(),
             encoder: self.encoder,
+            stream: self.stream.clone(),
             jobs: self.jobs.clone(),
             queue: self.queue.clone(),
             serving: self.serving,
@@ -250,7 +256,13 @@ impl World {
     pub fn begin(&mut self, frame: u32, order: Order) {
         let now = self.now;
         let choice = order.choice;
-        let reference = self.encoder.reference(choice, frame);
+        let reference = match choice {
+            Choice::Picture => self.stream.reference(),
+            _ => self.encoder.reference(choice, frame),
+        };
+        if choice == Choice::Picture && self.setting.pictures == Pictures::H264 {
+            self.stream.encoded(frame);
+        }
         let code = self.setting.code(choice, frame, reference, now);
         let infer = self.setting.head(choice, frame, now);
         self.events.add(now + infer + code.encode, Event::Begun);
@@ -300,13 +312,21 @@ impl World {
                     &mut self.wires,
                     &mut self.events,
                 );
-                if let Some(job) = complete.and_then(|f| self.job(f)) {
-                    job.came = at;
-                    let frame = job.frame;
-                    self.queue.push_back(frame);
-                    self.serve();
+                match (complete, self.setting.pictures) {
+                    (None, _) => {}
+                    (Some(frame), Pictures::Jpeg) => self.wait_for_worker(frame),
+                    (Some(frame), Pictures::H264) => {
+                        let decoded = self.stream.arrived(frame);
+                        self.decoded(decoded);
+                    }
                 }
             }
+            Event::Gap(frame) => {
+                let decoded = self.stream.given_up(frame);
+                self.decoded(decoded);
+            }
+            Event::AskForKey => self.ask_for_key(&trace),
+            Event::KeyAskedFor => self.stream.demanded(),
             Event::Acknowledged(heard) => {
                 self.connection.acknowledged(heard, at);
                 self.pump();
@@ -344,6 +364,34 @@ impl World {
                     monitor.step(self, event);
                     self.monitor = Some(monitor);
                 }
+            }
+        }
+    }
+
+    fn wait_for_worker(&mut self, frame: u32) {
+        let now = self.now;
+        if let Some(job) = self.job(frame) {
+            job.came = now;
+            self.queue.push_back(frame);
+            self.serve();
+        }
+    }
+
+    fn decoded(&mut self, decoded: Decoded) {
+        for frame in decoded.frames {
+            self.wait_for_worker(frame);
+        }
+        if decoded.broken {
+            self.events.add(self.now, Event::AskForKey);
+        }
+    }
+
+    fn ask_for_key(&mut self, trace: &Trace) {
+        match self.wires.down.send(trace, self.now, ASK) {
+            Fate::Arrives(at) => self.events.add(at, Event::KeyAskedFor),
+            Fate::Lost(_) => {
+                let again = self.now + self.connection.patience();
+                self.events.add(again, Event::AskForKey);
             }
         }
     }
@@ -456,11 +504,17 @@ impl World {
             let Some(job) = self.job(frame) else {
                 continue;
             };
-            if job.cancelled.is_some_and(|at| at + delay <= now) {
+            let unwanted = job.cancelled.is_some_and(|at| at + delay <= now);
+            let stream = setting.pictures == Pictures::H264;
+            if unwanted && !stream {
                 continue;
             }
             job.queue = now - job.came;
-            job.work = setting.there(job.choice, job.decode, frame, now);
+            job.work = match unwanted {
+                // What comes after it is predicted from it.
+                true => setting.decoding(job.decode, now),
+                false => setting.there(job.choice, job.decode, frame, now),
+            };
             let done = now + job.work;
             self.busy += done - now;
             self.serving = Some(frame);
@@ -548,6 +602,10 @@ impl World {
         if let Some(job) = self.job(number) {
             job.cancelled = Some(at);
         }
+        if self.setting.pictures == Pictures::H264 {
+            let known = at + self.setting.trace.at(at).up.delay;
+            self.events.add(known, Event::Gap(number));
+        }
     }
 
     fn leave(&mut self, flowing: Flowing, by_server: bool) {
@@ -571,6 +629,7 @@ impl World {
             self.seen.push(Seen::Disconnected);
             self.connection.reopen(now);
             self.encoder = Encoder::default();
+            self.stream = Stream::default();
             self.jobs.clear();
             self.queue.clear();
             for flowing in &mut self.flow {
