@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 
 use super::figures::{Figures, mean, quantile};
 use super::profile::{Coded, Profiles};
-use super::study::{BEST_CUT, Cell, H264, JPEG, MONITORED, PLANNER, Stage};
+use super::study::{
+    BEST_CUT, Cell, H264, JPEG, KNOWS_CODING, MONITORED, NEUROSURGEON, PLANNER, Stage,
+};
 use crate::measure::median;
 
 /// One table a model.
@@ -99,14 +101,15 @@ pub fn describe(stage: &Stage, slower: f64) -> String {
 /// All traces on one stage.
 pub fn stage(cells: &[Cell]) -> String {
     let mut out = String::from(
-        "| trace | oracle ms | mean ms | p99 ms | in time % | kB/frame | switches | over oracle % | over best fixed % | frames to re-converge | with monitor: mean, p99 ms | in time % | over oracle % | over best fixed % | Neurosurgeon-style ms | bandit ms | all here ms | JPEG ms | H.264 ms | best cut ms |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| trace | oracle ms | mean ms | p99 ms | in time % | kB/frame | switches | over oracle % | over best fixed % | frames to re-converge | with monitor: mean, p99 ms | in time % | over oracle % | over best fixed % | Neurosurgeon-style ms | with coding times | bandit ms | all here ms | JPEG ms | H.264 ms | best cut ms |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for cell in cells {
         let row = |m: &str| cell.row(m).map(|r| r.figures.clone()).unwrap_or_default();
         let (a, b) = (row(PLANNER), row(MONITORED));
         let oracle = cell.oracle.mean_ms();
         let others = [
-            "Neurosurgeon-style",
+            NEUROSURGEON,
+            KNOWS_CODING,
             "bandit",
             "all here",
             JPEG,

@@ -98,6 +98,8 @@ impl Held {
 
 pub const PLANNER: &str = "planner";
 pub const MONITORED: &str = "planner, with monitor";
+pub const NEUROSURGEON: &str = "Neurosurgeon-style";
+pub const KNOWS_CODING: &str = "Neurosurgeon-style, with coding times";
 pub const JPEG: &str = "picture, JPEG";
 pub const H264: &str = "picture, H.264";
 pub const BEST_CUT: &str = "best cut";
@@ -180,7 +182,12 @@ fn adaptive(setting: &Arc<Setting>) -> Vec<(String, Run)> {
     };
     add(PLANNER, &mut Planner::new(setting), false);
     add(MONITORED, &mut Planner::new(setting), true);
-    add("Neurosurgeon-style", &mut Neurosurgeon::new(setting), false);
+    add(
+        NEUROSURGEON,
+        &mut Neurosurgeon::as_published(setting),
+        false,
+    );
+    add(KNOWS_CODING, &mut Neurosurgeon::with_coding(setting), false);
     add("bandit", &mut Bandit::new(setting), false);
     rows
 }
