@@ -19,6 +19,7 @@ use splitinfer_plan::{Choice, Round};
 
 use super::encoder::Encoder;
 use super::events::{Event, Events};
+use super::load::Times;
 use super::monitor::Monitor;
 use super::setting::{Pictures, Setting};
 use super::stream::{Decoded, Stream};
@@ -137,6 +138,8 @@ struct Job {
     came: Duration,
     queue: Duration,
     work: Duration,
+    /// Of the work, without decoding.
+    inference: Duration,
     cancelled: Option<Duration>,
 }
 
@@ -159,6 +162,7 @@ pub struct World {
     queue: VecDeque<u32>,
     serving: Option<u32>,
     busy: Duration,
+    times: Times,
     pub seen: Vec<Seen>,
     pub left: Vec<Left>,
     pub monitor: Option<Monitor>,
@@ -190,6 +194,7 @@ impl World {
             queue: VecDeque::new(),
             serving: None,
             busy: Duration::ZERO,
+            times: Times::new(&setting),
             seen: vec![Seen::Connected],
             left: Vec::new(),
             monitor: None,
@@ -218,6 +223,7 @@ impl World {
             queue: self.queue.clone(),
             serving: self.serving,
             busy: self.busy,
+            times: self.times.clone(),
             seen: Vec::new(),
             left: Vec::new(),
             monitor: None,
@@ -337,6 +343,12 @@ impl World {
             }
             Event::Served => {
                 if let Some(frame) = self.serving.take() {
+                    if let Some(&mut Job {
+                        choice, inference, ..
+                    }) = self.job(frame)
+                    {
+                        self.times.add(choice, inference);
+                    }
                     self.events.add(at, Event::Reply(frame));
                 }
                 self.serve();
@@ -485,6 +497,7 @@ impl World {
             came: Duration::ZERO,
             queue: Duration::ZERO,
             work: Duration::ZERO,
+            inference: Duration::ZERO,
             cancelled: None,
         });
         self.last_sent = self.now;
@@ -515,6 +528,7 @@ impl World {
                 true => setting.decoding(job.decode, now),
                 false => setting.there(job.choice, job.decode, frame, now),
             };
+            job.inference = setting.there(job.choice, Duration::ZERO, frame, now);
             let done = now + job.work;
             self.busy += done - now;
             self.serving = Some(frame);
@@ -657,6 +671,11 @@ impl World {
         let packets = Duration::from_secs_f64(4.0 * 1228.0 * 8.0 / here.up.rate as f64);
         let trips = (here.up.delay + here.down.delay) * 2;
         self.events.add(now + trips + packets, Event::Connected);
+    }
+
+    /// How long the server has worked on frames of each choice.
+    pub fn server_times(&self) -> &Times {
+        &self.times
     }
 
     /// Frames that wait on the server, and how long it has worked so far.
