@@ -16,7 +16,7 @@ use splitinfer_tests::split_selection::profile::{self, Profiles};
 use splitinfer_tests::split_selection::profiling;
 use splitinfer_tests::split_selection::study::{Cell, Stage, study};
 use splitinfer_tests::split_selection::traces::{self, Named};
-use splitinfer_tests::split_selection::{plot, regimes, report};
+use splitinfer_tests::split_selection::{held_out, plot, regimes, report};
 
 /// Simulates the choice of the split.
 #[derive(Parser)]
@@ -34,6 +34,9 @@ struct Args {
     /// Draws the traces again that are drawn.
     #[arg(long)]
     traces: bool,
+    /// On traces on which nothing was tuned, instead: the summary alone.
+    #[arg(long)]
+    held_out: bool,
     /// Only traces whose name contains this.
     #[arg(long)]
     only: Option<String>,
@@ -96,7 +99,10 @@ fn main() -> Result<()> {
         traces::draw()?;
     }
     let profiles = profile::load(&file)?;
-    let mut traces = traces::load()?;
+    let mut traces = match args.held_out {
+        true => held_out::load()?,
+        false => traces::load()?,
+    };
     if let Some(only) = &args.only {
         traces.retain(|t| t.name.contains(only));
     }

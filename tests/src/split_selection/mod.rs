@@ -11,6 +11,7 @@ pub mod baselines;
 pub mod encoder;
 pub mod events;
 pub mod figures;
+pub mod held_out;
 pub mod load;
 pub mod monitor;
 pub mod oracle;
