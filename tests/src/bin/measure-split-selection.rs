@@ -34,7 +34,7 @@ struct Args {
     /// Draws the traces again that are drawn.
     #[arg(long)]
     traces: bool,
-    /// On traces on which nothing was tuned, instead: the summary alone.
+    /// On traces on which nothing was tuned, instead of those that are.
     #[arg(long)]
     held_out: bool,
     /// Only traces whose name contains this.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::figures::{Figures, mean, quantile};
 use super::profile::{Coded, Profiles};
 use super::study::{
-    BEST_CUT, Cell, H264, JPEG, KNOWS_CODING, MONITORED, NEUROSURGEON, PLANNER, Stage,
+    BEST_CUT, Cell, H264, HERE, JPEG, KNOWS_CODING, MONITORED, NEUROSURGEON, PLANNER, Stage,
 };
 use crate::measure::median;
 
@@ -111,7 +111,7 @@ pub fn stage(cells: &[Cell]) -> String {
             NEUROSURGEON,
             KNOWS_CODING,
             "bandit",
-            "all here",
+            HERE,
             JPEG,
             H264,
             BEST_CUT,
@@ -237,5 +237,17 @@ pub fn json(cells: &[Cell]) -> Value {
     };
     let mut all = one(PLANNER);
     all["with_monitor"] = one(MONITORED);
+    // Of the others what they are compared by; `null` for what was not measured.
+    for (key, method) in [
+        ("neurosurgeon", NEUROSURGEON),
+        ("neurosurgeon_with_coding", KNOWS_CODING),
+        ("all_here", HERE),
+        ("picture_jpeg", JPEG),
+        ("picture_h264", H264),
+        ("best_cut", BEST_CUT),
+    ] {
+        let measured = cells.iter().all(|c| c.row(method).is_some());
+        all["others"][key] = measured.then(|| one(method)).into();
+    }
     all
 }

@@ -67,7 +67,7 @@ pub enum Held {
 impl Held {
     pub fn name(self) -> String {
         match self {
-            Self::Choice(Choice::Here) => "all here".to_owned(),
+            Self::Choice(Choice::Here) => HERE.to_owned(),
             Self::Choice(Choice::Picture) => JPEG.to_owned(),
             Self::Choice(Choice::Candidate(i)) => format!("cut {i}"),
             Self::H264 => H264.to_owned(),
@@ -100,6 +100,7 @@ pub const PLANNER: &str = "planner";
 pub const MONITORED: &str = "planner, with monitor";
 pub const NEUROSURGEON: &str = "Neurosurgeon-style";
 pub const KNOWS_CODING: &str = "Neurosurgeon-style, with coding times";
+pub const HERE: &str = "all here";
 pub const JPEG: &str = "picture, JPEG";
 pub const H264: &str = "picture, H.264";
 pub const BEST_CUT: &str = "best cut";
