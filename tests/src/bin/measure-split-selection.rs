@@ -16,7 +16,7 @@ use splitinfer_tests::split_selection::profile::{self, Profiles};
 use splitinfer_tests::split_selection::profiling;
 use splitinfer_tests::split_selection::study::{Cell, Stage, study};
 use splitinfer_tests::split_selection::traces::{self, Named};
-use splitinfer_tests::split_selection::{plot, regimes, report};
+use splitinfer_tests::split_selection::{held_out, plot, regimes, report};
 
 /// Simulates the choice of the split.
 #[derive(Parser)]
@@ -28,9 +28,15 @@ struct Args {
     /// Measures the models on this machine, and keeps what it finds for later runs.
     #[arg(long)]
     profile: bool,
+    /// Measures H.264 on this machine, beside JPEG, for the models that were measured.
+    #[arg(long)]
+    h264: bool,
     /// Draws the traces again that are drawn.
     #[arg(long)]
     traces: bool,
+    /// On traces on which nothing was tuned, instead of those that are.
+    #[arg(long)]
+    held_out: bool,
     /// Only traces whose name contains this.
     #[arg(long)]
     only: Option<String>,
@@ -83,11 +89,20 @@ fn main() -> Result<()> {
         splitinfer_tests::init();
         profile::save(&profiling::measure_all(PROFILED)?, &file)?;
     }
+    if args.h264 {
+        splitinfer_tests::init();
+        let mut profiles = profile::load(&file)?;
+        profiling::measure_h264(&mut profiles, PROFILED)?;
+        profile::save(&profiles, &file)?;
+    }
     if args.traces {
         traces::draw()?;
     }
     let profiles = profile::load(&file)?;
-    let mut traces = traces::load()?;
+    let mut traces = match args.held_out {
+        true => held_out::load()?,
+        false => traces::load()?,
+    };
     if let Some(only) = &args.only {
         traces.retain(|t| t.name.contains(only));
     }

@@ -12,7 +12,7 @@ use splitinfer_plan::{Choice, Profile};
 
 use super::planner::rest;
 use super::run::{Policy, View, Wanted};
-use super::setting::Setting;
+use super::setting::{Setting, micros};
 use super::world::{Left, Seen};
 
 /// Always the same.
@@ -44,19 +44,40 @@ impl Policy for Fixed {
 
 /// After Neurosurgeon (Kang et al., ASPLOS 2017): times of heads and tails by a regression over the work in them, edge
 /// and server each its own; the bandwidth of the last transfer; no hysteresis, no queues. Two gifts: it sends our code
-/// instead of raw tensors, and its regression is fitted to this very model.
+/// instead of raw tensors, and its regression is fitted to this very model. As published it reckons with no coding,
+/// for there was none; a second one knows how long encoding and decoding take.
 pub struct Neurosurgeon {
     profile: Profile,
     /// Predicted time here and there of each candidate, of the picture, and of all here.
     candidates: Vec<(Duration, Duration)>,
     whole: Duration,
+    /// Encoding here and decoding there, of the picture and of each candidate; zero for the one that does not know.
+    picture_coding: Duration,
+    coding: Vec<Duration>,
     faster: f64,
     bandwidth: f64,
     rtt: Duration,
 }
 
 impl Neurosurgeon {
-    pub fn new(setting: &Setting) -> Self {
+    /// It knows the coding times before the first frame, as it knows those of inference.
+    pub fn with_coding(setting: &Setting) -> Self {
+        let there = |decode_us: f64| micros(decode_us / setting.server_faster);
+        let mut all = Self::as_published(setting);
+        let cuts = all.profile.candidates.iter().zip(&setting.model.cuts);
+        all.coding = cuts
+            .map(|(known, cut)| known.encode + there(cut.predicted[0].decode_us))
+            .collect();
+        let encode = all
+            .profile
+            .picture
+            .as_ref()
+            .map_or(Duration::ZERO, |p| p.encode);
+        all.picture_coding = encode + there(setting.model.jpeg.decode_us);
+        all
+    }
+
+    pub fn as_published(setting: &Setting) -> Self {
         let profile = setting.profile();
         let shares: Vec<f64> = setting.model.cuts.iter().map(|c| c.head_share).collect();
         let heads: Vec<f64> = profile
@@ -72,6 +93,8 @@ impl Neurosurgeon {
         Self {
             candidates: shares.iter().map(|s| (time(*s), time(1.0 - s))).collect(),
             whole: time(1.0),
+            picture_coding: Duration::ZERO,
+            coding: vec![Duration::ZERO; shares.len()],
             faster: setting.edge_slower * setting.server_faster,
             bandwidth: 1.25e6,
             rtt: Duration::ZERO,
@@ -80,19 +103,20 @@ impl Neurosurgeon {
     }
 
     fn predicted(&self, choice: Choice) -> Duration {
-        let (here, there, bytes) = match choice {
+        let (here, there, coding, bytes) = match choice {
             Choice::Here => return self.whole,
             Choice::Picture => {
                 let bytes = self.profile.picture.as_ref().map_or(0, |p| p.bytes);
-                (Duration::ZERO, self.whole, bytes)
+                (Duration::ZERO, self.whole, self.picture_coding, bytes)
             }
             Choice::Candidate(i) => {
                 let (here, there) = self.candidates[i];
-                (here, there, self.profile.candidates[i].bytes)
+                let bytes = self.profile.candidates[i].bytes;
+                (here, there, self.coding[i], bytes)
             }
         };
         let seconds = bytes as f64 / self.bandwidth;
-        here + there.div_f64(self.faster) + Duration::from_secs_f64(seconds) + self.rtt
+        coding + here + there.div_f64(self.faster) + Duration::from_secs_f64(seconds) + self.rtt
     }
 }
 

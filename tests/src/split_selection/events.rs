@@ -22,6 +22,11 @@ pub enum Event {
     Acknowledged(u32),
     /// So long without a word from the server that something is sent again.
     Probe,
+    /// The server knows that this frame is not sent any further.
+    Gap(u32),
+    /// The server asks for a key frame (again), and the edge hears it.
+    AskForKey,
+    KeyAskedFor,
     /// The server's worker is done with the frame that it had.
     Served,
     /// The server sends the result of this frame (again).

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use splitinfer_link::Fate;
-use splitinfer_wire::Load;
 use splitinfer_wire::monitor::{
     EXPORTED_BYTES, EdgeMonitor, MonitorConfig, MonitorKeys, Report, ServerMonitor,
 };
@@ -99,11 +98,8 @@ impl Monitor {
             self.utilisation = (busy - before).as_secs_f64() / passed.as_secs_f64();
             self.looked = (world.now, busy);
         }
-        let load = Load {
-            queue,
-            utilisation_permille: (self.utilisation * 1000.0).min(1000.0) as u16,
-            ..Load::default()
-        };
+        let permille = (self.utilisation * 1000.0).min(1000.0) as u16;
+        let load = world.server_times().load(queue, permille);
         let reply = self.server.handle(now, now, &probe, |()| load.clone());
         let Some(reply) = reply else {
             return;

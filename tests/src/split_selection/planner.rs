@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use splitinfer_plan::{Choice, Objective, Profile, Selector, Wish};
 
+use super::load;
 use super::run::{Policy, View, Wanted};
 use super::setting::Setting;
 use super::world::{MAX_IN_FLIGHT, Seen};
@@ -71,6 +72,9 @@ impl Policy for Planner {
             let rate = report.bandwidth.filter(|b| b.uncertainty < 0.3);
             let rate = rate.map(|b| (b.rate, b.at));
             self.selector.monitored(rtt, rate, view.now);
+            if let Some(told) = &report.load {
+                load::tell(&mut self.selector, told, view.now);
+            }
         }
         let wish = Wish {
             connected: view.connected,

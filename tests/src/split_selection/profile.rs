@@ -28,7 +28,24 @@ pub struct ModelProfile {
     pub video: String,
     pub whole_us: f64,
     pub jpeg: Coded,
+    /// `None` where it was not measured.
+    #[serde(default)]
+    pub h264: Option<H264>,
     pub cuts: Vec<Cut>,
+}
+
+/// The picture as a stream of H.264.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct H264 {
+    /// The constant quality at which it was measured.
+    pub crf: u32,
+    /// Mean relative error of the model's outputs when it sees the decoded picture, and when it sees that of the JPEG.
+    pub error: f64,
+    pub jpeg_error: f64,
+    /// Key frames.
+    pub alone: Coded,
+    /// Frames predicted from one that is [`AGES`] frames old.
+    pub predicted: Vec<Coded>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

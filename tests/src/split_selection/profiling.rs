@@ -18,11 +18,12 @@ use splitinfer_tensorcode::{
 use splitinfer_vision::Picture;
 
 use super::profile::{AGES, Coded, Cut, ModelProfile, Profiles};
+use super::profiling_h264;
 use crate::measure::{self, Subject, median};
 use crate::model::LocalModel;
 
 /// As the element encodes it.
-const JPEG_QUALITY: u8 = 90;
+pub(super) const JPEG_QUALITY: u8 = 90;
 /// As the element accepts it by default.
 const OUTPUT_ERROR: f32 = 0.01;
 /// Frames on which the step of a cut settles, before anything is counted.
@@ -43,7 +44,24 @@ pub fn measure_all(frames: usize) -> Result<Profiles> {
     })
 }
 
-fn measure_one(subject: &Subject, count: usize) -> Result<ModelProfile> {
+/// Measures H.264 alone, beside the JPEG, and puts it into the profiles that there are.
+///
+/// # Errors
+/// When a model or video cannot be used.
+pub fn measure_h264(profiles: &mut Profiles, frames: usize) -> Result<()> {
+    for subject in measure::subjects() {
+        let known = profiles.models.iter_mut().find(|m| m.name == subject.name);
+        if let Some(profile) = known {
+            let (mut model, pictures) = load(&subject, frames)?;
+            profile.h264 = profiling_h264::measure(&mut model, &pictures, &profile.jpeg)
+                .with_context(|| subject.name.clone())?;
+        }
+    }
+    Ok(())
+}
+
+/// The model, and frames as it sees them.
+fn load(subject: &Subject, count: usize) -> Result<(LocalModel, Vec<Picture>)> {
     let options = SessionOptions {
         threads: 1,
         ..SessionOptions::default()
@@ -54,7 +72,12 @@ fn measure_one(subject: &Subject, count: usize) -> Result<ModelProfile> {
     let pictures = buffers
         .iter()
         .map(|b| model.picture(b, &video))
-        .collect::<Result<Vec<_>>>()?;
+        .collect::<Result<_>>()?;
+    Ok((model, pictures))
+}
+
+fn measure_one(subject: &Subject, count: usize) -> Result<ModelProfile> {
+    let (mut model, pictures) = load(subject, count)?;
     let inputs = pictures
         .iter()
         .map(|p| model.tensor(p))
@@ -85,6 +108,7 @@ fn measure_one(subject: &Subject, count: usize) -> Result<ModelProfile> {
         bar.inc(1);
     }
     bar.finish_and_clear();
+    let jpeg = jpeg(&pictures)?;
     Ok(ModelProfile {
         name: subject.name.clone(),
         video: format!(
@@ -97,7 +121,8 @@ fn measure_one(subject: &Subject, count: usize) -> Result<ModelProfile> {
             }
         ),
         whole_us: whole,
-        jpeg: jpeg(&pictures)?,
+        h264: profiling_h264::measure(&mut model, &pictures, &jpeg)?,
+        jpeg,
         cuts,
     })
 }
@@ -126,13 +151,22 @@ fn times(model: &LocalModel, inputs: &[Tensor]) -> Result<(f64, Vec<(f64, f64)>)
 }
 
 /// Of this thread.
-fn processor_time() -> Duration {
+pub(super) fn processor_time() -> Duration {
+    clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// Of all threads of this program.
+pub(super) fn processor_time_of_all() -> Duration {
+    clock(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn clock(which: libc::clockid_t) -> Duration {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: `time` is there to be written to.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    unsafe { libc::clock_gettime(which, &raw mut time) };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
@@ -208,7 +242,10 @@ fn jpeg(pictures: &[Picture]) -> Result<Coded> {
 }
 
 /// Change of the outputs relative to their size (Euclidean norms), as the element checks it.
-fn relative_error(exact: &[(String, Tensor)], decoded: &[(String, Tensor)]) -> Option<f32> {
+pub(super) fn relative_error(
+    exact: &[(String, Tensor)],
+    decoded: &[(String, Tensor)],
+) -> Option<f32> {
     let (mut difference, mut size) = (0f64, 0f64);
     for ((_, a), (_, b)) in exact.iter().zip(decoded) {
         for (a, b) in a.to_f32_vec().into_iter().zip(b.to_f32_vec()) {
@@ -220,6 +257,6 @@ fn relative_error(exact: &[(String, Tensor)], decoded: &[(String, Tensor)]) -> O
     error.is_finite().then_some(error)
 }
 
-fn micros(time: Duration) -> f64 {
+pub(super) fn micros(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e7).round() / 10.0
 }

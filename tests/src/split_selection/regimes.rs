@@ -13,11 +13,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use splitinfer_plan::Choice;
 
-use super::baselines::Fixed;
 use super::figures::{mean, ms};
 use super::profile::{ModelProfile, Profiles};
-use super::run::run;
-use super::setting::Setting;
+use super::setting::{Pictures, Setting};
+use super::study::Held;
 
 const RATES: [&str; 6] = [
     "250kbit/s",
@@ -31,8 +30,8 @@ const RATES: [&str; 6] = [
 const WHOLE_MS: [u64; 5] = [20, 50, 100, 200, 400];
 const FRAMES: u32 = 60;
 
-/// One table a model: by how much the best cut is faster than the better one of all here and the picture, percent of
-/// that; a dash where it is not.
+/// One table a model: by how much the best cut is faster than the best of all here and the picture, as JPEG or H.264,
+/// percent of that; by how much it is slower where it is not.
 ///
 /// # Errors
 /// When a trace cannot be made.
@@ -62,6 +61,7 @@ fn cell(model: &Arc<ModelProfile>, whole: Duration, rate: &str) -> Result<String
     let text = format!("0s up.rate={rate} down.rate=20Mbit/s delay=10ms queue=256kB");
     let setting = Arc::new(Setting {
         model: Arc::clone(model),
+        pictures: Pictures::Jpeg,
         trace: Arc::new(text.parse().context("a steady trace")?),
         edge_slower: whole.as_secs_f64() * 1e6 / model.whole_us,
         server_faster: 4.0,
@@ -71,22 +71,25 @@ fn cell(model: &Arc<ModelProfile>, whole: Duration, rate: &str) -> Result<String
         frames: FRAMES,
         seed: 0,
     });
-    let latency = |choice| {
-        let run = run(&setting, &mut Fixed::new(&setting, choice), false);
+    let latency = |held: Held| {
+        let run = held.run(&setting);
         // The first frames stand alone.
-        mean(
-            &run.frames
-                .iter()
-                .skip(5)
-                .map(|f| ms(f.latency))
-                .collect::<Vec<_>>(),
-        )
+        let later = run.frames.iter().skip(5);
+        mean(&later.map(|f| ms(f.latency)).collect::<Vec<_>>())
     };
-    let (here, picture) = (latency(Choice::Here), latency(Choice::Picture));
-    let cuts = (0..model.cuts.len()).map(|i| (i, latency(Choice::Candidate(i))));
-    let best = cuts.min_by(|a, b| a.1.total_cmp(&b.1)).context("no cut")?;
-    let other = here.min(picture);
-    let name = if here <= picture { "here" } else { "picture" };
+    let (mut cuts, mut others) = (Vec::new(), Vec::new());
+    for held in Held::all(&setting) {
+        match held {
+            Held::Choice(Choice::Candidate(i)) => cuts.push((i, latency(held))),
+            Held::Choice(Choice::Here) => others.push(("here", latency(held))),
+            Held::Choice(Choice::Picture) => others.push(("JPEG", latency(held))),
+            Held::H264 => others.push(("H.264", latency(held))),
+        }
+    }
+    let best = cuts.into_iter().min_by(|a, b| a.1.total_cmp(&b.1));
+    let best = best.context("no cut")?;
+    let other = others.into_iter().min_by(|a, b| a.1.total_cmp(&b.1));
+    let (name, other) = other.context("all here is always there")?;
     Ok(match best.1 < other {
         true => format!(
             "**cut {}: {:.0} ms, {:.0} % below {name}**",

@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 
 use super::figures::{Figures, mean, quantile};
 use super::profile::{Coded, Profiles};
-use super::study::{Cell, MONITORED, PLANNER, Stage};
+use super::study::{
+    BEST_CUT, Cell, H264, HERE, JPEG, KNOWS_CODING, MONITORED, NEUROSURGEON, PLANNER, Stage,
+};
 use crate::measure::median;
 
 /// One table a model.
@@ -28,32 +30,51 @@ pub fn profiles(profiles: &Profiles) -> String {
         );
         let _ = writeln!(
             out,
-            "| picture | 0 | {:.2} | – | {:.1} | {:.2} | {:.2} |",
+            "| picture, JPEG | 0 | {:.2} | – | {:.1} | {:.2} | {:.2} |",
             model.jpeg.encode_us / 1e3,
             kilobytes(&model.jpeg),
             model.jpeg.decode_us / 1e3,
             model.whole_us / 1e3
         );
+        if let Some(h264) = &model.h264 {
+            let _ = writeln!(
+                out,
+                "| picture, H.264, crf {} | 0 | {:.2} | {} | {:.1} | {:.2} | {:.2} |",
+                h264.crf,
+                h264.predicted[0].encode_us / 1e3,
+                by_age(&h264.predicted),
+                kilobytes(&h264.alone),
+                h264.predicted[0].decode_us / 1e3,
+                model.whole_us / 1e3
+            );
+        }
         for (i, cut) in model.cuts.iter().enumerate() {
-            let ages: Vec<String> = cut
-                .predicted
-                .iter()
-                .map(|p| format!("{:.1}", kilobytes(p)))
-                .collect();
             let _ = writeln!(
                 out,
                 "| {i} `{}` | {:.2} | {:.2} | {} | {:.1} | {:.2} | {:.2} |",
                 cut.name,
                 cut.head_us / 1e3,
                 cut.predicted[0].encode_us / 1e3,
-                ages.join(", "),
+                by_age(&cut.predicted),
                 kilobytes(&cut.alone),
                 cut.predicted[0].decode_us / 1e3,
                 cut.tail_us / 1e3
             );
         }
+        if let Some(h264) = &model.h264 {
+            let _ = writeln!(
+                out,
+                "\nRelative error of the outputs: {:.4} through the JPEG, {:.4} through H.264.",
+                h264.jpeg_error, h264.error
+            );
+        }
     }
     out
+}
+
+fn by_age(predicted: &[Coded]) -> String {
+    let sizes = predicted.iter().map(|p| format!("{:.1}", kilobytes(p)));
+    sizes.collect::<Vec<_>>().join(", ")
 }
 
 fn kilobytes(coded: &Coded) -> f64 {
@@ -80,29 +101,27 @@ pub fn describe(stage: &Stage, slower: f64) -> String {
 /// All traces on one stage.
 pub fn stage(cells: &[Cell]) -> String {
     let mut out = String::from(
-        "| trace | oracle ms | mean ms | p99 ms | in time % | kB/frame | switches | over oracle % | over best fixed % | frames to re-converge | with monitor: mean, p99 ms | in time % | over oracle % | over best fixed % | Neurosurgeon-style ms | bandit ms | all here ms | picture ms | best cut ms |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| trace | oracle ms | mean ms | p99 ms | in time % | kB/frame | switches | over oracle % | over best fixed % | frames to re-converge | with monitor: mean, p99 ms | in time % | over oracle % | over best fixed % | Neurosurgeon-style ms | with coding times | bandit ms | all here ms | JPEG ms | H.264 ms | best cut ms |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for cell in cells {
         let row = |m: &str| cell.row(m).map(|r| r.figures.clone()).unwrap_or_default();
         let (a, b) = (row(PLANNER), row(MONITORED));
-        let oracle = mean(
-            &cell
-                .oracle
-                .frames
-                .iter()
-                .map(|f| f.latency.as_secs_f64() * 1e3)
-                .collect::<Vec<_>>(),
-        );
+        let oracle = cell.oracle.mean_ms();
         let others = [
-            "Neurosurgeon-style",
+            NEUROSURGEON,
+            KNOWS_CODING,
             "bandit",
-            "all here",
-            "picture",
-            "best cut",
+            HERE,
+            JPEG,
+            H264,
+            BEST_CUT,
         ];
         let others: Vec<String> = others
             .iter()
-            .map(|m| format!("{:.1}", row(m).mean_ms))
+            .map(|m| {
+                cell.row(m)
+                    .map_or("–".to_owned(), |r| format!("{:.1}", r.figures.mean_ms))
+            })
             .collect();
         let converge: Vec<String> = a.reconverge.iter().map(usize::to_string).collect();
         let _ = writeln!(
@@ -218,5 +237,17 @@ pub fn json(cells: &[Cell]) -> Value {
     };
     let mut all = one(PLANNER);
     all["with_monitor"] = one(MONITORED);
+    // Of the others what they are compared by; `null` for what was not measured.
+    for (key, method) in [
+        ("neurosurgeon", NEUROSURGEON),
+        ("neurosurgeon_with_coding", KNOWS_CODING),
+        ("all_here", HERE),
+        ("picture_jpeg", JPEG),
+        ("picture_h264", H264),
+        ("best_cut", BEST_CUT),
+    ] {
+        let measured = cells.iter().all(|c| c.row(method).is_some());
+        all["others"][key] = measured.then(|| one(method)).into();
+    }
     all
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use splitinfer_plan::{Advice, Choice, Health};
 use splitinfer_wire::monitor::Report;
 
+use super::figures::{mean, ms};
 use super::monitor::Monitor;
 use super::setting::Setting;
 use super::world::{Left, Order, Seen, World};
@@ -82,6 +83,19 @@ pub struct Run {
     /// All that was sent, headers, acknowledgements and retransmissions of the edge included.
     pub wire_bytes: u64,
     pub monitor_bytes: u64,
+}
+
+impl Run {
+    /// Mean latency.
+    pub fn mean_ms(&self) -> f64 {
+        mean(
+            &self
+                .frames
+                .iter()
+                .map(|f| ms(f.latency))
+                .collect::<Vec<_>>(),
+        )
+    }
 }
 
 /// # Panics

@@ -13,15 +13,25 @@ use std::time::Duration;
 use splitinfer_link::Trace;
 use splitinfer_plan::{Choice, Offload, Profile};
 
-use super::profile::{AGES, Coded, ModelProfile};
+use super::profile::{AGES, Coded, H264, ModelProfile};
 
 /// Times of single frames scatter by this share (standard deviation, log-normal).
 const SCATTER: f64 = 0.05;
+
+/// How pictures go to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pictures {
+    /// One by one, as the element sends them.
+    Jpeg,
+    /// As a stream.
+    H264,
+}
 
 /// What a run is about.
 #[derive(Clone, Debug)]
 pub struct Setting {
     pub model: Arc<ModelProfile>,
+    pub pictures: Pictures,
     pub trace: Arc<Trace>,
     /// How many times slower the edge is than the machine that was measured, and how many times faster the server.
     pub edge_slower: f64,
@@ -79,6 +89,11 @@ impl Setting {
         micros(us / speed * self.scatter(frame, Part::Server))
     }
 
+    /// Decoding alone on the server.
+    pub fn decoding(&self, decode: Duration, at: Duration) -> Duration {
+        decode.div_f64(self.trace.at(at).server)
+    }
+
     fn here(&self, us: f64, frame: u32, at: Duration, part: Part) -> Duration {
         let speed = self.trace.at(at).edge;
         micros(us * self.edge_slower / speed * self.scatter(frame, part))
@@ -92,13 +107,23 @@ impl Setting {
         }
     }
 
-    /// `reference`: the frame from which the tensors are predicted; `None`: the frame stands alone.
+    /// The stream of pictures, where there is one.
+    fn h264(&self) -> Option<&H264> {
+        let wanted = self.pictures == Pictures::H264;
+        self.model.h264.as_ref().filter(|_| wanted)
+    }
+
+    /// `reference`: the frame from which this one is predicted; `None`: the frame stands alone.
     pub fn code(&self, choice: Choice, frame: u32, reference: Option<u32>, at: Duration) -> Code {
-        let (coded, bytes) = match (choice, reference) {
-            (Choice::Candidate(i), Some(r)) => predicted(&self.model.cuts[i].predicted, frame, r),
-            (Choice::Candidate(i), None) => alone(&self.model.cuts[i].alone, frame),
-            (Choice::Picture, _) => alone(&self.model.jpeg, frame),
-            (Choice::Here, _) => {
+        let (coded, bytes) = match (choice, reference, self.h264()) {
+            (Choice::Candidate(i), Some(r), _) => {
+                predicted(&self.model.cuts[i].predicted, frame, r)
+            }
+            (Choice::Candidate(i), None, _) => alone(&self.model.cuts[i].alone, frame),
+            (Choice::Picture, Some(r), Some(h264)) => predicted(&h264.predicted, frame, r),
+            (Choice::Picture, None, Some(h264)) => alone(&h264.alone, frame),
+            (Choice::Picture, _, None) => alone(&self.model.jpeg, frame),
+            (Choice::Here, ..) => {
                 return Code {
                     bytes: 0,
                     encode: Duration::ZERO,
@@ -128,15 +153,11 @@ impl Setting {
             tail: micros(tail * slower),
         };
         let model = &self.model;
+        let jpeg = (&model.jpeg, &model.jpeg);
+        let (usual, fresh) = self.h264().map_or(jpeg, |h| (&h.predicted[0], &h.alone));
         Profile {
             whole: micros(model.whole_us * slower),
-            picture: Some(offload(
-                "server",
-                0.0,
-                &model.jpeg,
-                &model.jpeg,
-                model.whole_us,
-            )),
+            picture: Some(offload("server", 0.0, usual, fresh, model.whole_us)),
             candidates: model
                 .cuts
                 .iter()

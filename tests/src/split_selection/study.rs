@@ -13,12 +13,12 @@ use anyhow::{Context, Result};
 use splitinfer_plan::Choice;
 
 use super::baselines::{Bandit, Fixed, Neurosurgeon};
-use super::figures::{Figures, mean, ms};
+use super::figures::Figures;
 use super::oracle;
 use super::planner::Planner;
 use super::profile::Profiles;
 use super::run::{Policy, Run, run};
-use super::setting::Setting;
+use super::setting::{Pictures, Setting};
 use super::traces::Named;
 
 /// Model and machines.
@@ -51,13 +51,59 @@ pub struct Cell {
     pub oracle_kind: String,
     /// The project's selector, from passing frames alone and with the monitor; then all others.
     pub rows: Vec<Row>,
-    /// Every choice, never changed, and its mean latency.
-    pub fixed: Vec<(Choice, f64)>,
+    /// Everything that can be held all the time, and its mean latency.
+    pub fixed: Vec<(Held, f64)>,
+}
+
+/// What is held all the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Pictures one by one, as JPEG.
+    Choice(Choice),
+    /// Pictures as a stream.
+    H264,
+}
+
+impl Held {
+    pub fn name(self) -> String {
+        match self {
+            Self::Choice(Choice::Here) => HERE.to_owned(),
+            Self::Choice(Choice::Picture) => JPEG.to_owned(),
+            Self::Choice(Choice::Candidate(i)) => format!("cut {i}"),
+            Self::H264 => H264.to_owned(),
+        }
+    }
+
+    /// All there are; the stream where it was measured.
+    pub fn all(setting: &Setting) -> Vec<Self> {
+        let stream = setting.model.h264.iter().map(|_| Self::H264);
+        let choices = setting.choices().into_iter().map(Self::Choice);
+        choices.chain(stream).collect()
+    }
+
+    pub fn run(self, setting: &Arc<Setting>) -> Run {
+        match self {
+            Self::Choice(choice) => run(setting, &mut Fixed::new(setting, choice), false),
+            Self::H264 => {
+                let setting = Arc::new(Setting {
+                    pictures: Pictures::H264,
+                    ..Setting::clone(setting)
+                });
+                let mut policy = Fixed::new(&setting, Choice::Picture);
+                run(&setting, &mut policy, false)
+            }
+        }
+    }
 }
 
 pub const PLANNER: &str = "planner";
 pub const MONITORED: &str = "planner, with monitor";
-pub const BEST_FIXED: &str = "best fixed";
+pub const NEUROSURGEON: &str = "Neurosurgeon-style";
+pub const KNOWS_CODING: &str = "Neurosurgeon-style, with coding times";
+pub const HERE: &str = "all here";
+pub const JPEG: &str = "picture, JPEG";
+pub const H264: &str = "picture, H.264";
+pub const BEST_CUT: &str = "best cut";
 
 impl Cell {
     pub fn row(&self, method: &str) -> Option<&Row> {
@@ -87,6 +133,7 @@ pub fn setting(
     let model = model.with_context(|| format!("there is no profile of {}", stage.model))?;
     Ok(Arc::new(Setting {
         model: Arc::new(model.clone()),
+        pictures: Pictures::Jpeg,
         trace: Arc::clone(&trace.trace),
         edge_slower: stage.whole.as_secs_f64() * 1e6 / model.whole_us,
         server_faster: stage.server_faster,
@@ -101,57 +148,14 @@ pub fn setting(
 /// As [`setting`].
 pub fn study(profiles: &Profiles, stage: &Stage, trace: &Named, frames: u32) -> Result<Cell> {
     let setting = setting(profiles, stage, trace, frames)?;
-    let fixed: Vec<(Choice, Run)> = setting
-        .choices()
+    let held: Vec<(Held, Run)> = Held::all(&setting)
         .into_iter()
-        .map(|c| (c, run(&setting, &mut Fixed::new(&setting, c), false)))
+        .map(|h| (h, h.run(&setting)))
         .collect();
-    let mean_of = |run: &Run| mean(&run.frames.iter().map(|f| ms(f.latency)).collect::<Vec<_>>());
-    let means: Vec<(Choice, f64)> = fixed.iter().map(|(c, r)| (*c, mean_of(r))).collect();
-    let mut oracles: Vec<(String, Run)> = oracle::HORIZONS
-        .iter()
-        .map(|h| (format!("{h} ahead"), oracle::run(&setting, *h)))
-        .collect();
-    let mut rows: Vec<(String, Run)> = Vec::new();
-    let mut add = |name: &str, policy: &mut dyn Policy, monitored| {
-        rows.push((name.to_owned(), run(&setting, policy, monitored)));
-    };
-    add(PLANNER, &mut Planner::new(&setting), false);
-    add(MONITORED, &mut Planner::new(&setting), true);
-    add(
-        "Neurosurgeon-style",
-        &mut Neurosurgeon::new(&setting),
-        false,
-    );
-    add("bandit", &mut Bandit::new(&setting), false);
-    let mut best: Option<(f64, Choice)> = None;
-    for (choice, run) in fixed {
-        let mean = mean_of(&run);
-        match choice {
-            Choice::Here => rows.push(("all here".to_owned(), run)),
-            Choice::Picture => rows.push(("picture".to_owned(), run)),
-            Choice::Candidate(_) if best.is_none_or(|b| mean < b.0) => {
-                best = Some((mean, choice));
-                rows.retain(|r| r.0 != "best cut");
-                rows.push(("best cut".to_owned(), run));
-            }
-            Choice::Candidate(_) => {}
-        }
-    }
-    oracles.sort_by(|a, b| mean_of(&a.1).total_cmp(&mean_of(&b.1)));
-    let (oracle_kind, oracle) = oracles.swap_remove(0);
-    let least = means.iter().map(|m| m.1).fold(f64::INFINITY, f64::min);
-    let (oracle_kind, oracle) = match least < mean_of(&oracle) {
-        true => {
-            let best = means
-                .iter()
-                .find(|m| m.1 == least)
-                .map_or(Choice::Here, |m| m.0);
-            let run = run(&setting, &mut Fixed::new(&setting, best), false);
-            ("fixed".to_owned(), run)
-        }
-        false => (oracle_kind, oracle),
-    };
+    let fixed: Vec<(Held, f64)> = held.iter().map(|(h, run)| (*h, run.mean_ms())).collect();
+    let mut rows = adaptive(&setting);
+    rows.extend(rows_of_held(held));
+    let (oracle_kind, oracle) = oracle(&setting, &fixed);
     let rows = rows
         .into_iter()
         .map(|(method, run)| Row {
@@ -167,6 +171,52 @@ pub fn study(profiles: &Profiles, stage: &Stage, trace: &Named, frames: u32) -> 
         oracle,
         oracle_kind,
         rows,
-        fixed: means,
+        fixed,
     })
+}
+
+/// All that change their mind.
+fn adaptive(setting: &Arc<Setting>) -> Vec<(String, Run)> {
+    let mut rows: Vec<(String, Run)> = Vec::new();
+    let mut add = |name: &str, policy: &mut dyn Policy, monitored| {
+        rows.push((name.to_owned(), run(setting, policy, monitored)));
+    };
+    add(PLANNER, &mut Planner::new(setting), false);
+    add(MONITORED, &mut Planner::new(setting), true);
+    add(
+        NEUROSURGEON,
+        &mut Neurosurgeon::as_published(setting),
+        false,
+    );
+    add(KNOWS_CODING, &mut Neurosurgeon::with_coding(setting), false);
+    add("bandit", &mut Bandit::new(setting), false);
+    rows
+}
+
+/// Of the cuts the best one only.
+fn rows_of_held(held: Vec<(Held, Run)>) -> Vec<(String, Run)> {
+    let is_cut = |held: &Held| matches!(held, Held::Choice(Choice::Candidate(_)));
+    let (cuts, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|(h, _)| is_cut(h));
+    let best = cuts
+        .into_iter()
+        .min_by(|a, b| a.1.mean_ms().total_cmp(&b.1.mean_ms()));
+    let others = others.into_iter().map(|(h, run)| (h.name(), run));
+    others
+        .chain(best.map(|(_, run)| (BEST_CUT.to_owned(), run)))
+        .collect()
+}
+
+/// The best of the runs that look ahead and of what is held all the time, and what it is.
+fn oracle(setting: &Arc<Setting>, fixed: &[(Held, f64)]) -> (String, Run) {
+    let ahead = oracle::HORIZONS
+        .iter()
+        .map(|h| (format!("{h} ahead"), oracle::run(setting, *h)));
+    let best = ahead.min_by(|a, b| a.1.mean_ms().total_cmp(&b.1.mean_ms()));
+    let held = fixed.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+    match (best, held) {
+        (Some((kind, run)), Some((held, mean))) if run.mean_ms() <= *mean => (kind, run),
+        (_, Some((held, _))) => (held.name(), held.run(setting)),
+        (Some(best), None) => best,
+        (None, None) => unreachable!("there are horizons"),
+    }
 }

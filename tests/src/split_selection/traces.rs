@@ -59,8 +59,8 @@ fn read(file: &Path, seed: u64) -> Result<Named> {
 }
 
 /// A kind of network: its rate is log-normal and forgets exponentially (Gauss–Markov).
-struct Kind {
-    name: &'static str,
+pub(super) struct Kind {
+    pub(super) name: &'static str,
     /// Where its figures come from; lines of a comment.
     source: &'static str,
     /// Upwards, of the median; downwards it is `down` times as much.
@@ -75,11 +75,11 @@ struct Kind {
     rest: &'static str,
 }
 
-const LENGTH: Duration = Duration::from_secs(20);
+pub(super) const LENGTH: Duration = Duration::from_secs(20);
 /// Bits a second, as the targets have it.
-const RATES: std::ops::RangeInclusive<f64> = 0.25e6..=50e6;
+pub(super) const RATES: std::ops::RangeInclusive<f64> = 0.25e6..=50e6;
 
-const KINDS: [Kind; 9] = [
+pub(super) const KINDS: [Kind; 9] = [
     Kind {
         name: "lte-still",
         source: "LTE, not moving. Median of the uplink 6 Mbit/s, of the downlink 13: Huang et al., A Close Examination of\n# Performance and Power Characteristics of 4G LTE Networks, MobiSys 2012. Spread and delay: assumed.",
@@ -185,7 +185,7 @@ pub fn draw() -> Result<()> {
 }
 
 impl Kind {
-    fn draw(&self, seed: u64) -> String {
+    pub(super) fn draw(&self, seed: u64) -> String {
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
         let mut text = format!(
             "# {}\n# Drawn: rate log-normal, median {} Mbit/s up, deviation of its logarithm {}, memory {} s. split-selection --traces.\n",

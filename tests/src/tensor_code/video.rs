@@ -85,7 +85,7 @@ impl Settings {
                 };
                 let tuning = if self.plain { "psy-tune=psnr" } else { "" };
                 format!(
-                    "x264enc tune=zerolatency speed-preset=veryfast threads=1 qp-min=0 key-int-max=10000 {control} {tuning} \
+                    "x264enc name=encoder tune=zerolatency speed-preset=veryfast threads=1 qp-min=0 key-int-max=10000 {control} {tuning} \
                      ! video/x-h264,stream-format=byte-stream,alignment=au"
                 )
             }
@@ -99,7 +99,7 @@ impl Settings {
                     false => "",
                 };
                 format!(
-                    "x265enc tune=zerolatency speed-preset=veryfast key-int-max=10000 log-level=none \
+                    "x265enc name=encoder tune=zerolatency speed-preset=veryfast key-int-max=10000 log-level=none \
                      option-string=\"{control}:pools=none:frame-threads=1:wpp=0:info=0{tuning}\" \
                      ! video/x-h265,stream-format=byte-stream,alignment=au"
                 )
@@ -221,6 +221,23 @@ impl VideoCodec {
         self.coded_caps = sample.caps_owned();
         let buffer = sample.buffer().context("a sample without a buffer")?;
         Ok(buffer.map_readable()?.to_vec())
+    }
+
+    /// The next frame is to be a key frame.
+    ///
+    /// # Errors
+    /// When the encoder does not take the wish.
+    pub fn force_key(&mut self) -> Result<()> {
+        let encoder = self.encoder.pipeline.by_name("encoder");
+        let pad = encoder.and_then(|e| e.static_pad("src"));
+        let wish = gst_video::UpstreamForceKeyUnitEvent::builder()
+            .all_headers(true)
+            .build();
+        ensure!(
+            pad.context("no encoder")?.send_event(wish),
+            "the encoder makes no key frames on demand"
+        );
+        Ok(())
     }
 
     /// The planes one after the other, without padding.

@@ -7,24 +7,27 @@
 //! How frames get to the server: a model of one QUIC connection with what decides about latency, retransmission and a
 //! congestion window (RFC 9002, Cubic as in RFC 9438). Every packet is acknowledged as it comes; there is no pacing.
 
+mod arriving;
+mod window;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use splitinfer_link::{Direction, Fate, Trace, Way};
 
 use super::events::{Event, Events};
+use arriving::Arriving;
+use window::Window;
 
 /// Payload of a packet, and what it takes on the wire with QUIC's, UDP's and IPv4's headers.
 const CHUNK: u64 = 1160;
 const OVERHEAD: u64 = 68;
 const PACKET: f64 = (CHUNK + OVERHEAD) as f64;
 const ACK: u64 = 75;
-/// RFC 9002, 6.1.1 and 7.2.
+/// RFC 9002, 6.1.1.
 const REORDERING: u32 = 3;
 /// Packets that are sent when the timer has come; Quinn sends as many.
 const PROBES: usize = 2;
-const FIRST_WINDOW: f64 = 10.0 * PACKET;
-const LEAST_WINDOW: f64 = 2.0 * PACKET;
 const FIRST_RTT: Duration = Duration::from_millis(100);
 const ACK_DELAY: Duration = Duration::from_millis(25);
 
@@ -68,14 +71,6 @@ struct Sent {
     state: State,
 }
 
-/// What of a frame has come to the server.
-#[derive(Clone, Copy, Debug)]
-struct Arriving {
-    frame: u32,
-    missing: u16,
-    came: [u64; 8],
-}
-
 #[derive(Clone, Debug)]
 pub struct Connection {
     waiting: VecDeque<Chunk>,
@@ -83,13 +78,7 @@ pub struct Connection {
     sent: VecDeque<Sent>,
     first: u32,
     flying: f64,
-    window: f64,
-    threshold: f64,
-    /// Cubic: window before the last loss, and when that was.
-    before_loss: f64,
-    last_loss: Option<Duration>,
-    /// Something waited for the window when last looked at.
-    limited: bool,
+    window: Window,
     rtt: Option<(Duration, Duration)>,
     probes: u32,
     /// When the last thing was sent that is to be acknowledged, and whether the timer runs.
@@ -98,7 +87,7 @@ pub struct Connection {
     /// Numbers of packets in the order in which they came; the edge has heard of the first so many.
     came: VecDeque<u32>,
     came_before: u32,
-    arriving: Vec<Arriving>,
+    arriving: Arriving,
     /// When the edge last heard anything.
     pub heard: Duration,
     /// Bytes on the wire so far.
@@ -113,18 +102,14 @@ impl Connection {
             sent: VecDeque::new(),
             first: 0,
             flying: 0.0,
-            window: FIRST_WINDOW,
-            threshold: f64::INFINITY,
-            before_loss: 0.0,
-            last_loss: None,
-            limited: false,
+            window: Window::default(),
             rtt: None,
             probes: 0,
             last_sent: now,
             timer: false,
             came: VecDeque::new(),
             came_before: 0,
-            arriving: Vec::new(),
+            arriving: Arriving::default(),
             heard: now,
             wire_bytes: 0,
         }
@@ -158,12 +143,8 @@ impl Connection {
     }
 
     pub fn send_frame(&mut self, frame: u32, bytes: u64) {
-        let chunks = bytes.div_ceil(CHUNK).clamp(1, 512);
-        self.arriving.push(Arriving {
-            frame,
-            missing: chunks as u16,
-            came: [0; 8],
-        });
+        let chunks = bytes.div_ceil(CHUNK).clamp(1, Arriving::MOST);
+        self.arriving.expect(frame, chunks);
         self.waiting.extend((0..chunks).map(|i| Chunk {
             frame,
             index: i as u16,
@@ -182,20 +163,20 @@ impl Connection {
     /// The answer is not wanted any more.
     pub fn cancel(&mut self, frame: u32) {
         self.waiting.retain(|c| c.frame != frame);
-        self.arriving.retain(|a| a.frame != frame);
+        self.arriving.forget(frame);
     }
 
     /// Sends what the window allows.
     pub fn pump(&mut self, now: Duration, trace: &Trace, wires: &mut Wires, events: &mut Events) {
         while let Some(chunk) = self.waiting.front() {
-            if self.flying + chunk.bytes as f64 > self.window {
+            if self.flying + chunk.bytes as f64 > self.window.size {
                 break;
             }
             let chunk = *chunk;
             self.waiting.pop_front();
             self.put(chunk, now, trace, wires, events);
         }
-        self.limited = !self.waiting.is_empty();
+        self.window.limited = !self.waiting.is_empty();
     }
 
     fn put(
@@ -242,19 +223,7 @@ impl Connection {
         if let Fate::Arrives(at) = wires.down.send(trace, now, ACK) {
             events.add(at, Event::Acknowledged(heard));
         }
-        let at = self.arriving.iter().position(|a| a.frame == chunk.frame)?;
-        let arriving = &mut self.arriving[at];
-        let bit = 1u64 << (chunk.index % 64);
-        let word = &mut arriving.came[usize::from(chunk.index / 64)];
-        if *word & bit == 0 {
-            *word |= bit;
-            arriving.missing -= 1;
-        }
-        if arriving.missing > 0 {
-            return None;
-        }
-        self.arriving.swap_remove(at);
-        Some(chunk.frame)
+        self.arriving.came(chunk.frame, chunk.index)
     }
 
     /// The edge hears of the first `heard` packets that came.
@@ -286,13 +255,11 @@ impl Connection {
         };
         self.measure_rtt(now - sent_at);
         if self.probes >= 3 {
-            // Persistent congestion, RFC 9002, 7.6.
-            self.window = LEAST_WINDOW;
-            self.last_loss = None;
-            self.threshold = self.threshold.min(self.before_loss.max(LEAST_WINDOW));
+            self.window.collapse();
         }
         self.probes = 0;
-        self.grow(acknowledged, now);
+        let rtt = self.rtt().unwrap_or(FIRST_RTT);
+        self.window.grow(acknowledged, rtt, now);
         self.detect_losses(number, now);
         while self.sent.front().is_some_and(|s| s.state != State::Flying) {
             self.sent.pop_front();
@@ -310,31 +277,6 @@ impl Connection {
         });
     }
 
-    fn grow(&mut self, bytes: f64, now: Duration) {
-        if !self.limited {
-            return;
-        }
-        let Some(last_loss) = self.last_loss else {
-            self.window += bytes;
-            return;
-        };
-        if self.window < self.threshold {
-            self.window += bytes;
-            return;
-        }
-        let rtt = self.rtt().unwrap_or(FIRST_RTT).as_secs_f64();
-        let packets = self.before_loss / PACKET;
-        let time = (now - last_loss).as_secs_f64() + rtt;
-        let k = (packets * 0.3 / 0.4).cbrt();
-        let cubic = (0.4 * (time - k).powi(3) + packets) * PACKET;
-        // As Reno would grow, RFC 9438, 4.3.
-        let reno = self.before_loss * 0.7 + 0.53 * time / rtt * PACKET;
-        let target = cubic.max(reno);
-        if target > self.window {
-            self.window += ((target - self.window) / self.window * bytes).min(bytes / 2.0);
-        }
-    }
-
     fn detect_losses(&mut self, largest: u32, now: Duration) {
         let late = self.rtt().unwrap_or(FIRST_RTT) * 9 / 8;
         let mut newest = None;
@@ -350,23 +292,14 @@ impl Connection {
                 self.again(chunk);
             }
         }
-        if let Some(sent_at) = newest
-            && self.last_loss.is_none_or(|last| sent_at > last)
-        {
-            self.before_loss = self.window;
-            self.window = (self.window * 0.7).max(LEAST_WINDOW);
-            self.threshold = self.window;
-            self.last_loss = Some(now);
+        if let Some(sent_at) = newest {
+            self.window.lost(sent_at, now);
         }
     }
 
     /// To be sent again, before all else, if it is still wanted.
     fn again(&mut self, chunk: Chunk) {
-        let wanted = |a: &Arriving| {
-            a.frame == chunk.frame
-                && a.came[usize::from(chunk.index / 64)] & (1 << (chunk.index % 64)) == 0
-        };
-        if self.arriving.iter().any(wanted) {
+        if self.arriving.lacks(chunk.frame, chunk.index) {
             self.waiting.push_front(chunk);
         }
     }

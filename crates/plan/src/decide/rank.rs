@@ -1,0 +1,95 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! What choices are compared by.
+
+use std::time::Duration;
+
+use super::{Objective, Situation};
+use crate::{Choice, Prediction};
+
+/// How far a choice is from what is asked for. The order is the order of preference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    MeetsBudget,
+    TooLate,
+    /// Frames would pile up.
+    Overloaded,
+}
+
+/// What choices are compared by, best first; ties go to the faster, then to the one that sends less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    pub(super) standing: Standing,
+    /// What the objective saves; among those that are too late their latency, among those that overload a
+    /// station the time that it needs for a frame.
+    pub(super) cost: u128,
+    pub(super) latency: Duration,
+    pub(super) bytes: u64,
+}
+
+pub(super) fn rank(situation: &Situation<'_>, p: &Prediction, budget: Option<Duration>) -> Rank {
+    let by_latency = situation.objective == Objective::Latency;
+    let overloaded = situation.interval.is_some_and(|i| p.bottleneck() > i);
+    let pile = if by_latency {
+        pile(situation, p)
+    } else {
+        Duration::ZERO
+    };
+    // An answer that comes after the budget is no longer taken: the frame is completed here then.
+    let answered = match situation.budget {
+        Some(whole) if p.choice != Choice::Here && p.latency > whole => {
+            p.latency.max(whole.saturating_add(p.rest))
+        }
+        _ => p.latency,
+    };
+    let latency = answered.saturating_add(pile);
+    let standing = if overloaded && !by_latency {
+        Standing::Overloaded
+    } else if budget.is_some_and(|b| latency > b) {
+        Standing::TooLate
+    } else {
+        Standing::MeetsBudget
+    };
+    let cost = match (standing, situation.objective) {
+        (Standing::Overloaded, _) => p.bottleneck().as_nanos(),
+        (Standing::TooLate, _) | (_, Objective::Latency) => latency.as_nanos(),
+        (_, Objective::EdgeLoad) => p.edge.as_nanos(),
+        (_, Objective::Bandwidth) => u128::from(p.bytes),
+        (_, Objective::ServerLoad) => p.server.as_nanos(),
+    };
+    Rank {
+        standing,
+        cost,
+        latency: p.latency,
+        bytes: p.bytes,
+    }
+}
+
+/// What a choice costs the frames behind this one: the next one waits until this machine is free again; where more time
+/// passes than `in_flight` frames have, each waits for about half of what is too much.
+fn pile(situation: &Situation<'_>, p: &Prediction) -> Duration {
+    let Some(interval) = situation.interval else {
+        return Duration::ZERO;
+    };
+    let next = (situation.waited + p.edge).saturating_sub(interval);
+    let each = match situation.in_flight {
+        Some(frames) if p.choice != Choice::Here => p.latency / frames.max(1),
+        _ => Duration::ZERO,
+    };
+    let flight = if each > interval {
+        each / 2
+    } else {
+        Duration::ZERO
+    };
+    next.max(flight)
+}
+
+/// Whether the current choice stays although another may be better.
+pub(super) fn stays(current: Rank, best: Rank, margin: f64) -> bool {
+    current.standing == best.standing
+        && best.cost as f64 >= current.cost as f64 * (1.0 - margin.clamp(0.0, 1.0))
+}

@@ -1,0 +1,225 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The selector as an edge uses it: it learns from the frames that pass, and says where the next one goes.
+
+mod outlook;
+mod plan;
+mod probes;
+
+use std::time::{Duration, Instant};
+
+use crate::speeds::Speeds;
+use crate::transit::Transit;
+use crate::{Choice, Decision, Objective, Offload, Profile};
+use probes::Probes;
+
+/// Of so many frames about, the mean of the bytes sent is taken for the next.
+const SIZE_MEMORY: u64 = 8;
+/// A monitor's word counts where the frames have not told anything for so long.
+const SILENT: Duration = Duration::from_millis(250);
+/// Completion here may take so many times as long as usual.
+const CAUTION: f64 = 1.05;
+
+/// What one answered frame told about path and server.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    pub number: u64,
+    pub choice: Choice,
+    pub bytes: u64,
+    /// From sending to the last byte of the answer.
+    pub taken: Duration,
+    /// How long it waited on the server.
+    pub queue: Duration,
+    /// Decoding and inference there.
+    pub work: Duration,
+}
+
+/// What is wanted of the next plan.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wish {
+    pub connected: bool,
+    pub objective: Objective,
+    /// From the prepared picture to the result.
+    pub budget: Duration,
+    /// Time between two inferred frames; `None`: not known.
+    pub interval: Option<Duration>,
+    /// Frames that may be under way at a time.
+    pub in_flight: u32,
+}
+
+/// Where the next frame goes.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub decision: Decision,
+    /// The frame is sent to see how the link is, and completed here all the same.
+    pub probe: bool,
+    /// From now on, how long an answer is to be waited for even if completion here is late then.
+    pub patience: Duration,
+}
+
+/// Estimators and the current choice.
+#[derive(Clone, Debug, Default)]
+pub struct Selector {
+    current: Option<Choice>,
+    speeds: Option<Speeds>,
+    link: Transit,
+    /// Mean wait on the server, seconds.
+    queue: f64,
+    /// The last cut that was sent, and whether the server has answered a frame of it: what it lacks stands alone.
+    coded: Option<(usize, bool)>,
+    probes: Probes,
+    /// When the last frame is likely to have come, whatever it waited for.
+    came: Option<Instant>,
+    /// When the monitor's last word on the rate was heard.
+    monitored: Option<Instant>,
+}
+
+impl Selector {
+    /// What each choice costs on this machine; until it is set, everything is done here.
+    pub fn set_profile(&mut self, profile: Profile) {
+        self.speeds = Some(Speeds::new(profile));
+    }
+
+    /// A candidate of the profile was only estimated, and is known now.
+    pub fn measured(&mut self, candidate: usize, offload: Offload) {
+        let profile = self.speeds.as_mut().map(Speeds::measured_mut);
+        if let Some(old) = profile.and_then(|p| p.candidates.get_mut(candidate)) {
+            *old = offload;
+        }
+    }
+
+    /// As it was set, with the sizes of frames as they are now.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.speeds.as_ref().map(Speeds::measured)
+    }
+
+    pub fn current(&self) -> Option<Choice> {
+        self.current
+    }
+
+    /// The choice was made by somebody else.
+    pub fn set_current(&mut self, choice: Choice) {
+        self.current = Some(choice);
+    }
+
+    /// The streaming thread has worked so long on a frame of this choice, inference and coding.
+    pub fn worked(&mut self, choice: Choice, took: Duration) {
+        if let Some(speeds) = &mut self.speeds {
+            speeds.worked(choice, took);
+        }
+    }
+
+    /// A frame of this choice was completed here after all.
+    pub fn completed(&mut self, choice: Choice, took: Duration) {
+        if let Some(speeds) = &mut self.speeds {
+            speeds.completed(choice, took);
+        }
+    }
+
+    pub fn sent(&mut self, number: u64, choice: Choice, bytes: u64, now: Instant) {
+        let there = self.speeds.as_ref().map_or(0.0, |s| s.there(choice));
+        self.link.sent(number, bytes, self.queue + there, now);
+        if let Choice::Candidate(i) = choice
+            && self.coded.is_none_or(|(cut, _)| cut != i)
+        {
+            self.coded = Some((i, false));
+        }
+    }
+
+    /// A frame was answered in time.
+    pub fn answered(&mut self, round: &Round) {
+        let there = (round.queue + round.work).as_secs_f64();
+        self.link
+            .answered(round.number, round.taken.as_secs_f64(), there);
+        self.queue += (round.queue.as_secs_f64() - self.queue) / 4.0;
+        let predicted = matches!((round.choice, self.coded), (Choice::Candidate(i), Some((cut, true))) if i == cut);
+        if let Some(speeds) = &mut self.speeds {
+            speeds.served(round.choice, round.work);
+            let profile = speeds.measured_mut();
+            let sent = match round.choice {
+                Choice::Picture => profile.picture.as_mut(),
+                // Those that stand alone are no measure of those that do not.
+                Choice::Candidate(i) if predicted => profile.candidates.get_mut(i),
+                _ => None,
+            };
+            if let Some(offload) = sent {
+                offload.bytes = (offload.bytes * (SIZE_MEMORY - 1) + round.bytes) / SIZE_MEMORY;
+            }
+        }
+        if let (Choice::Candidate(i), Some((cut, known))) = (round.choice, &mut self.coded)
+            && i == *cut
+        {
+            *known = true;
+        }
+    }
+
+    /// A frame was not answered in time.
+    pub fn given_up(&mut self, number: u64, now: Instant) {
+        self.link.given_up(number, now);
+    }
+
+    /// The session is gone, and what the server had with it.
+    pub fn disconnected(&mut self) {
+        self.link.disconnected();
+        self.coded = None;
+    }
+
+    /// Round trip of the connection as QUIC smooths it, with what waits before its own packets.
+    pub fn trip(&mut self, rtt: Duration, now: Instant) {
+        self.link.trip(rtt, now);
+    }
+
+    /// What a monitor beside the connection has found: mean round trip of its small packets, and bytes a second of the
+    /// link, measured at `at`.
+    pub fn monitored(&mut self, rtt: Option<Duration>, rate: Option<(f64, Instant)>, now: Instant) {
+        if let Some(rtt) = rtt {
+            self.link.monitored_rtt(rtt);
+        }
+        if let Some((rate, at)) = rate
+            && self.monitored.is_none_or(|last| at > last)
+        {
+            self.monitored = Some(at);
+            if self.link.age(now).is_none_or(|age| age >= SILENT) {
+                self.link.monitored_rate(rate, now);
+            }
+        }
+    }
+
+    /// What the server tells of itself without a frame: how long a new one would wait there, and how long it works on
+    /// frames of a choice, as it has on those of others. It counts where this one's frames have not told anything for a
+    /// while, the times until they tell it for the first time.
+    pub fn server(
+        &mut self,
+        queue: Duration,
+        times: impl Iterator<Item = (Choice, Duration)>,
+        now: Instant,
+    ) {
+        if self.link.age(now).is_none_or(|age| age >= SILENT) {
+            self.queue = queue.as_secs_f64();
+        }
+        let unknown = self.speeds.as_mut().filter(|s| !s.server_known());
+        if let Some(speeds) = unknown {
+            times.for_each(|(choice, took)| speeds.served(choice, took));
+        }
+    }
+
+    /// Bytes a second of the link, as far as they are known.
+    pub fn bandwidth(&self, now: Instant) -> Option<f64> {
+        self.link.rate(now)
+    }
+
+    /// How long it takes to complete a frame of this choice here, with some caution; `None` without a profile.
+    pub fn time_to_complete(&self, choice: Choice) -> Option<Duration> {
+        let speeds = self.speeds.as_ref()?;
+        let profile = speeds.measured();
+        let rest = match choice {
+            Choice::Candidate(i) => profile.candidates.get(i).map_or(profile.whole, |c| c.tail),
+            Choice::Here | Choice::Picture => profile.whole,
+        };
+        Some(rest.mul_f64(speeds.rest(choice) * CAUTION))
+    }
+}

@@ -1,0 +1,66 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! Frames that are sent to see whether the way to the server has become better.
+
+use std::time::{Duration, Instant};
+
+use super::{Selector, Wish};
+use crate::{Choice, Decision, Profile};
+
+/// After so long without news of the link it is asked whether it has become better, more and more seldom while it has not.
+const FIRST_PROBE: Duration = Duration::from_millis(150);
+const SLOWEST_PROBE: Duration = Duration::from_secs(2);
+/// Where a monitor has told the rate within this time nobody else needs to ask.
+const WATCHED: Duration = Duration::from_millis(600);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probes {
+    pub(super) wait: Duration,
+    pub(super) last: Option<Instant>,
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        Self {
+            wait: FIRST_PROBE,
+            last: None,
+        }
+    }
+}
+
+impl Selector {
+    /// Whether to ask how the link is, and with which choice: the one that would be best were it better.
+    pub(super) fn probe(
+        &mut self,
+        wish: &Wish,
+        profile: &Profile,
+        decision: &Decision,
+        waited: Duration,
+        now: Instant,
+    ) -> Option<Choice> {
+        let speeds = self.speeds.as_ref().filter(|_| wish.connected)?;
+        let watched = self
+            .monitored
+            .is_some_and(|at| now.saturating_duration_since(at) < WATCHED);
+        let age = self.link.age(now);
+        let recent = |at: Instant| now.saturating_duration_since(at) < self.probes.wait;
+        if age.is_some_and(|age| age < self.probes.wait)
+            || self.probes.last.is_some_and(recent)
+            || watched && speeds.server_known()
+        {
+            return None;
+        }
+        let hopeful = self.decide_on(wish, profile, Some(&self.path(now, true)), waited);
+        let better = hopeful.choice != decision.choice && hopeful.choice != Choice::Here;
+        if !better {
+            return None;
+        }
+        self.probes.last = Some(now);
+        self.probes.wait = (self.probes.wait * 2).min(SLOWEST_PROBE);
+        Some(hopeful.choice)
+    }
+}

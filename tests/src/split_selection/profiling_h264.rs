@@ -1,0 +1,196 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the picture costs as H.264, by GStreamer's x264enc and avdec_h264, one thread each, without delay.
+//!
+//! The codecs work on threads of their own, so their time is the processor time of the whole program, in which nothing
+//! else runs meanwhile; it includes the conversion from and to RGB, as a JPEG's does, and the handing over of buffers.
+//! JPEG is measured frame by frame beside it, and the stored time of the JPEG times the ratio of the two is kept: so the
+//! figures go together with others that were measured when the machine was as busy or as idle as it was then.
+
+use anyhow::Result;
+use splitinfer_tensorcode::{Limits, picture};
+use splitinfer_vision::Picture;
+
+use super::profile::{AGES, Coded, H264};
+use super::profiling::{
+    JPEG_QUALITY, micros, processor_time, processor_time_of_all, relative_error,
+};
+use crate::measure::median;
+use crate::model::LocalModel;
+use crate::tensor_code::StreamCode;
+use crate::tensor_code::picture_video::PictureVideo;
+use crate::tensor_code::subject::Outputs;
+use crate::tensor_code::video::{Chroma, Control, Settings, Standard};
+
+/// Constant qualities that are tried, from fine to coarse.
+const QUALITIES: [u32; 19] = [
+    4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40,
+];
+
+/// `None` without the codec; `jpeg`: as it was measured before.
+///
+/// # Errors
+/// When a codec or the model fails.
+pub fn measure(model: &mut LocalModel, pictures: &[Picture], jpeg: &Coded) -> Result<Option<H264>> {
+    if let Err(missing) = Standard::H264.available() {
+        eprintln!("skipped: H.264, {missing}");
+        return Ok(None);
+    }
+    let exact = pictures
+        .iter()
+        .map(|p| answer(model, p))
+        .collect::<Result<Vec<_>>>()?;
+    let jpeg_error = jpeg_error(model, pictures, &exact)?;
+    let mut tried = Vec::new();
+    for crf in QUALITIES {
+        tried.push((crf, stream_error(model, pictures, &exact, crf)?));
+    }
+    let off = |error: f64| (error / jpeg_error).ln().abs();
+    let nearest = tried.iter().min_by(|a, b| off(a.1).total_cmp(&off(b.1)));
+    let Some(&(crf, error)) = nearest else {
+        return Ok(None);
+    };
+    let mut predicted = Vec::new();
+    for age in AGES {
+        predicted.push(Stream::of_age(pictures, crf, age)?.coded(jpeg));
+    }
+    Ok(Some(H264 {
+        crf,
+        error,
+        jpeg_error,
+        alone: Stream::of_keys(pictures, crf)?.coded(jpeg),
+        predicted,
+    }))
+}
+
+fn answer(model: &mut LocalModel, picture: &Picture) -> Result<Outputs> {
+    let input = model.tensor(picture)?;
+    Ok(model.split.whole(&input)?)
+}
+
+/// Mean over the frames, as the measurement of the tensor code has it.
+fn jpeg_error(model: &mut LocalModel, pictures: &[Picture], exact: &[Outputs]) -> Result<f64> {
+    let mut errors = Vec::new();
+    for (picture, exact) in pictures.iter().zip(exact) {
+        let seen = as_jpeg(picture)?.0;
+        errors.extend(relative_error(exact, &answer(model, &seen)?).map(f64::from));
+    }
+    Ok(super::figures::mean(&errors))
+}
+
+fn stream_error(
+    model: &mut LocalModel,
+    pictures: &[Picture],
+    exact: &[Outputs],
+    crf: u32,
+) -> Result<f64> {
+    let mut codec = codec(crf);
+    let mut errors = Vec::new();
+    for (picture, exact) in pictures.iter().zip(exact) {
+        let bytes = codec.encode(picture)?;
+        let seen = codec.decode(&bytes)?;
+        errors.extend(relative_error(exact, &answer(model, &seen)?).map(f64::from));
+    }
+    Ok(super::figures::mean(&errors))
+}
+
+/// With the chroma of a camera's picture, a quarter of its samples.
+fn codec(crf: u32) -> PictureVideo {
+    PictureVideo::new(Settings {
+        standard: Standard::H264,
+        control: Control::Crf(crf),
+        plain: false,
+        chroma: Chroma::Half,
+    })
+}
+
+/// The picture that arrives, and the times of encoding and decoding.
+fn as_jpeg(p: &Picture) -> Result<(Picture, f64, f64)> {
+    let begun = processor_time();
+    let code = picture::encode_jpeg(&p.rgb, p.width, p.height, JPEG_QUALITY)?;
+    let encoded = processor_time();
+    let (width, height, rgb) = picture::decode_jpeg(&code, &Limits::default())?;
+    let decode = processor_time() - encoded;
+    let seen = Picture::new(width, height, rgb)?;
+    Ok((seen, micros(encoded - begun), micros(decode)))
+}
+
+/// Frames of one kind, with the JPEG's times beside theirs.
+#[derive(Default)]
+struct Stream {
+    encode: Vec<f64>,
+    decode: Vec<f64>,
+    jpeg_encode: Vec<f64>,
+    jpeg_decode: Vec<f64>,
+    /// By the frame's number.
+    bytes: Vec<(usize, u32)>,
+}
+
+impl Stream {
+    /// Every frame that has one `age` frames before it, predicted from that.
+    fn of_age(pictures: &[Picture], crf: u32, age: usize) -> Result<Self> {
+        let mut stream = Self::default();
+        for offset in 0..age {
+            let mut codec = codec(crf);
+            for n in (offset..pictures.len()).step_by(age) {
+                stream.pass(&mut codec, n, &pictures[n], n != offset)?;
+            }
+        }
+        Ok(stream)
+    }
+
+    /// Every frame as a key frame between others.
+    fn of_keys(pictures: &[Picture], crf: u32) -> Result<Self> {
+        let mut stream = Self::default();
+        for odd in 0..2 {
+            let mut codec = codec(crf);
+            for (n, picture) in pictures.iter().enumerate() {
+                let key = n % 2 == odd;
+                if key {
+                    codec.force_key()?;
+                }
+                stream.pass(&mut codec, n, picture, key)?;
+            }
+        }
+        Ok(stream)
+    }
+
+    fn pass(
+        &mut self,
+        codec: &mut PictureVideo,
+        number: usize,
+        picture: &Picture,
+        counts: bool,
+    ) -> Result<()> {
+        let begun = processor_time_of_all();
+        let code = codec.encode(picture)?;
+        let encoded = processor_time_of_all();
+        codec.decode(&code)?;
+        let decode = processor_time_of_all() - encoded;
+        if counts {
+            let (_, jpeg_encode, jpeg_decode) = as_jpeg(picture)?;
+            self.encode.push(micros(encoded - begun));
+            self.decode.push(micros(decode));
+            self.jpeg_encode.push(jpeg_encode);
+            self.jpeg_decode.push(jpeg_decode);
+            self.bytes.push((number, u32::try_from(code.len())?));
+        }
+        Ok(())
+    }
+
+    /// With the times of `jpeg`, times what these frames take longer than their JPEGs.
+    fn coded(mut self, jpeg: &Coded) -> Coded {
+        self.bytes.sort_unstable();
+        let encode = median(&self.encode) / median(&self.jpeg_encode);
+        let decode = median(&self.decode) / median(&self.jpeg_decode);
+        Coded {
+            encode_us: (jpeg.encode_us * encode * 10.0).round() / 10.0,
+            decode_us: (jpeg.decode_us * decode * 10.0).round() / 10.0,
+            bytes: self.bytes.into_iter().map(|b| b.1).collect(),
+        }
+    }
+}

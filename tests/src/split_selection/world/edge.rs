@@ -1,0 +1,234 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! The element: the streaming thread, and the source pad's task.
+
+use std::time::Duration;
+
+use splitinfer_plan::Choice;
+
+use super::super::events::Event;
+use super::super::setting::Pictures;
+use super::server::Job;
+use super::{Left, Order, Seen, World};
+
+/// The request's header.
+const HEADER: u64 = 60;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Working {
+    pub(super) frame: u32,
+    pub(super) begun: Duration,
+    /// A probe that has been sent.
+    pub(super) completing: bool,
+    pub(super) order: Order,
+    pub(super) bytes: u64,
+    pub(super) decode: Duration,
+    pub(super) infer: Duration,
+    pub(super) encode: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Progress {
+    Done,
+    Waiting { until: Duration },
+    Answered,
+    Completing,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flowing {
+    pub(super) frame: u32,
+    pub(super) choice: Choice,
+    pub(super) bytes: u64,
+    pub(super) progress: Progress,
+}
+
+impl World {
+    /// The camera gives a frame; one that still waits is dropped.
+    pub(super) fn captured(&mut self, frame: u32) {
+        self.camera = Some(frame);
+        self.so_far = frame + 1;
+        if self.so_far < self.setting.frames {
+            let next = self.setting.captured(frame + 1);
+            self.events.add(next, Event::Captured(frame + 1));
+        }
+    }
+
+    pub(super) fn completed(&mut self) {
+        if let Some(front) = self.flow.pop_front() {
+            self.leave(front, false);
+        }
+        self.turn();
+    }
+
+    /// The frame that [`advance`](Self::advance) gave is begun.
+    pub fn begin(&mut self, frame: u32, order: Order) {
+        let now = self.now;
+        let choice = order.choice;
+        let reference = match choice {
+            Choice::Picture => self.stream.reference(),
+            _ => self.encoder.reference(choice, frame),
+        };
+        if choice == Choice::Picture && self.setting.pictures == Pictures::H264 {
+            self.stream.encoded(frame);
+        }
+        let code = self.setting.code(choice, frame, reference, now);
+        let infer = self.setting.head(choice, frame, now);
+        self.events.add(now + infer + code.encode, Event::Begun);
+        self.streaming = Some(Working {
+            frame,
+            begun: now,
+            completing: false,
+            order,
+            bytes: code.bytes,
+            decode: code.decode,
+            infer,
+            encode: code.encode,
+        });
+    }
+
+    /// The streaming thread is done with a frame, but for completing it, if it is a probe.
+    pub(super) fn begun(&mut self) {
+        let Some(work) = self.streaming else {
+            return;
+        };
+        if work.order.probe && !work.completing {
+            self.encoder.sent(work.order.choice, work.frame);
+            self.tell_worked(work);
+            if self.connected {
+                self.send(work);
+            }
+            let rest = self.setting.rest(work.order.choice, work.frame, self.now);
+            self.events.add(self.now + rest, Event::Begun);
+            self.streaming = Some(Working {
+                completing: true,
+                ..work
+            });
+            return;
+        }
+        self.streaming = None;
+        self.hand_to_flow(work);
+    }
+
+    pub(super) fn tell_worked(&mut self, work: Working) {
+        self.seen.push(Seen::Worked {
+            choice: work.order.choice,
+            infer: work.infer,
+            encode: work.encode,
+        });
+    }
+
+    pub(super) fn hand_to_flow(&mut self, work: Working) {
+        let (frame, choice) = (work.frame, work.order.choice);
+        let mut progress = Progress::Done;
+        if !work.order.probe {
+            self.tell_worked(work);
+        }
+        if choice != Choice::Here && !work.order.probe {
+            self.encoder.sent(choice, frame);
+            let deadline = self.deadline(frame);
+            let patient = (work.begun + work.order.patience).min(deadline);
+            let until = deadline.saturating_sub(work.order.reserve).max(patient);
+            progress = Progress::Waiting {
+                until: if self.connected { until } else { self.now },
+            };
+            if self.connected {
+                self.send(work);
+            }
+        }
+        self.flow.push_back(Flowing {
+            frame,
+            choice,
+            bytes: work.bytes,
+            progress,
+        });
+        self.turn();
+    }
+
+    pub(super) fn send(&mut self, work: Working) {
+        let (number, choice, bytes) = (work.frame, work.order.choice, work.bytes);
+        self.seen.push(Seen::Sent {
+            number,
+            choice,
+            bytes,
+            at: self.now,
+        });
+        self.jobs.push(Job {
+            frame: number,
+            choice,
+            bytes,
+            decode: work.decode,
+            sent: self.now,
+            deadline: match work.order.probe {
+                true => self.now + self.setting.budget,
+                false => self.deadline(number),
+            },
+            came: Duration::ZERO,
+            queue: Duration::ZERO,
+            work: Duration::ZERO,
+            inference: Duration::ZERO,
+            cancelled: None,
+        });
+        self.last_sent = self.now;
+        self.connection.send_frame(number, bytes + HEADER);
+        self.pump();
+        // What nobody can wait for any more.
+        let old = self.now.saturating_sub(self.setting.budget * 4);
+        self.jobs.retain(|j| j.sent >= old);
+    }
+
+    /// Of the source pad's task.
+    pub(super) fn turn(&mut self) {
+        while let Some(front) = self.flow.front_mut() {
+            match front.progress {
+                Progress::Completing => return,
+                Progress::Done | Progress::Answered => {
+                    let by_server = front.progress == Progress::Answered;
+                    let front = *front;
+                    self.flow.pop_front();
+                    self.leave(front, by_server);
+                }
+                Progress::Waiting { until } if until > self.now => {
+                    self.events.add(until, Event::GiveUp);
+                    return;
+                }
+                Progress::Waiting { .. } => {
+                    front.progress = Progress::Completing;
+                    let (frame, choice) = (front.frame, front.choice);
+                    self.miss(frame);
+                    let took = self.setting.rest(choice, frame, self.now);
+                    self.seen.push(Seen::Completed { choice, took });
+                    self.events.add(self.now + took, Event::Completed);
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn miss(&mut self, number: u32) {
+        let at = self.now;
+        self.seen.push(Seen::Missed { number, at });
+        self.connection.cancel(number);
+        if let Some(job) = self.job(number) {
+            job.cancelled = Some(at);
+        }
+        if self.setting.pictures == Pictures::H264 {
+            let known = at + self.setting.trace.at(at).up.delay;
+            self.events.add(known, Event::Gap(number));
+        }
+    }
+
+    pub(super) fn leave(&mut self, flowing: Flowing, by_server: bool) {
+        self.left.push(Left {
+            frame: flowing.frame,
+            at: self.now,
+            choice: flowing.choice,
+            by_server,
+            bytes: flowing.bytes,
+        });
+    }
+}
