@@ -57,13 +57,15 @@ impl Speeds {
                 (Work::Front(choice), expected)
             }
         };
-        self.here.took(work, ratio(took, expected));
+        let length = ratio(expected, self.measured.whole);
+        self.here.took(work, ratio(took, expected), length);
     }
 
     /// A frame of this choice was completed here after all.
     pub fn completed(&mut self, choice: Choice, took: Duration) {
         let expected = self.offload(choice).map_or(Duration::ZERO, |o| o.tail);
-        self.here.took(rest(choice), ratio(took, expected));
+        let length = ratio(expected, self.measured.whole);
+        self.here.took(rest(choice), ratio(took, expected), length);
     }
 
     /// The server has worked so long on a frame of this choice.
