@@ -32,6 +32,7 @@ mod selector;
 mod speeds;
 mod tracked;
 mod transit;
+mod waiting;
 
 pub use decide::{Decision, Objective, Situation, decide};
 pub use health::{Advice, Change, Health};
@@ -42,6 +43,7 @@ pub use selector::{Plan, Round, Selector, Wish};
 pub use speeds::Speeds;
 pub use tracked::Tracked;
 pub use transit::Transit;
+pub use waiting::Waiting;
 
 /// Where a frame's inference runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

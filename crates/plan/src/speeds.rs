@@ -57,14 +57,14 @@ impl Speeds {
                 (Work::Front(choice), expected)
             }
         };
-        let length = ratio(expected, self.measured.whole);
+        let length = ratio(took.min(expected), self.measured.whole);
         self.here.took(work, ratio(took, expected), length);
     }
 
     /// A frame of this choice was completed here after all.
     pub fn completed(&mut self, choice: Choice, took: Duration) {
         let expected = self.offload(choice).map_or(Duration::ZERO, |o| o.tail);
-        let length = ratio(expected, self.measured.whole);
+        let length = ratio(took.min(expected), self.measured.whole);
         self.here.took(rest(choice), ratio(took, expected), length);
     }
 

@@ -199,6 +199,7 @@ fn explain((cell, recordings): &Played) {
         for (at, reason) in &recording.done.reasons {
             eprintln!("  {at:6.2} s  {reason}");
         }
+        eprintln!("  {}", recording.done.stats);
     }
 }
 

@@ -61,6 +61,8 @@ pub struct Done {
     pub switches: u64,
     /// Why the split changed: seconds since the camera began, and the reason.
     pub reasons: Vec<(f64, String)>,
+    /// All of `stats`, to read.
+    pub stats: String,
 }
 
 /// Runs the job.
@@ -210,6 +212,7 @@ impl Pipeline {
             monitor_bytes: number("monitor-sent-bytes"),
             switches: number("switches"),
             reasons: std::mem::take(&mut self.reasons.lock().unwrap()),
+            stats: stats.to_string(),
         }
     }
 }

@@ -120,7 +120,7 @@ mod tests {
                 sent_bytes: 900,
                 monitor_bytes: 100,
                 switches: 1,
-                reasons: Vec::new(),
+                ..Done::default()
             },
         };
         let figures = Figures::new(&recording, 5, 20.0, 30.0);

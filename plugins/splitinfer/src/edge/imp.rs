@@ -338,12 +338,13 @@ impl SplitInferEdge {
         };
         let mut streaming = self.streaming.lock().unwrap();
         let late = self.late(&settings, &streaming, &buffer);
+        let failed = |message| {
+            self.post_error_message(message);
+            gst::FlowError::Error
+        };
         let begun = streaming
             .begin(&started, &settings, buffer, arrived, late.is_some())
-            .map_err(|message| {
-                self.post_error_message(message);
-                gst::FlowError::Error
-            })?;
+            .map_err(failed)?;
         self.report(&begun);
         // The frame has to be in the queue before the answer to it can arrive.
         let number = begun.frame.number;
@@ -351,6 +352,7 @@ impl SplitInferEdge {
         if let (Some(request), Some(link)) = (begun.request, &started.link) {
             link.send(number, request);
         }
+        streaming.finish(&started, &settings).map_err(failed)?;
         Ok(gst::FlowSuccess::Ok)
     }
 

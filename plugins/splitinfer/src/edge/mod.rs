@@ -13,6 +13,7 @@ mod check;
 mod completion;
 mod crossing;
 mod engine;
+mod fixed;
 mod flow;
 mod frame;
 mod imp;

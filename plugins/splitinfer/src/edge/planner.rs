@@ -12,6 +12,7 @@ use splitinfer_plan::{Choice, Objective, Plan, Selector, Wish};
 use splitinfer_vision::Picture;
 
 use super::engine::Engine;
+use super::fixed::Fixed;
 use super::imp::Started;
 use super::link::{Link, News};
 use super::monitor;
@@ -65,6 +66,7 @@ pub(super) struct Planner {
     /// While it is being found out what the choices cost on this machine.
     survey: Option<Survey>,
     surveyed: bool,
+    fixed: Fixed,
 }
 
 impl Planner {
@@ -73,15 +75,18 @@ impl Planner {
             selector: Selector::default(),
             survey: None,
             surveyed: false,
+            fixed: Fixed::default(),
         }
     }
 
     /// The streaming thread's work on a frame, completion not included.
     pub(super) fn worked(&mut self, choice: Choice, took: Duration) {
         self.selector.worked(choice, took);
+        self.fixed.worked(took);
     }
 
     pub(super) fn sent(&mut self, number: u64, choice: Choice, bytes: usize, now: Instant) {
+        self.fixed.sent(number);
         self.selector.sent(number, choice, bytes as u64, now);
     }
 
@@ -92,10 +97,15 @@ impl Planner {
         engine: &Engine,
         deadline: Instant,
     ) -> Instant {
-        let rest = self.selector.time_to_complete(wanted.choice);
-        let rest = rest.unwrap_or_else(|| engine.time_to_complete(wanted.choice)) + MARGIN;
+        let rest = self.rest(wanted.choice, engine);
         let in_time = deadline.checked_sub(rest).unwrap_or(deadline);
         in_time.max((wanted.at + wanted.patience).min(deadline))
+    }
+
+    /// To complete a frame here and hand it on.
+    fn rest(&self, choice: Choice, engine: &Engine) -> Duration {
+        let known = self.selector.time_to_complete(choice);
+        known.unwrap_or_else(|| engine.time_to_complete(choice)) + MARGIN
     }
 
     /// The split for the next frame, and the change if it is one. `interval`: time between inferred frames.
@@ -104,10 +114,9 @@ impl Planner {
         started: &Started,
         engine: &Engine,
         settings: &Settings,
-        picture: &Picture,
         interval: Option<Duration>,
         now: Instant,
-    ) -> Result<(Chosen, Option<PlanChange>), gst::ErrorMessage> {
+    ) -> (Chosen, Option<PlanChange>) {
         let candidates = engine.candidates();
         let old = self.selector.current();
         let fixed = |choice| Chosen {
@@ -117,16 +126,27 @@ impl Planner {
             patience: Duration::ZERO,
         };
         let choice = settings.split.resolve(candidates);
+        if let Some(link) = &started.link {
+            self.hear(link, now);
+        }
         let (wanted, reason, predicted) = match (choice, &started.link) {
             (Ok(Some(choice)), _) => {
                 let reason = "set by the property 'split'".to_owned();
-                (fixed(choice), reason, None)
+                let rest = self.rest(choice, engine);
+                let patience = self
+                    .fixed
+                    .patience(choice, settings.latency_budget, rest, now);
+                let wanted = Chosen {
+                    patience,
+                    ..fixed(choice)
+                };
+                (wanted, reason, None)
             }
             // Reported when it was set; what ran before goes on.
-            (Err(_), _) => return Ok((fixed(old.unwrap_or(Choice::Here)), None)),
+            (Err(_), _) => return (fixed(old.unwrap_or(Choice::Here)), None),
             (Ok(None), None) => (fixed(Choice::Here), "no server is set".into(), None),
             (Ok(None), Some(link)) => {
-                let plan = self.plan(link, engine, settings, picture, interval, now)?;
+                let plan = self.plan(link, settings, interval, now);
                 let wanted = Chosen {
                     choice: plan.decision.choice,
                     at: now,
@@ -149,32 +169,39 @@ impl Planner {
             reason,
             predicted,
         });
-        Ok((wanted, change))
+        (wanted, change)
+    }
+
+    /// What became of frames that are under way.
+    fn hear(&mut self, link: &Link, now: Instant) {
+        for news in link.take_news() {
+            match news {
+                News::Answered(round) => {
+                    self.selector.answered(&round);
+                    self.fixed.answered(round.number, round.taken);
+                }
+                News::GivenUp { number, at } => {
+                    self.selector.given_up(number, at);
+                    self.fixed.given_up(number, now);
+                }
+                News::Completed { choice, took } => self.selector.completed(choice, took),
+                News::Disconnected => self.selector.disconnected(),
+            }
+        }
     }
 
     fn plan(
         &mut self,
         link: &Link,
-        engine: &Engine,
         settings: &Settings,
-        picture: &Picture,
         interval: Option<Duration>,
         now: Instant,
-    ) -> Result<Plan, gst::ErrorMessage> {
+    ) -> Plan {
         let stats = link.stats();
-        for news in link.take_news() {
-            match news {
-                News::Answered(round) => self.selector.answered(&round),
-                News::GivenUp { number, at } => self.selector.given_up(number, at),
-                News::Completed { choice, took } => self.selector.completed(choice, took),
-                News::Disconnected => self.selector.disconnected(),
-            }
-        }
         if let Some(rtt) = stats.rtt {
             self.selector.trip(rtt, now);
         }
         if stats.connected {
-            self.measure(engine, settings, picture, interval)?;
             monitor::tell(&mut self.selector, &stats, now);
         }
         link.tell_bandwidth(self.selector.bandwidth(now));
@@ -185,20 +212,25 @@ impl Planner {
             interval,
             in_flight: u32::try_from(settings.max_in_flight).unwrap_or(u32::MAX),
         };
-        Ok(self.selector.decide(&wish, now))
+        self.selector.decide(&wish, now)
     }
 
-    /// Measures what there is to choose among, unless that is done.
-    fn measure(
+    /// Whether [`survey`](Self::survey) has something to find out.
+    pub(super) fn is_curious(&self, link: &Link) -> bool {
+        !self.surveyed && link.stats().connected
+    }
+
+    /// Measures a little of what there is to choose among. For the time when the frame of this picture is on its way.
+    ///
+    /// # Errors
+    /// When inference or coding fails.
+    pub(super) fn survey(
         &mut self,
         engine: &Engine,
         settings: &Settings,
         picture: &Picture,
         interval: Option<Duration>,
     ) -> Result<(), gst::ErrorMessage> {
-        if self.surveyed {
-            return Ok(());
-        }
         let survey = self.survey.get_or_insert_with(|| Survey::new(engine));
         let patience = interval.unwrap_or(USUAL_INTERVAL).mul_f64(SURVEYED);
         for finding in survey.go_on(engine, settings, picture, patience)? {

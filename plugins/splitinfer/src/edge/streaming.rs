@@ -22,7 +22,7 @@ use super::imp::Started;
 use super::link::Link;
 use super::planner::{Chosen, PlanChange, Planner};
 use super::settings::Settings;
-use super::split;
+use super::split::{self, SplitSetting};
 use splitinfer_inference::picture;
 
 /// What crosses the network for a frame, and until when an answer is of use.
@@ -69,6 +69,8 @@ struct Tools {
     preprocessor: Preprocessor,
     crossing: Crossing,
     planner: Planner,
+    /// Of the frame that was begun last, if the planner has something to find out.
+    unsurveyed: Option<Picture>,
 }
 
 impl Streaming {
@@ -86,6 +88,7 @@ impl Streaming {
                 preprocessor: engine.preprocessor(),
                 crossing: Crossing::new(engine.candidates().len(), checker),
                 planner: Planner::new(),
+                unsurveyed: None,
             }),
             ..Self::default()
         })
@@ -163,7 +166,11 @@ impl Streaming {
         let interval = interval(video, settings);
         let (wanted, plan) = tools
             .planner
-            .choose(started, &engine, settings, &picture, interval, now)?;
+            .choose(started, &engine, settings, interval, now);
+        let curious = |link| tools.planner.is_curious(link);
+        if settings.split == SplitSetting::Auto && started.link.as_deref().is_some_and(curious) {
+            tools.unsurveyed = Some(picture.clone());
+        }
         let advice = match (&started.link, wanted.choice) {
             (Some(link), Choice::Picture | Choice::Candidate(_))
                 if link.has_version(engine.version()) =>
@@ -209,6 +216,26 @@ impl Streaming {
             times,
             coding,
         })
+    }
+
+    /// What can be done once the frame that was begun is under way.
+    ///
+    /// # Errors
+    /// When inference or coding fails.
+    pub(super) fn finish(
+        &mut self,
+        started: &Started,
+        settings: &Settings,
+    ) -> Result<(), gst::ErrorMessage> {
+        let Some(tools) = &mut self.tools else {
+            return Ok(());
+        };
+        let Some(picture) = tools.unsurveyed.take() else {
+            return Ok(());
+        };
+        let interval = self.video.as_ref().and_then(|v| interval(v, settings));
+        let engine = started.current.get();
+        tools.planner.survey(&engine, settings, &picture, interval)
     }
 }
 

@@ -145,10 +145,15 @@ impl Survey {
 
 /// The picture to the server, which has the `whole` model to run.
 fn jpeg(picture: &Picture, whole: Duration) -> Result<Offload, gst::ErrorMessage> {
-    let begun = Instant::now();
-    let bytes = encode_jpeg(&picture.rgb, picture.width, picture.height, JPEG_QUALITY)
-        .map_err(|e| failed(&e))?;
-    let encode = begun.elapsed();
+    let once = || {
+        let begun = Instant::now();
+        let bytes = encode_jpeg(&picture.rgb, picture.width, picture.height, JPEG_QUALITY);
+        bytes.map(|bytes| (bytes, begun.elapsed()))
+    };
+    // The first time memory is cold.
+    let (_, cold) = once().map_err(|e| failed(&e))?;
+    let (bytes, warm) = once().map_err(|e| failed(&e))?;
+    let encode = cold.min(warm);
     Ok(Offload {
         name: "server".into(),
         head: Duration::ZERO,
