@@ -29,8 +29,9 @@ const SHARE: f64 = 0.3;
 const USUAL: f64 = 0.02;
 /// What an idle system is late by anyway.
 const SLACK: f64 = 0.003;
-/// Of a monitor's last trips the least counts: some waited for frames of ours.
-const TOLD: usize = 4;
+/// Of a monitor's last trips, two seconds with its usual interval, the least counts: some waited for frames of ours, and
+/// where delays vary a single one says little.
+const TOLD: usize = 8;
 /// The highest rate seen is forgotten with this half-life.
 const PEAK_MEMORY: f64 = 10.0;
 /// No link of an edge device is faster (10 Gbit/s), bytes a second.
@@ -80,8 +81,11 @@ impl Transit {
         self.trips.push_back((now, trip));
     }
 
-    /// A monitor's last round trip of a small packet.
+    /// A monitor's last round trip of a small packet; it may be told again until there is another one.
     pub fn monitored_rtt(&mut self, rtt: Duration) {
+        if self.told.back() == Some(&rtt.as_secs_f64()) {
+            return;
+        }
         if self.told.len() == TOLD {
             self.told.pop_front();
         }
@@ -255,4 +259,20 @@ impl Transit {
 /// With headers.
 pub fn on_wire(bytes: u64) -> f64 {
     (bytes + bytes.div_ceil(PACKET).max(1) * OVERHEAD) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_monitor_tells_again_is_no_news() {
+        let mut transit = Transit::default();
+        let ms = Duration::from_millis;
+        transit.monitored_rtt(ms(20));
+        (0..100).for_each(|_| transit.monitored_rtt(ms(45)));
+        assert!((transit.rtt() - 0.02).abs() < 1e-9, "{}", transit.rtt());
+        (0..TOLD as u64).for_each(|i| transit.monitored_rtt(ms(50 + i)));
+        assert!((transit.rtt() - 0.05).abs() < 1e-9, "{}", transit.rtt());
+    }
 }
