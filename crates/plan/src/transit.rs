@@ -260,3 +260,19 @@ impl Transit {
 pub fn on_wire(bytes: u64) -> f64 {
     (bytes + bytes.div_ceil(PACKET).max(1) * OVERHEAD) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_monitor_tells_again_is_no_news() {
+        let mut transit = Transit::default();
+        let ms = Duration::from_millis;
+        transit.monitored_rtt(ms(20));
+        (0..100).for_each(|_| transit.monitored_rtt(ms(45)));
+        assert!((transit.rtt() - 0.02).abs() < 1e-9, "{}", transit.rtt());
+        (0..TOLD as u64).for_each(|i| transit.monitored_rtt(ms(50 + i)));
+        assert!((transit.rtt() - 0.05).abs() < 1e-9, "{}", transit.rtt());
+    }
+}

@@ -189,26 +189,37 @@ fn times(steps: &[Step], dice: &mut ChaCha8Rng) -> Vec<Duration> {
 
 /// With the rate, the delay and the loss times these.
 fn conditions(model: &Conditions, rate: f64, delay: f64, loss: f64) -> Conditions {
-    let clamp = |x: f64, range: &RangeInclusive<f64>| x.clamp(*range.start(), *range.end());
     let rate = model.rate as f64 * rate;
     let delay = model.delay.as_secs_f64() * delay;
     Conditions {
         // A link that stands still goes on doing so.
         rate: match model.rate {
             0 => 0,
-            _ => clamp(rate, &RATES) as u64,
+            _ => folded(rate, &RATES) as u64,
         },
-        delay: Duration::from_secs_f64(clamp(delay, &DELAYS)),
-        loss: (model.loss * loss).min(MOST_LOSS),
+        delay: Duration::from_secs_f64(folded(delay, &DELAYS)),
+        loss: folded(model.loss * loss, &(0.0..=MOST_LOSS)),
         ..model.clone()
     }
+}
+
+/// What is outside of the range comes back into it by the factor by which it is outside: at the end of a range, too,
+/// figures differ from those of the model.
+fn folded(x: f64, range: &RangeInclusive<f64>) -> f64 {
+    let (least, most) = (*range.start(), *range.end());
+    let inside = match x {
+        x if x > most => most * most / x,
+        x if x < least => least * least / x,
+        x => x,
+    };
+    inside.clamp(least, most)
 }
 
 /// Full speed stays full speed.
 fn speed(model: f64, factor: f64) -> f64 {
     match model >= 1.0 {
         true => model,
-        false => (model * factor).min(1.0),
+        false => folded(model * factor, &(0.0..=1.0)),
     }
 }
 
