@@ -23,6 +23,7 @@
 //! ```
 
 mod decide;
+mod fixed;
 mod health;
 mod latency;
 mod pace;
@@ -35,6 +36,7 @@ mod transit;
 mod waiting;
 
 pub use decide::{Decision, Objective, Situation, decide};
+pub use fixed::Fixed;
 pub use health::{Advice, Change, Health};
 pub use latency::LatencyWindow;
 pub use predict::{ASSUMED_BANDWIDTH, Prediction, predict};
@@ -43,7 +45,6 @@ pub use selector::{Plan, Round, Selector, Wish};
 pub use speeds::Speeds;
 pub use tracked::Tracked;
 pub use transit::Transit;
-pub use waiting::Waiting;
 
 /// Where a frame's inference runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

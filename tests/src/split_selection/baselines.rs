@@ -6,7 +6,7 @@
 
 //! What the planner is compared with.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use splitinfer_plan::{Choice, Profile};
 
@@ -19,6 +19,9 @@ use super::world::{Left, Seen};
 pub struct Fixed {
     choice: Choice,
     profile: Profile,
+    waiting: splitinfer_plan::Fixed,
+    start: Instant,
+    budget: Duration,
 }
 
 impl Fixed {
@@ -26,15 +29,41 @@ impl Fixed {
         Self {
             choice,
             profile: setting.profile(),
+            waiting: splitinfer_plan::Fixed::default(),
+            start: Instant::now(),
+            budget: setting.budget,
         }
     }
 }
 
 impl Policy for Fixed {
-    fn see(&mut self, _: &Seen) {}
+    fn start(&mut self, start: Instant) {
+        self.start = start;
+    }
 
-    fn choose(&mut self, _: &View) -> Wanted {
-        self.choice.into()
+    fn see(&mut self, seen: &Seen) {
+        match *seen {
+            Seen::Worked { infer, encode, .. } => self.waiting.worked(infer + encode),
+            Seen::Sent { number, .. } => self.waiting.sent(number.into()),
+            Seen::Answered { number, round, .. } => {
+                self.waiting.answered(number.into(), round.taken);
+            }
+            Seen::Missed { number, at } => {
+                self.waiting.given_up(number.into(), self.start + at);
+            }
+            _ => {}
+        }
+    }
+
+    fn choose(&mut self, view: &View) -> Wanted {
+        let rest = self.rest(self.choice);
+        let patience = self
+            .waiting
+            .patience(self.choice, self.budget, rest, view.now);
+        Wanted {
+            patience,
+            ..self.choice.into()
+        }
     }
 
     fn rest(&self, choice: Choice) -> Duration {

@@ -13,7 +13,6 @@ mod check;
 mod completion;
 mod crossing;
 mod engine;
-mod fixed;
 mod flow;
 mod frame;
 mod imp;

@@ -8,11 +8,10 @@
 
 use std::time::{Duration, Instant};
 
-use splitinfer_plan::{Choice, Objective, Plan, Selector, Wish};
+use splitinfer_plan::{Choice, Fixed, Objective, Plan, Selector, Wish};
 use splitinfer_vision::Picture;
 
 use super::engine::Engine;
-use super::fixed::Fixed;
 use super::imp::Started;
 use super::link::{Link, News};
 use super::monitor;

@@ -9,14 +9,15 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use splitinfer_plan::{Choice, Waiting};
+use crate::Choice;
+use crate::waiting::Waiting;
 
 /// Frames that may be under way, at most.
 const REMEMBERED: usize = 64;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub(super) struct Fixed {
+pub struct Fixed {
     choice: Option<Choice>,
     waiting: Waiting,
     /// The streaming thread's work on the last frame.
@@ -28,7 +29,7 @@ pub(super) struct Fixed {
 
 impl Fixed {
     /// How long to wait for an answer even if completion here, which takes `rest`, is late then.
-    pub(super) fn patience(
+    pub fn patience(
         &mut self,
         choice: Choice,
         budget: Duration,
@@ -45,24 +46,27 @@ impl Fixed {
         if self.patient { budget } else { Duration::ZERO }
     }
 
-    pub(super) fn worked(&mut self, took: Duration) {
+    /// The work here on the frame that is begun, completion not included.
+    pub fn worked(&mut self, took: Duration) {
         self.worked = took;
     }
 
-    pub(super) fn sent(&mut self, number: u64) {
+    /// It is on its way.
+    pub fn sent(&mut self, number: u64) {
         if std::mem::take(&mut self.patient) {
             self.waited.push_back(number);
             self.waited.truncate(REMEMBERED);
         }
     }
 
-    /// `taken`: from sending on.
-    pub(super) fn answered(&mut self, number: u64, taken: Duration) {
+    /// The answer took so long from sending on.
+    pub fn answered(&mut self, number: u64, taken: Duration) {
         self.forget(number);
         self.waiting.answered(self.worked + taken);
     }
 
-    pub(super) fn given_up(&mut self, number: u64, now: Instant) {
+    /// No answer came in the time that was given.
+    pub fn given_up(&mut self, number: u64, now: Instant) {
         let waited = self.forget(number);
         self.waiting.given_up(waited, now);
     }
