@@ -62,7 +62,7 @@ const SECONDS: u32 = 20;
 const RATE: u32 = 10;
 const BUDGET_MS: u32 = 200;
 /// Parts of a processor.
-const EDGE: f64 = 0.25;
+const EDGE: f64 = 0.35;
 const SERVER: f64 = 1.0;
 /// So that eight edges are more than it can serve.
 const BUSY_SERVER: f64 = 0.25;
