@@ -31,7 +31,7 @@ const HALF: f64 = 0.25;
 
 /// The machine's slowness, and what is peculiar to each piece of work: a short one may fit between two pauses of a processor
 /// that others use, too, and take a fraction of what was measured, while a long one gains nothing. So it is by the length of
-/// a piece of work that its time tells of the machine; of a short one it tells only when that changes.
+/// a piece of work that its time, and a change of it, tells of the machine.
 #[derive(Clone, Debug, Default)]
 pub struct Pace {
     level: Tracked,
@@ -67,7 +67,8 @@ impl Pace {
             own.share *= (ratio / level / own.share).powf(weight);
             own.share = own.share.clamp(1.0 / MOST_OFF, MOST_OFF);
         }
-        self.level.add(ratio / own.share);
+        let off = ratio / own.share / level;
+        self.level.add(level * off.powf(1.0 - peculiar));
         if !early {
             let off = ratio / own.share / self.level.get().unwrap_or(level);
             own.share *= off.clamp(0.5, 2.0).powf(LEAK * peculiar);
@@ -117,12 +118,24 @@ mod tests {
     }
 
     #[test]
-    fn a_work_that_becomes_slower_says_that_all_are() {
-        let usual = (0..20).map(|_| (FRONT, 0.2));
-        let slow = (0..6).map(|_| (FRONT, 0.8));
-        let pace = after(usual.chain(slow));
+    fn a_work_that_becomes_slower_says_as_it_is_long_that_all_are() {
+        let slow_down = |length: f64| {
+            let mut pace = Pace::default();
+            (0..20).for_each(|_| pace.took(FRONT, 0.5, length));
+            let before = pace.of(Work::Whole);
+            (0..6).for_each(|_| pace.took(FRONT, 2.0, length));
+            pace.of(Work::Whole) / before
+        };
+        let (long, short) = (slow_down(0.8), slow_down(SHORT));
+        assert!((2.0..4.5).contains(&long), "{long}");
+        assert!((1.0..1.5).contains(&short), "{short}");
+    }
+
+    #[test]
+    fn a_short_work_that_takes_now_this_now_that_says_nothing() {
+        let pace = after((0..60).map(|i| (FRONT, if i % 3 == 0 { 1.0 } else { 0.25 })));
         let whole = pace.of(Work::Whole);
-        assert!((3.0..4.5).contains(&whole), "{whole}");
+        assert!((0.8..1.25).contains(&whole), "{whole}");
     }
 
     #[test]
