@@ -27,7 +27,7 @@ const FIRST: u32 = 6;
 const LEAK: f64 = 0.125;
 const MOST_OFF: f64 = 16.0;
 /// A piece of work that is this part of the model tells half of the machine and half of itself.
-const HALF: f64 = 0.25;
+const HALF: f64 = 0.1;
 
 /// The machine's slowness, and what is peculiar to each piece of work: a short one may fit between two pauses of a processor
 /// that others use, too, and take a fraction of what was measured, while a long one gains nothing. So it is by the length of
