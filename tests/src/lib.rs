@@ -19,6 +19,7 @@ pub mod pipeline;
 pub mod plugins;
 pub mod process;
 pub mod split_selection;
+pub mod split_switch;
 pub mod tensor_code;
 pub mod trainer;
 pub mod training;

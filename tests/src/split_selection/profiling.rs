@@ -18,7 +18,7 @@ use splitinfer_tensorcode::{
 use splitinfer_vision::Picture;
 
 use super::profile::{AGES, Coded, Cut, ModelProfile, Profiles};
-use crate::measure::{self, Subject, median};
+use crate::measure::{self, Subject, median, processor_time};
 use crate::model::LocalModel;
 
 /// As the element encodes it.
@@ -123,17 +123,6 @@ fn times(model: &LocalModel, inputs: &[Tensor]) -> Result<(f64, Vec<(f64, f64)>)
     }
     let medians = parts.iter().map(|(h, t)| (median(h), median(t)));
     Ok((median(&whole), medians.collect()))
-}
-
-/// Of this thread.
-fn processor_time() -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `time` is there to be written to.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// The step at which the element would code, after it has looked at some frames.
