@@ -17,7 +17,7 @@ use super::stages::NAMES;
 use super::stream::{self, Excess, Kind, Stream};
 use super::ways::both;
 use super::{THREADS, edge, options};
-use crate::measure::{self, Subject, median, quantile};
+use crate::measure::{Subject, median, quantile};
 use crate::model::SizedModel;
 use crate::process::Server;
 

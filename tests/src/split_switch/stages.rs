@@ -6,7 +6,6 @@
 
 //! Where the time of one frame went, from the means that the element tells before and after it.
 
-use gst::prelude::*;
 
 /// Of a frame, or the difference of two.
 #[derive(Clone, Copy, Debug, Default)]

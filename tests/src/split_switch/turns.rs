@@ -13,7 +13,6 @@ use splitinfer_tensor::Tensor;
 use super::child::{Job, Way};
 use super::holding::{Ground, Outputs};
 use crate::measure::{median, ms, processor_time};
-use splitinfer_tensor::Tensor;
 
 /// Frames at a split after the first.
 const LATER: usize = 4;
