@@ -28,25 +28,25 @@ fn main() -> Result<()> {
     let ways = match quick {
         true => ways::Effort {
             processes: 1,
-            switches: 2,
-            turns: 10,
+            switches: 1,
+            turns: 5,
         },
         false => ways::Effort {
-            processes: 3,
-            switches: 10,
-            turns: 60,
+            processes: 2,
+            switches: 8,
+            turns: 30,
         },
     };
     let live = match quick {
         true => live::Effort {
-            rounds: 4,
+            rounds: 3,
             numbered: 600,
             processes: 1,
         },
         false => live::Effort {
-            rounds: 40,
+            rounds: 32,
             numbered: 6000,
-            processes: 3,
+            processes: 2,
         },
     };
     ways::tables(&subjects, ways)?;

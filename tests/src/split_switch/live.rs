@@ -84,7 +84,8 @@ fn latencies(streams: &[(&str, &str, Stream)]) {
         "\n## The first frame after a switch\n\nA camera of {} frames a second, edge and server on this machine, the split changes \
          every five frames through all candidates, `server` and `edge`. What a frame takes more than the median of later frames \
          (third to fifth) at its split, p50 / p99 in milliseconds: first frames, at all splits and by where the split leads; and \
-         later frames, for what the machine does by itself.\n",
+         later frames, for what the machine does by itself. *predicted* is the code as it comes, in which the first frame of a cut \
+         stands alone and those after it do not; with *16 bits* each stands alone, so that nothing is left but the switch.\n",
         edge::FPS
     );
     println!(
@@ -137,7 +138,8 @@ fn memory(subjects: &[Subject], effort: Effort) -> Result<f64> {
     println!(
         "\n## Memory of the edge\n\nPages that only the edge's process has written to, MB, medians of {} processes each: an element \
          without a server; one that knows one candidate (`split-candidates`), after frames at it; one that knows all, after \
-         frames at one, and after frames at all of them, `server` and `edge`. *peak*: in memory at most, of the three.\n",
+         frames at one, and after frames at all of them, `server` and `edge`. *of*: all used over the other two. *peak*: in memory at \
+         most, of the three.\n",
         effort.processes
     );
     println!(

@@ -6,7 +6,6 @@
 
 //! Where the time of one frame went, from the means that the element tells before and after it.
 
-
 /// Of a frame, or the difference of two.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stages {

@@ -100,7 +100,8 @@ fn study(
 fn held(studies: &[Study], effort: Effort) {
     println!(
         "## Ways to hold a model\n\nEach way in a process of its own without GStreamer, that uses each split {} times; medians of \
-         {} processes. *made*: memory of the sessions made in advance, *used*: after all splits were used, both of pages that \
+         {} processes. *made*: memory of the sessions made in advance (the chain alone has run \
+         once by then), *used*: after all splits were used, both of pages that \
          only this process has written to, given back what can be; *of whole*: of what the whole model alone takes, used; \
          *peak*: what more lay in memory at most than before the sessions were made.\n",
         effort.switches * child::FRAMES,
