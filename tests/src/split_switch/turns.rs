@@ -56,7 +56,7 @@ pub fn run(job: &Job, shared: Option<bool>, rounds: usize) -> Result<Vec<Times>>
     }];
     for (name, held) in &mut held {
         let run = Box::new(move |candidate| held.split(candidate));
-        runners.push(Runner { name: *name, run });
+        runners.push(Runner { name, run });
     }
     take_turns(&mut runners, job.files.names.len(), rounds)
 }
