@@ -61,28 +61,26 @@ pub fn run(frames: u64) -> Result<Fate> {
             .iter()
             .filter(|r| r.completed() == Completed::Server)
             .count() as u64,
-        lost: frames - kept(&received, frames),
+        lost: lost(&received, frames),
     })
 }
 
-/// Frames that came out once, in order, with what the model reads off them.
-fn kept(received: &[Received], frames: u64) -> u64 {
+/// Frames that are missing, or that came out otherwise than once, in order, with what the model reads off them.
+fn lost(received: &[Received], frames: u64) -> u64 {
     let mut next = 0;
     let mut kept = 0;
     for frame in received {
         let in_order =
             frame.number >= next && frame.number < frames && frame.offset == frame.number;
-        let own = frame
-            .result
-            .as_ref()
-            .is_some_and(|r| r.frame == frame.number)
+        let result = frame.result.as_ref();
+        let own = result.is_some_and(|r| r.frame == frame.number)
             && frame.read == Some(frame.number % NUMBERS);
         if in_order && own {
             kept += 1;
             next = frame.number + 1;
         }
     }
-    kept
+    frames.max(received.len() as u64) - kept
 }
 
 #[cfg(test)]
@@ -106,10 +104,10 @@ mod tests {
     fn frames_that_are_missing_doubled_swapped_or_of_others_are_lost() {
         let numbers =
             |numbers: &[u64]| numbers.iter().map(|n| received(*n, *n)).collect::<Vec<_>>();
-        assert_eq!(kept(&numbers(&[0, 1, 2, 3]), 4), 4);
-        assert_eq!(kept(&numbers(&[0, 2, 3]), 4), 3);
-        assert_eq!(kept(&numbers(&[0, 1, 1, 2, 3]), 4), 4);
-        assert_eq!(kept(&numbers(&[0, 2, 1, 3]), 4), 3);
-        assert_eq!(kept(&[received(0, 0), received(1, 0)], 2), 1);
+        assert_eq!(lost(&numbers(&[0, 1, 2, 3]), 4), 0);
+        assert_eq!(lost(&numbers(&[0, 2, 3]), 4), 1);
+        assert_eq!(lost(&numbers(&[0, 1, 1, 2, 3]), 4), 1);
+        assert_eq!(lost(&numbers(&[0, 2, 1, 3]), 4), 1);
+        assert_eq!(lost(&[received(0, 0), received(1, 0)], 2), 1);
     }
 }
