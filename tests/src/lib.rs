@@ -21,6 +21,7 @@ pub mod process;
 pub mod quota;
 pub mod split_pipelines;
 pub mod split_selection;
+pub mod split_switch;
 pub mod tensor_code;
 pub mod trainer;
 pub mod training;

@@ -10,13 +10,65 @@ use std::path::Path;
 
 use anyhow::Result;
 use gst_video::prelude::*;
-use splitinfer_graph::{Dim, Model, ValueInfo};
+use splitinfer_graph::{Cut, Dim, Facts, Model, ValueInfo};
 use splitinfer_runtime::{DEFAULT_CANDIDATES, SessionOptions, SplitModel, load_library, probe};
 use splitinfer_tensor::Tensor;
 use splitinfer_vision::{
     ColorMatrix, ColorRange, Frame, Head, ModelInfo, Object, Picture, PixelFormat, Placement,
     Plane, Preprocessor, TensorInfo,
 };
+
+/// A model whose input has a fixed size, and where the elements would cut it.
+pub struct SizedModel {
+    pub info: ModelInfo,
+    pub model: Model,
+    pub facts: Facts,
+    pub candidates: Vec<Cut>,
+}
+
+impl SizedModel {
+    /// # Errors
+    /// When the model, its sidecar or ONNX Runtime cannot be used.
+    pub fn load(path: &Path, options: &SessionOptions) -> Result<Self> {
+        Self::load_as(path, options, |_| ())
+    }
+
+    fn load_as(
+        path: &Path,
+        options: &SessionOptions,
+        change: impl FnOnce(&mut ModelInfo),
+    ) -> Result<Self> {
+        load_library(Some(&crate::build_folder()))?;
+        let model = Model::load(path)?;
+        let infos =
+            |values: Vec<ValueInfo>| values.into_iter().map(tensor_info).collect::<Vec<_>>();
+        let (mut info, _) =
+            ModelInfo::load_or_guess(path, &infos(model.inputs()), &infos(model.outputs()))?;
+        change(&mut info);
+        let model = model.with_input_shape(&info.input.name, &info.input.shape())?;
+        let facts = probe(&model, options)?;
+        Ok(Self {
+            candidates: model.candidates(&facts, DEFAULT_CANDIDATES),
+            info,
+            model,
+            facts,
+        })
+    }
+
+    /// Nothing is loaded yet.
+    ///
+    /// # Errors
+    /// When the model has more than one input.
+    pub fn split(&self, options: &SessionOptions) -> Result<SplitModel> {
+        let candidates = self.candidates.clone();
+        Ok(SplitModel::new(
+            &self.model,
+            &self.facts,
+            candidates,
+            options,
+        )?)
+    }
+}
 
 /// A model with everything from frame to objects, cut at the candidates that the elements use.
 pub struct LocalModel {
@@ -42,21 +94,12 @@ impl LocalModel {
         options: &SessionOptions,
         change: impl FnOnce(&mut ModelInfo),
     ) -> Result<Self> {
-        load_library(Some(&crate::build_folder()))?;
-        let model = Model::load(path)?;
-        let infos =
-            |values: Vec<ValueInfo>| values.into_iter().map(tensor_info).collect::<Vec<_>>();
-        let (mut info, _) =
-            ModelInfo::load_or_guess(path, &infos(model.inputs()), &infos(model.outputs()))?;
-        change(&mut info);
-        let sized = model.with_input_shape(&info.input.name, &info.input.shape())?;
-        let facts = probe(&sized, options)?;
-        let candidates = sized.candidates(&facts, DEFAULT_CANDIDATES);
+        let sized = SizedModel::load_as(path, options, change)?;
         Ok(Self {
-            split: SplitModel::new(&sized, &facts, candidates, options)?,
-            preprocessor: Preprocessor::new(&info),
-            head: Head::new(&info),
-            info,
+            split: sized.split(options)?,
+            preprocessor: Preprocessor::new(&sized.info),
+            head: Head::new(&sized.info),
+            info: sized.info,
         })
     }
 

@@ -7,17 +7,24 @@
 //! A model that runs whole, or in two halves with the split point chosen anew on every call.
 //!
 //! The model is cut at *every* candidate at once, into a chain of part sessions: the head of candidate *i* is the
-//! first *i* + 1 of them, its tail is the others. So switching the split point needs no loading and no second
-//! copy of the weights, and costs nothing. What it costs is that ONNX Runtime cannot optimise across the
-//! boundaries. Measured against the whole model (ONNX Runtime 1.32, one thread, medians of 100):
+//! first *i* + 1 of them, its tail is the others. So switching the split point loads nothing and costs nothing, and
+//! the chain holds each weight once. The whole model, for whoever does not split, is a session of its own. All
+//! sessions are made when first needed.
 //!
-//! | parts | 2 | 3 | 4 | 5 | 6 | 7 |
-//! |---|---|---|---|---|---|---|
-//! | YOLOX-nano, 15.0 ms | +1.5 % | +3.2 % | +4.5 % | +6.9 % | +7.2 % | +9.0 % |
-//! | FastestDet, 4.8 ms | +2.9 % | +4.9 % | +8.1 % | | +11.5 % | +11.8 % |
+//! What it costs is that ONNX Runtime cannot optimise across the boundaries. Head and tail against the whole model
+//! (one thread, processor's time; a pair is a chain of two parts), and the memory of the sessions against that of the
+//! whole model's alone (`tests/measure.sh split-switch`, docs/measurements/split-switch.md):
 //!
-//! So it pays to name few candidates. The whole model, for whoever does not split, is a session of its own
-//! without that cost. All sessions are made when first needed.
+//! | | chain of 7 | pair | memory: chain and whole | memory: 6 pairs and whole |
+//! |---|---|---|---|---|
+//! | walker-student, 2.8 ms | +18 % | +4 % | × 2.0 | × 6.3 |
+//! | YOLOX-nano, 19 ms | +16 % | +2 % | × 3.7 | × 9.3 |
+//! | FastestDet, 8 ms | +17 % | +6 % | × 2.5 | × 7.6 |
+//! | MoveNet Lightning, 13 ms | +14 % | +4 % | × 2.4 | × 7.9 |
+//!
+//! So it pays to name few candidates. A pair for each candidate takes three times the memory, and ONNX Runtime's
+//! shared weights do not change that: what it makes of them for this processor is not shared. A pair made when the
+//! split changes comes 10 to 160 ms late.
 
 use crate::error::{RuntimeError, describe};
 use crate::exit;

@@ -13,6 +13,7 @@ use splitinfer_plan::Choice;
 
 use super::run::{Frame, Run};
 use super::setting::Setting;
+use crate::measure::quantile;
 
 /// A frame counts as near the oracle when it takes at most so many times as long, and this much.
 const NEAR: f64 = 1.1;
@@ -108,17 +109,6 @@ fn steps(trace: &Trace) -> Vec<Duration> {
 
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-/// Nearest rank.
-pub fn quantile(values: &[f64], q: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let rank = (q * sorted.len() as f64).ceil() as usize;
-    sorted
-        .get(rank.saturating_sub(1))
-        .copied()
-        .unwrap_or(f64::NAN)
 }
 
 pub fn ms(time: Duration) -> f64 {

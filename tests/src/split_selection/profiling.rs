@@ -19,7 +19,7 @@ use splitinfer_vision::Picture;
 
 use super::profile::{AGES, Coded, Cut, ModelProfile, Profiles};
 use super::profiling_h264;
-use crate::measure::{self, Subject, median};
+use crate::measure::{self, Subject, median, processor_time};
 use crate::model::LocalModel;
 
 /// As the element encodes it.
@@ -148,26 +148,6 @@ fn times(model: &LocalModel, inputs: &[Tensor]) -> Result<(f64, Vec<(f64, f64)>)
     }
     let medians = parts.iter().map(|(h, t)| (median(h), median(t)));
     Ok((median(&whole), medians.collect()))
-}
-
-/// Of this thread.
-pub(super) fn processor_time() -> Duration {
-    clock(libc::CLOCK_THREAD_CPUTIME_ID)
-}
-
-/// Of all threads of this program.
-pub(super) fn processor_time_of_all() -> Duration {
-    clock(libc::CLOCK_PROCESS_CPUTIME_ID)
-}
-
-fn clock(which: libc::clockid_t) -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `time` is there to be written to.
-    unsafe { libc::clock_gettime(which, &raw mut time) };
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// The step at which the element would code, after it has looked at some frames.

@@ -16,10 +16,8 @@ use splitinfer_tensorcode::{Limits, picture};
 use splitinfer_vision::Picture;
 
 use super::profile::{AGES, Coded, H264};
-use super::profiling::{
-    JPEG_QUALITY, micros, processor_time, processor_time_of_all, relative_error,
-};
-use crate::measure::median;
+use super::profiling::{JPEG_QUALITY, micros, relative_error};
+use crate::measure::{median, processor_time, processor_time_of_all};
 use crate::model::LocalModel;
 use crate::tensor_code::StreamCode;
 use crate::tensor_code::picture_video::PictureVideo;

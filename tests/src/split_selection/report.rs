@@ -10,12 +10,12 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::figures::{Figures, mean, quantile};
+use super::figures::{Figures, mean};
 use super::profile::{Coded, Profiles};
 use super::study::{
     BEST_CUT, Cell, H264, HERE, JPEG, KNOWS_CODING, MONITORED, NEUROSURGEON, PLANNER, Stage,
 };
-use crate::measure::median;
+use crate::measure::{median, quantile};
 
 /// One table a model.
 pub fn profiles(profiles: &Profiles) -> String {
