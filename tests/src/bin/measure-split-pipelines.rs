@@ -59,13 +59,18 @@ const TRACES: &str =
     "wifi-good,lte-car,wifi-busy,step-wide,rtt-steps,outage-short,loss-burst,all-change";
 const CROWDS: [usize; 4] = [1, 2, 4, 8];
 const SECONDS: u32 = 20;
+/// Frames a second, and ms.
 const RATE: u32 = 10;
 const BUDGET_MS: u32 = 200;
 /// Parts of a processor.
 const EDGE: f64 = 0.35;
 const SERVER: f64 = 1.0;
-/// So that eight edges are more than it can serve.
-const BUSY_SERVER: f64 = 0.25;
+/// The same where many edges share the server, so that two processors have enough for all of them, and the server for two or
+/// three edges only.
+const CROWD_RATE: u32 = 5;
+const CROWD_BUDGET_MS: u32 = 400;
+const CROWD_EDGE: f64 = 0.2;
+const CROWD_SERVER: f64 = 0.4;
 /// As numbers of the elements' candidates: those that are best anywhere in the simulation.
 const CUTS: [usize; 2] = [2, 4];
 
@@ -88,7 +93,13 @@ fn main() -> Result<()> {
         .as_deref()
         .unwrap_or(if args.quick { "walker" } else { SCENES });
     for scene in scenes.split(',') {
-        let stage = stage(&args, scene, folder.path())?;
+        let stage = stage(&args, scene, RATE, folder.path())?;
+        let stage = Stage {
+            budget_ms: BUDGET_MS,
+            edge: EDGE,
+            server: SERVER,
+            ..stage
+        };
         println!("## {scene}-teacher\n");
         if args.parts.contains("traces") {
             let of = on_traces(&args, &stage, scene)?;
@@ -96,6 +107,7 @@ fn main() -> Result<()> {
             cells.extend(of);
         }
         if args.parts.contains("edges") {
+            let stage = self::stage(&args, scene, CROWD_RATE, folder.path())?;
             let of = many_edges(&args, &stage)?;
             println!("### Many edges on one server\n\n{}", report::crowds(&of));
             crowds.extend(of);
@@ -105,17 +117,18 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn stage(args: &Args, scene: &str, folder: &Path) -> Result<Stage> {
+/// Of machines that share the server with others.
+fn stage(args: &Args, scene: &str, rate: u32, folder: &Path) -> Result<Stage> {
     let seconds = args.seconds.unwrap_or(if args.quick { 5 } else { SECONDS });
-    let film = folder.join(format!("{scene}.i420"));
-    camera::film(scene, RATE, (seconds * RATE) as usize, &film)?;
+    let film = folder.join(format!("{scene}-{rate}.i420"));
+    camera::film(scene, rate, (seconds * rate) as usize, &film)?;
     Ok(Stage {
         model: splitinfer_tests::repository().join(format!("models/{scene}-teacher.onnx")),
         film,
-        rate: RATE,
-        budget_ms: BUDGET_MS,
-        edge: EDGE,
-        server: SERVER,
+        rate,
+        budget_ms: CROWD_BUDGET_MS,
+        edge: CROWD_EDGE,
+        server: CROWD_SERVER,
     })
 }
 
@@ -239,10 +252,6 @@ fn picture(recordings: &[(String, Recording)], trace: &Named) -> Picture {
 
 /// On the fastest link, where each alone would send all to the server.
 fn many_edges(args: &Args, stage: &Stage) -> Result<Vec<Crowd>> {
-    let stage = Stage {
-        server: BUSY_SERVER,
-        ..stage.clone()
-    };
     let traces = traces::load()?;
     let lan = traces
         .iter()
@@ -269,8 +278,8 @@ fn many_edges(args: &Args, stage: &Stage) -> Result<Vec<Crowd>> {
                 trace: lan.trace.clone(),
                 seed: lan.seed,
             };
-            let recordings = play(&stage, &how)?;
-            let edges = recordings.iter().map(|r| figures(&stage, r));
+            let recordings = play(stage, &how)?;
+            let edges = recordings.iter().map(|r| figures(stage, r));
             crowds.push(Crowd {
                 method: method.name.clone(),
                 edges: edges.collect::<Result<_>>()?,
