@@ -110,7 +110,7 @@ impl Chart {
                 area.draw(&PathElement::new(vec![(20, y), (30, y)], style(i)))?;
             }
             let font = ("sans-serif", 14).into_font().color(&TEXT);
-            area.draw(&Text::new(short(&line.name), (38, y - 7), font))?;
+            area.draw(&Text::new(short(&line.name, 24), (38, y - 7), font))?;
         }
         Ok(())
     }
@@ -147,13 +147,12 @@ fn tick(value: f64, most: usize) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// What fits beside the chart.
-fn short(name: &str) -> String {
-    const FITS: usize = 24;
-    if name.chars().count() <= FITS {
+/// What fits beside a chart, in characters.
+pub(crate) fn short(name: &str, fits: usize) -> String {
+    if name.chars().count() <= fits {
         return name.to_owned();
     }
-    let kept: String = name.chars().take(FITS - 1).collect();
+    let kept: String = name.chars().take(fits - 1).collect();
     format!("{kept}…")
 }
 

@@ -7,6 +7,7 @@
 //! The plot: a panel of dots for each run, and below them the rate of the link.
 
 use super::points::{By, Point};
+use crate::chart::short;
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -179,7 +180,7 @@ impl Picture {
             };
             let dot = Circle::new((12, y), 4, colour(&splits, split).filled());
             area.draw(&dot)?;
-            area.draw(&Text::new(short(name), (26, y - 8), font()))?;
+            area.draw(&Text::new(short(name, 22), (26, y - 8), font()))?;
             y += 24;
         }
         area.draw(&Circle::new((12, y), 4, TEXT))?;
@@ -198,16 +199,6 @@ impl Picture {
 fn colour(splits: &[&str], split: &str) -> RGBColor {
     let place = splits.iter().position(|s| *s == split).unwrap_or(0);
     COLOURS[place % COLOURS.len()]
-}
-
-/// What fits beside the panels.
-fn short(name: &str) -> String {
-    const FITS: usize = 22;
-    if name.chars().count() <= FITS {
-        return name.to_owned();
-    }
-    let kept: String = name.chars().take(FITS - 1).collect();
-    format!("{kept}…")
 }
 
 #[cfg(test)]
