@@ -44,7 +44,8 @@ while [ $# -gt 0 ]; do
         ;;
     --network=*) trace=$(find_network "${1#*=}") ;;
     --network)
-        trace=$(find_network "${2:-}")
+        [ -n "${2:-}" ] || fail "--network needs a name: $(networks)"
+        trace=$(find_network "$2")
         shift
         ;;
     *)

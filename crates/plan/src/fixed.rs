@@ -54,8 +54,10 @@ impl Fixed {
     /// It is on its way.
     pub fn sent(&mut self, number: u64) {
         if std::mem::take(&mut self.patient) {
+            if self.waited.len() == REMEMBERED {
+                self.waited.pop_front();
+            }
             self.waited.push_back(number);
-            self.waited.truncate(REMEMBERED);
         }
     }
 
@@ -75,5 +77,27 @@ impl Fixed {
     fn forget(&mut self, number: u64) -> bool {
         let place = self.waited.iter().position(|n| *n == number);
         place.is_some_and(|i| self.waited.remove(i).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_which_nothing_is_heard_do_not_crowd_out_new_ones() {
+        let now = Instant::now();
+        let (budget, rest) = (Duration::from_millis(200), Duration::from_millis(100));
+        let mut fixed = Fixed::default();
+        fixed.patience(Choice::Picture, budget, rest, now);
+        (0..2).for_each(|n| fixed.given_up(n, now));
+        for number in 0..100 {
+            let patience = fixed.patience(Choice::Picture, budget, rest, now);
+            assert_eq!(patience, budget);
+            fixed.sent(number);
+        }
+        (97..100).for_each(|n| fixed.given_up(n, now));
+        let patience = fixed.patience(Choice::Picture, budget, rest, now);
+        assert_eq!(patience, Duration::ZERO, "three waits were in vain");
     }
 }

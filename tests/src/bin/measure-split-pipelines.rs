@@ -20,7 +20,7 @@ use splitinfer_tests::split_pipelines::play::{Play, Recording, Stage, play};
 use splitinfer_tests::split_pipelines::report::{self, Cell, Crowd, Method};
 use splitinfer_tests::split_pipelines::{camera, edge};
 use splitinfer_tests::split_selection::traces::{self, Named};
-use splitinfer_tools::splits::{Panel, Picture, Point, write};
+use splitinfer_tools::splits::{Panel, Picture, Point, rate, write};
 
 /// Plays films through edges and a server, each with its part of a processor, over links that follow traces.
 #[derive(Parser)]
@@ -238,14 +238,9 @@ fn picture(recordings: &[(String, Recording)], trace: &Named) -> Picture {
         title: name.clone(),
         points: recording.frames.iter().filter_map(point).collect(),
     });
-    let steps = trace.trace.steps().iter();
-    let rate = steps.map(|s| {
-        let rate = if s.up.cut { 0 } else { s.up.rate };
-        (s.at.as_secs_f64(), rate as f64 / 1e3)
-    });
     Picture {
         panels: panels.collect(),
-        rate: rate.collect(),
+        rate: rate(&trace.trace),
         budget: Some(BUDGET_MS.into()),
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use splitinfer_meta::Completed;
 use splitinfer_plan::Choice;
-use splitinfer_tools::splits::{Panel, Picture, Point};
+use splitinfer_tools::splits::{Panel, Picture, Point, rate};
 
 use super::figures::ms;
 use super::run::Frame;
@@ -37,14 +37,9 @@ fn picture(cell: &Cell) -> Picture {
         title: title.to_owned(),
         points: points(cell, frames),
     });
-    let steps = cell.setting.trace.steps().iter();
-    let rate = steps.map(|s| {
-        let rate = if s.up.cut { 0 } else { s.up.rate };
-        (s.at.as_secs_f64(), rate as f64 / 1e3)
-    });
     Picture {
         panels: panels.collect(),
-        rate: rate.collect(),
+        rate: rate(&cell.setting.trace),
         budget: Some(ms(cell.setting.budget)),
     }
 }

@@ -16,6 +16,7 @@ use crate::images::{Fonts, save};
 use crate::network;
 use anyhow::{Context, Result};
 use clap::Parser;
+use splitinfer_link::Trace;
 use std::path::{Path, PathBuf};
 
 /// Draws the latency of each frame over time, in the colour of its split.
@@ -65,6 +66,16 @@ pub fn draw(args: &Args) -> Result<()> {
         budget: args.budget,
     };
     write(&picture, &args.out)
+}
+
+/// Of a link's way up: seconds, and kbit/s from then on.
+pub fn rate(trace: &Trace) -> Vec<(f64, f64)> {
+    let steps = trace.steps().iter();
+    let rate = steps.map(|s| {
+        let rate = if s.up.cut { 0 } else { s.up.rate };
+        (s.at.as_secs_f64(), rate as f64 / 1e3)
+    });
+    rate.collect()
 }
 
 /// Writes `out` with .svg, and with .png.
