@@ -13,7 +13,7 @@
 //! use std::time::Duration;
 //! let ms = Duration::from_millis;
 //! let cut = Offload { name: "relu_7".into(), head: ms(5), encode: ms(1), bytes: 10_000, fresh_bytes: 20_000, decode: ms(1), tail: ms(90) };
-//! let profile = Profile { whole: ms(95), picture: None, candidates: vec![cut] };
+//! let profile = Profile { whole: ms(95), candidates: vec![cut], ..Profile::default() };
 //! let server = Server { speed: 10.0, ..Server::default() };
 //! let path = Path { rtt: ms(4), bandwidth: Some(1.25e6), server, ..Path::default() };
 //! let decision = decide(&Situation::new(&profile, Some(&path)));
@@ -51,8 +51,10 @@ pub use transit::Transit;
 pub enum Choice {
     /// All of it on this machine.
     Here,
-    /// All of it on the server, which gets the picture.
+    /// All of it on the server, which gets the picture, coded by itself.
     Picture,
+    /// All of it on the server, which gets the picture as the next one of a stream of video.
+    Video,
     /// Head here, tail on the server; the candidate's place in the table of candidates.
     Candidate(usize),
 }

@@ -69,17 +69,15 @@ impl Prediction {
     }
 }
 
-/// One prediction for each choice there is: here; and with a connection the picture and the candidates.
+/// One prediction for each choice there is: here; and with a connection the picture, the video and the candidates.
 pub fn predict(profile: &Profile, path: Option<&Path>) -> Vec<Prediction> {
     let mut table = vec![Prediction::here(profile)];
     let Some(path) = path else {
         return table;
     };
-    let picture = profile.picture.iter();
-    table.extend(picture.map(|o| Prediction::there(Choice::Picture, o, path.server.picture, path)));
-    table.extend(profile.candidates.iter().enumerate().map(|(i, offload)| {
-        let measured = path.server.tails.get(i).copied().flatten();
-        Prediction::there(Choice::Candidate(i), offload, measured, path)
+    table.extend(profile.offloads().map(|(choice, offload)| {
+        let measured = path.server.measured(choice);
+        Prediction::there(choice, offload, measured, path)
     }));
     table
 }
@@ -113,8 +111,8 @@ mod tests {
         };
         let profile = Profile {
             whole: 25 * MS,
-            picture: None,
             candidates: vec![offload],
+            ..Profile::default()
         };
         let mut path = Path {
             rtt: 7 * MS,

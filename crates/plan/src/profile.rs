@@ -7,18 +7,21 @@
 
 use std::time::Duration;
 
+use crate::Choice;
+
 /// What one way of giving work to the server costs, as measured on this machine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Offload {
     /// For explanations: the names of the tensors that cross, or `server`.
     pub name: String,
-    /// Inference here before the data leave; zero for the picture.
+    /// Inference here before the data leave; zero for the picture, however it is coded.
     pub head: Duration,
     /// From the head's output (or the prepared picture) to bytes.
     pub encode: Duration,
     /// Bytes a frame on the network.
     pub bytes: u64,
-    /// Bytes of a frame that stands alone, as the first ones after a switch do.
+    /// Bytes of a frame that stands alone: of cuts the first ones after a switch, of a video one after the server has lost
+    /// an earlier one.
     pub fresh_bytes: u64,
     /// From bytes back to tensors, were it done here.
     pub decode: Duration,
@@ -33,6 +36,8 @@ pub struct Profile {
     pub whole: Duration,
     /// The picture to the server; `None` where that is not possible.
     pub picture: Option<Offload>,
+    /// Likewise as video.
+    pub video: Option<Offload>,
     /// In the order of [`Choice::Candidate`](crate::Choice::Candidate).
     pub candidates: Vec<Offload>,
 }
@@ -58,6 +63,8 @@ pub struct Server {
     pub queue: Duration,
     /// Decoding and inference from the picture, measured there.
     pub picture: Option<Duration>,
+    /// Likewise from the video.
+    pub video: Option<Duration>,
     /// Decoding and tail for each candidate, measured there; may be shorter than the table of candidates.
     pub tails: Vec<Option<Duration>>,
 }
@@ -69,12 +76,69 @@ impl Default for Server {
             speed: 1.0,
             queue: Duration::ZERO,
             picture: None,
+            video: None,
             tails: Vec::new(),
         }
     }
 }
 
+impl Profile {
+    /// What giving the work of this choice to the server costs; `None` for [`Choice::Here`] and for what there is not.
+    pub fn offload(&self, choice: Choice) -> Option<&Offload> {
+        match choice {
+            Choice::Here => None,
+            Choice::Picture => self.picture.as_ref(),
+            Choice::Video => self.video.as_ref(),
+            Choice::Candidate(i) => self.candidates.get(i),
+        }
+    }
+
+    pub fn offload_mut(&mut self, choice: Choice) -> Option<&mut Offload> {
+        match choice {
+            Choice::Here => None,
+            Choice::Picture => self.picture.as_mut(),
+            Choice::Video => self.video.as_mut(),
+            Choice::Candidate(i) => self.candidates.get_mut(i),
+        }
+    }
+
+    /// All that can be given to the server.
+    pub fn offloads(&self) -> impl Iterator<Item = (Choice, &Offload)> {
+        let picture = self.picture.iter().map(|o| (Choice::Picture, o));
+        let video = self.video.iter().map(|o| (Choice::Video, o));
+        let candidates = self.candidates.iter().enumerate();
+        let candidates = candidates.map(|(i, o)| (Choice::Candidate(i), o));
+        picture.chain(video).chain(candidates)
+    }
+
+    pub fn offloads_mut(&mut self) -> impl Iterator<Item = (Choice, &mut Offload)> {
+        let picture = self.picture.iter_mut().map(|o| (Choice::Picture, o));
+        let video = self.video.iter_mut().map(|o| (Choice::Video, o));
+        let candidates = self.candidates.iter_mut().enumerate();
+        let candidates = candidates.map(|(i, o)| (Choice::Candidate(i), o));
+        picture.chain(video).chain(candidates)
+    }
+
+    /// What is left to do here when the server does not answer a frame of this choice.
+    pub fn rest(&self, choice: Choice) -> Duration {
+        match choice {
+            Choice::Candidate(i) => self.candidates.get(i).map_or(self.whole, |c| c.tail),
+            Choice::Here | Choice::Picture | Choice::Video => self.whole,
+        }
+    }
+}
+
 impl Server {
+    /// Decoding and inference for a frame of this choice, if it was measured there.
+    pub fn measured(&self, choice: Choice) -> Option<Duration> {
+        match choice {
+            Choice::Here => None,
+            Choice::Picture => self.picture,
+            Choice::Video => self.video,
+            Choice::Candidate(i) => self.tails.get(i).copied().flatten(),
+        }
+    }
+
     /// Time there for what would take `here` on this machine, unless it was measured.
     pub(crate) fn time(&self, here: Duration, measured: Option<Duration>) -> Duration {
         let speed = if self.speed > 0.0 { self.speed } else { 1.0 };

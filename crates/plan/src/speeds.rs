@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use crate::pace::{Pace, Work};
-use crate::{Choice, Offload, Profile, Tracked};
+use crate::{Choice, Profile, Tracked};
 
 /// The server is this many times faster than the edge until it has answered. Who expects too much finds out with the
 /// first answer; who expects too little never asks.
@@ -17,13 +17,16 @@ const ASSUMED: f64 = 8.0;
 /// So many times faster it may be.
 const HOPED: f64 = 50.0;
 
+/// Where they begin among the choices that are given to the server.
+const CANDIDATES: usize = 2;
+
 /// Slowness of both machines, and the profile as it is now.
 #[derive(Clone, Debug, Default)]
 pub struct Speeds {
     measured: Profile,
     here: Pace,
     /// Time on the server over time here as measured before; and for each choice what it takes more or less than that,
-    /// the picture first.
+    /// picture and video first.
     there: Tracked,
     each: Vec<Option<f64>>,
     /// Least slowness that the server has shown.
@@ -33,7 +36,7 @@ pub struct Speeds {
 impl Speeds {
     pub fn new(measured: Profile) -> Self {
         Self {
-            each: vec![None; 1 + measured.candidates.len()],
+            each: vec![None; CANDIDATES + measured.candidates.len()],
             measured,
             ..Self::default()
         }
@@ -52,7 +55,7 @@ impl Speeds {
         let (work, expected) = match choice {
             Choice::Here => (Work::Whole, self.measured.whole),
             _ => {
-                let offload = self.offload(choice);
+                let offload = self.measured.offload(choice);
                 let expected = offload.map_or(Duration::ZERO, |o| o.head + o.encode);
                 (Work::Front(choice), expected)
             }
@@ -63,14 +66,15 @@ impl Speeds {
 
     /// A frame of this choice was completed here after all.
     pub fn completed(&mut self, choice: Choice, took: Duration) {
-        let expected = self.offload(choice).map_or(Duration::ZERO, |o| o.tail);
+        let offload = self.measured.offload(choice);
+        let expected = offload.map_or(Duration::ZERO, |o| o.tail);
         let length = ratio(took.min(expected), self.measured.whole);
         self.here.took(rest(choice), ratio(took, expected), length);
     }
 
     /// The server has worked so long on a frame of this choice.
     pub fn served(&mut self, choice: Choice, took: Duration) {
-        let Some(offload) = self.offload(choice) else {
+        let Some(offload) = self.measured.offload(choice) else {
             return;
         };
         let slowness = ratio(took, offload.decode + offload.tail);
@@ -121,6 +125,7 @@ impl Speeds {
             .and_then(|i| *self.each.get(i)?)
             .unwrap_or(1.0);
         let work = self
+            .measured
             .offload(choice)
             .map_or(Duration::ZERO, |o| o.decode + o.tail);
         work.as_secs_f64() * level * share
@@ -130,21 +135,13 @@ impl Speeds {
     pub fn server_known(&self) -> bool {
         self.there.get().is_some()
     }
-
-    fn offload(&self, choice: Choice) -> Option<&Offload> {
-        match choice {
-            Choice::Here => None,
-            Choice::Picture => self.measured.picture.as_ref(),
-            Choice::Candidate(i) => self.measured.candidates.get(i),
-        }
-    }
 }
 
-/// The rest of a picture is the whole model.
+/// The rest of a picture is the whole model, however it is coded.
 fn rest(choice: Choice) -> Work {
     match choice {
         Choice::Candidate(_) => Work::Rest(choice),
-        Choice::Here | Choice::Picture => Work::Whole,
+        Choice::Here | Choice::Picture | Choice::Video => Work::Whole,
     }
 }
 
@@ -152,7 +149,8 @@ fn place(choice: Choice) -> Option<usize> {
     match choice {
         Choice::Here => None,
         Choice::Picture => Some(0),
-        Choice::Candidate(i) => Some(i + 1),
+        Choice::Video => Some(1),
+        Choice::Candidate(i) => Some(CANDIDATES + i),
     }
 }
 

@@ -62,6 +62,7 @@ fn describe(profile: &Profile, p: &Prediction) -> String {
     match p.choice {
         Choice::Here => format!("all here ({latency:.1} ms)"),
         Choice::Picture => format!("picture to the server ({latency:.1} ms, {} bytes)", p.bytes),
+        Choice::Video => format!("video to the server ({latency:.1} ms, {} bytes)", p.bytes),
         Choice::Candidate(i) => {
             let name = profile.candidates.get(i).map_or("", |c| &c.name);
             format!("split at {i} {name} ({latency:.1} ms, {} bytes)", p.bytes)

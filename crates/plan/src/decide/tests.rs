@@ -27,6 +27,7 @@ fn profile() -> Profile {
     Profile {
         whole: 100 * MS,
         picture: Some(offload(0, 40_000, 100)),
+        video: None,
         candidates: vec![offload(20, 20_000, 80), offload(60, 2_000, 40)],
     }
 }
@@ -110,7 +111,7 @@ fn a_frame_that_has_waited_is_not_given_to_a_machine_that_is_behind() {
     let profile = Profile {
         whole: 40 * MS,
         picture: Some(offload(0, 20_000, 100)),
-        candidates: Vec::new(),
+        ..Profile::default()
     };
     let path = path(1e6);
     let mut situation = Situation::new(&profile, Some(&path));
@@ -173,12 +174,15 @@ fn any_offload() -> impl Strategy<Value = Offload> {
 }
 
 fn any_profile() -> impl Strategy<Value = Profile> {
-    let picture = proptest::option::of(any_offload());
+    let maybe = || proptest::option::of(any_offload());
     let candidates = proptest::collection::vec(any_offload(), 0..8);
-    (1u32..300, picture, candidates).prop_map(|(whole, picture, candidates)| Profile {
-        whole: whole * MS,
-        picture,
-        candidates,
+    (1u32..300, maybe(), maybe(), candidates).prop_map(|(whole, picture, video, candidates)| {
+        Profile {
+            whole: whole * MS,
+            picture,
+            video,
+            candidates,
+        }
     })
 }
 

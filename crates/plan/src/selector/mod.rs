@@ -9,6 +9,8 @@
 mod outlook;
 mod plan;
 mod probes;
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, Instant};
 
@@ -30,6 +32,8 @@ pub struct Round {
     pub number: u64,
     pub choice: Choice,
     pub bytes: u64,
+    /// It was coded without an earlier frame, as pictures always are.
+    pub alone: bool,
     /// From sending to the last byte of the answer.
     pub taken: Duration,
     /// How long it waited on the server.
@@ -71,6 +75,8 @@ pub struct Selector {
     queue: f64,
     /// The last cut that was sent, and whether the server has answered a frame of it: what it lacks stands alone.
     coded: Option<(usize, bool)>,
+    /// The server has what the next frame of the video is predicted from.
+    video: bool,
     probes: Probes,
     /// When the last frame is likely to have come, whatever it waited for.
     came: Option<Instant>,
@@ -136,20 +142,18 @@ impl Selector {
         self.link
             .answered(round.number, round.taken.as_secs_f64(), there);
         self.queue += (round.queue.as_secs_f64() - self.queue) / 4.0;
-        let predicted = matches!((round.choice, self.coded), (Choice::Candidate(i), Some((cut, true))) if i == cut);
         if let Some(speeds) = &mut self.speeds {
             speeds.served(round.choice, round.work);
-            let profile = speeds.measured_mut();
-            let sent = match round.choice {
-                Choice::Picture => profile.picture.as_mut(),
-                // Those that stand alone are no measure of those that do not.
-                Choice::Candidate(i) if predicted => profile.candidates.get_mut(i),
-                _ => None,
-            };
-            if let Some(offload) = sent {
-                offload.bytes = (offload.bytes * (SIZE_MEMORY - 1) + round.bytes) / SIZE_MEMORY;
+            if let Some(offload) = speeds.measured_mut().offload_mut(round.choice) {
+                let fresh = round.alone && round.choice != Choice::Picture;
+                let size = match fresh {
+                    true => &mut offload.fresh_bytes,
+                    false => &mut offload.bytes,
+                };
+                *size = (*size * (SIZE_MEMORY - 1) + round.bytes) / SIZE_MEMORY;
             }
         }
+        self.video |= round.choice == Choice::Video;
         if let (Choice::Candidate(i), Some((cut, known))) = (round.choice, &mut self.coded)
             && i == *cut
         {
@@ -162,10 +166,16 @@ impl Selector {
         self.link.given_up(number, now);
     }
 
+    /// The server has lost a frame of the video, so that the next one of it stands alone.
+    pub fn video_broken(&mut self) {
+        self.video = false;
+    }
+
     /// The session is gone, and what the server had with it.
     pub fn disconnected(&mut self) {
         self.link.disconnected();
         self.coded = None;
+        self.video = false;
     }
 
     /// Round trip of the connection as QUIC smooths it, with what waits before its own packets.
@@ -215,11 +225,7 @@ impl Selector {
     /// How long it takes to complete a frame of this choice here, with some caution; `None` without a profile.
     pub fn time_to_complete(&self, choice: Choice) -> Option<Duration> {
         let speeds = self.speeds.as_ref()?;
-        let profile = speeds.measured();
-        let rest = match choice {
-            Choice::Candidate(i) => profile.candidates.get(i).map_or(profile.whole, |c| c.tail),
-            Choice::Here | Choice::Picture => profile.whole,
-        };
+        let rest = speeds.measured().rest(choice);
         Some(rest.mul_f64(speeds.rest(choice) * CAUTION))
     }
 }

@@ -48,6 +48,7 @@ impl Selector {
             server: Server {
                 queue: Duration::from_secs_f64(self.queue),
                 picture: there(Choice::Picture),
+                video: there(Choice::Video),
                 tails: (0..count).map(|i| there(Choice::Candidate(i))).collect(),
                 ..Server::default()
             },
@@ -62,18 +63,16 @@ impl Selector {
         let mut profile = speeds.measured().clone();
         profile.whole = profile.whole.mul_f64(speeds.whole());
         let alone = self.frames_alone(wish, now);
-        for (i, offload) in profile.candidates.iter_mut().enumerate() {
-            let share = match self.coded {
-                Some((cut, true)) if cut == i => 0.0,
-                _ => (alone / PAYS_BACK).min(1.0),
+        for (choice, offload) in profile.offloads_mut() {
+            let alone = match (choice, self.coded) {
+                (Choice::Here | Choice::Picture, _) => 0.0,
+                (Choice::Video, _) => f64::from(u8::from(!self.video)),
+                (Choice::Candidate(i), Some((cut, true))) if cut == i => 0.0,
+                (Choice::Candidate(_), _) => alone,
             };
+            let share = (alone / PAYS_BACK).min(1.0);
             let more = offload.fresh_bytes.saturating_sub(offload.bytes) as f64 * share;
             offload.bytes += more as u64;
-        }
-        let candidates = profile.candidates.iter_mut().enumerate();
-        let candidates = candidates.map(|(i, offload)| (Choice::Candidate(i), offload));
-        let picture = profile.picture.iter_mut().map(|o| (Choice::Picture, o));
-        for (choice, offload) in picture.chain(candidates) {
             let (front, rest) = (speeds.front(choice), speeds.rest(choice));
             offload.head = offload.head.mul_f64(front);
             offload.encode = offload.encode.mul_f64(front);

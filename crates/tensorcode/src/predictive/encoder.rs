@@ -33,6 +33,8 @@ pub struct Predictive {
     /// For what is not coded as levels.
     affine: Affine,
     step: Option<f32>,
+    /// The last frame was predicted from an earlier one.
+    predicted: bool,
 }
 
 /// What is remembered of one tensor from frame to frame.
@@ -58,6 +60,11 @@ impl Predictive {
         coded.map(|c| c.as_ref()?.tensor().ok()).collect()
     }
 
+    /// Whether the frame that was encoded last can be decoded without an earlier one.
+    pub fn stands_alone(&self) -> bool {
+        !self.predicted
+    }
+
     fn relative_step(&self, bits: u8) -> f32 {
         match (bits, self.step) {
             (AUTO, Some(step)) => step,
@@ -69,6 +76,7 @@ impl Predictive {
 
 impl Encode for Predictive {
     fn encode(&mut self, frame: u64, tensors: &[Tensor], bits: u8) -> Result<Vec<u8>, CodeError> {
+        self.predicted = false;
         match bits {
             AUTO | 2..=8 => {}
             16 | 32 => return self.affine.encode(frame, tensors, bits),
@@ -86,6 +94,7 @@ impl Encode for Predictive {
             reference: earlier.and(reference),
             tensors: Vec::with_capacity(tensors.len()),
         };
+        self.predicted = head.reference.is_some();
         let mut payload = Vec::new();
         let mut coded = Vec::with_capacity(tensors.len());
         for (i, (tensor, stream)) in tensors.iter().zip(&mut self.streams).enumerate() {

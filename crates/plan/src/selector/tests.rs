@@ -1,0 +1,110 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// All that differs is the size.
+fn offload(bytes: u64, fresh_bytes: u64) -> Offload {
+    Offload {
+        encode: MS,
+        bytes,
+        fresh_bytes,
+        decode: MS,
+        tail: 100 * MS,
+        ..Offload::default()
+    }
+}
+
+fn selector() -> Selector {
+    let mut selector = Selector::default();
+    selector.set_profile(Profile {
+        whole: 100 * MS,
+        picture: Some(offload(15_000, 15_000)),
+        video: Some(offload(1_000, 10_000)),
+        candidates: Vec::new(),
+    });
+    selector
+}
+
+fn wish() -> Wish {
+    Wish {
+        connected: true,
+        objective: Objective::Latency,
+        budget: 200 * MS,
+        interval: Some(33 * MS),
+        in_flight: 4,
+    }
+}
+
+fn answered(selector: &mut Selector, number: u64, choice: Choice, bytes: u64, alone: bool) {
+    selector.answered(&Round {
+        number,
+        choice,
+        bytes,
+        alone,
+        taken: 20 * MS,
+        queue: Duration::ZERO,
+        work: 10 * MS,
+    });
+}
+
+/// What a frame of the video is thought to take now.
+fn video_bytes(selector: &Selector, now: Instant) -> u64 {
+    selector.profile_now(&wish(), now).video.unwrap().bytes
+}
+
+#[test]
+fn a_video_costs_its_key_frame_until_the_server_has_one_and_after_it_was_lost() {
+    let (mut selector, now) = (selector(), Instant::now());
+    let begins = video_bytes(&selector, now);
+    assert!(begins > 1_000 && begins < 10_000, "{begins}");
+    answered(&mut selector, 0, Choice::Video, 10_000, true);
+    assert_eq!(video_bytes(&selector, now), 1_000);
+    // Another choice meanwhile changes nothing: the server keeps what it has.
+    answered(&mut selector, 1, Choice::Picture, 15_000, true);
+    assert_eq!(video_bytes(&selector, now), 1_000);
+    selector.video_broken();
+    assert_eq!(video_bytes(&selector, now), begins);
+    answered(&mut selector, 2, Choice::Video, 10_000, true);
+    selector.disconnected();
+    assert_eq!(video_bytes(&selector, now), begins);
+}
+
+#[test]
+fn key_frames_are_no_measure_of_the_others_and_pictures_always_stand_alone() {
+    let mut selector = selector();
+    for n in 0..40 {
+        answered(&mut selector, 3 * n, Choice::Video, 20_000, true);
+        answered(&mut selector, 3 * n + 1, Choice::Video, 2_000, false);
+        answered(&mut selector, 3 * n + 2, Choice::Picture, 9_000, true);
+    }
+    let profile = selector.profile().unwrap();
+    let near = |bytes: u64, expected: u64| bytes.abs_diff(expected) < expected / 20;
+    let video = profile.video.as_ref().unwrap();
+    assert!(
+        near(video.bytes, 2_000) && near(video.fresh_bytes, 20_000),
+        "{video:?}"
+    );
+    let picture = profile.picture.as_ref().unwrap();
+    assert!(near(picture.bytes, 9_000), "{picture:?}");
+}
+
+#[test]
+fn a_slow_link_takes_the_video_where_the_picture_is_too_large() {
+    let (mut selector, now) = (selector(), Instant::now());
+    answered(&mut selector, 0, Choice::Video, 10_000, true);
+    // 1 Mbit/s: 120 ms for the picture, 8 ms for the video.
+    selector.monitored(Some(10 * MS), Some((125e3, now)), now);
+    let plan = selector.decide(&wish(), now);
+    assert_eq!(plan.decision.choice, Choice::Video);
+    assert!(
+        plan.decision.reason.starts_with("video to the server ("),
+        "{}",
+        plan.decision.reason
+    );
+}
