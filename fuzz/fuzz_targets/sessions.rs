@@ -48,6 +48,7 @@ fn server(now: Instant) -> ServerSession {
         max_in_flight: 4,
         max_model_bytes: 1000,
         monitor_port: 5051,
+        video: true,
         timing: ServerTiming::default(),
     };
     ServerSession::new(now, config).expect("a valid configuration")

@@ -26,6 +26,10 @@ pub enum Content {
     Candidate(u16),
     /// The model-sized picture as JPEG; the server runs the whole model.
     Picture,
+    /// The model-sized picture as the next one of a video ([`crate::VideoHeader`], then an H.264 access unit); the server
+    /// runs the whole model. Where `Welcome.video` allows it. An answer without body says that the picture was decoded too
+    /// late for more.
+    Video,
     /// The edge has completed the frame; the payload is its objects ([`crate::objects`]), for the
     /// server's own pipeline. The server answers with status ok and no body.
     Report,
@@ -34,11 +38,13 @@ pub enum Content {
 impl Content {
     const PICTURE: u16 = 0xFFFF;
     const REPORT: u16 = 0xFFFE;
+    const VIDEO: u16 = 0xFFFD;
 
     pub fn code(self) -> u16 {
         match self {
             Self::Candidate(index) => index,
             Self::Picture => Self::PICTURE,
+            Self::Video => Self::VIDEO,
             Self::Report => Self::REPORT,
         }
     }
@@ -46,6 +52,7 @@ impl Content {
     pub fn from_code(code: u16) -> Option<Self> {
         match code {
             Self::PICTURE => Some(Self::Picture),
+            Self::VIDEO => Some(Self::Video),
             Self::REPORT => Some(Self::Report),
             index if usize::from(index) < MAX_CANDIDATES => Some(Self::Candidate(index)),
             _ => None,
@@ -247,7 +254,7 @@ impl Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum BodyKind {
-    /// Nothing (answer to a report).
+    /// Nothing (answer to a report, or to a picture of a video that was only decoded).
     None = 0,
     /// [`crate::objects`], in pixels of the frame.
     Objects = 1,

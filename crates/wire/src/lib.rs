@@ -34,6 +34,7 @@ mod rtt;
 mod server;
 mod token;
 mod upload;
+mod video;
 mod weights;
 
 pub use close::CloseReason;
@@ -56,6 +57,7 @@ pub use server::{
     ServerTiming,
 };
 pub use token::Token;
+pub use video::{Arrived, VIDEO_HEADER_BYTES, VideoChain, VideoHeader};
 pub use weights::WeightsEvent;
 
 /// The application protocol both sides name in the TLS handshake; the number is the major version.

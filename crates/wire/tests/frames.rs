@@ -265,11 +265,11 @@ fn answers_the_edge_would_not_take_become_failures() {
     }
 }
 
-#[test]
-fn reports_are_acknowledged_without_a_body() {
+/// What comes of an answer without a body to a frame of this content.
+fn answered_without_body(content: Content) -> EdgeEvent {
     let mut pair = Pair::ready();
     let mut opening = pair.opening(1, MS(1000));
-    opening.content = Content::Report;
+    opening.content = content;
     let bytes = pair.edge.open_frame(pair.now, &opening).unwrap();
     let (header, _) = FrameHeader::decode(&bytes).unwrap().unwrap();
     pair.server.admit_frame(pair.now, &header).unwrap();
@@ -282,11 +282,54 @@ fn reports_are_acknowledged_without_a_body() {
     };
     let reply = pair.server.finish_frame(pair.now, 1, answer).unwrap();
     pair.receive(1, &reply);
-    let events = pair.take_edge_events();
-    let [EdgeEvent::Result { body, .. }] = &events[..] else {
-        panic!("{events:?}");
-    };
-    assert_eq!(*body, ResultBody::None);
+    pair.take_edge_events().remove(0)
+}
+
+#[test]
+fn reports_and_pictures_of_a_video_may_be_acknowledged_without_a_body() {
+    for content in [Content::Report, Content::Video] {
+        let event = answered_without_body(content);
+        let body = ResultBody::None;
+        assert!(
+            matches!(&event, EdgeEvent::Result { body: b, .. } if *b == body),
+            "{event:?}"
+        );
+    }
+    let event = answered_without_body(Content::Picture);
+    assert!(
+        matches!(
+            &event,
+            EdgeEvent::Failed {
+                why: Failure::WrongBody(_),
+                ..
+            }
+        ),
+        "{event:?}"
+    );
+}
+
+#[test]
+fn video_is_sent_only_to_a_server_that_takes_it() {
+    let mut config = server_config();
+    config.video = false;
+    let mut pair = Pair::ready_with(edge_config(&model()), config);
+    let mut opening = pair.opening(1, MS(1000));
+    opening.content = Content::Video;
+    let refused = pair.edge.open_frame(pair.now, &opening);
+    assert_eq!(refused, Err(OpenError::NoVideo));
+    // An edge that sends it all the same is told so, and goes on.
+    opening.content = Content::Picture;
+    let bytes = pair.edge.open_frame(pair.now, &opening).unwrap();
+    let (mut header, _) = FrameHeader::decode(&bytes).unwrap().unwrap();
+    header.content = Content::Video;
+    let reply = pair
+        .server
+        .admit_frame(pair.now, &header)
+        .unwrap_err()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&reply.body).contains("takes no video"));
+    pair.send_frame(2, MS(1000));
+    assert!(pair.answer(2).is_some());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use splitinfer_wire::message::{
 };
 use splitinfer_wire::{
     ALPN, BodyKind, ByeReason, Content, FrameHeader, Hello, Load, Message, Refuse, RefuseCode,
-    ResultHeader, SendFrames, ServerPhase, Status, Token, Version, Wants, WeightsCode,
+    ResultHeader, SendFrames, ServerPhase, Status, Token, Version, VideoHeader, Wants, WeightsCode,
     WeightsRefuse, Welcome, WireObject, limits, objects,
 };
 
@@ -48,7 +48,7 @@ fn assert_vector(name: &str, written: &[u8]) {
 
 fn hello() -> Hello {
     Hello {
-        version: Version { major: 1, minor: 2 },
+        version: Version::OURS,
         agent: "edge/0.1".into(),
         token: Token::from("secret"),
         model_hash: std::array::from_fn(|i| i as u8),
@@ -78,12 +78,13 @@ fn messages() -> Vec<(&'static str, Message)> {
         (
             "Welcome",
             Message::Welcome(Welcome {
-                version: Version { major: 1, minor: 2 },
+                version: Version::OURS,
                 server: "server/0.1".into(),
                 session_id: 7,
                 max_frame_bytes: 16 << 20,
                 max_in_flight: 8,
                 monitor_port: 5051,
+                video: true,
             }),
         ),
         (
@@ -196,6 +197,17 @@ fn the_frame_header_is_as_documented() {
     assert_vector("FrameHeader", &header.encode().unwrap());
     let bytes = vector("FrameHeader");
     assert_eq!(FrameHeader::decode(&bytes), Ok(Some((header, 68))));
+}
+
+#[test]
+fn the_header_of_a_video_is_as_documented() {
+    let header = VideoHeader {
+        sequence: 300,
+        answer_us: 80_000,
+        key: true,
+    };
+    assert_vector("VideoHeader", &header.encode());
+    assert!(DOC.contains(&format!("| 0x{:X} *video* |", Content::Video.code())));
 }
 
 #[test]

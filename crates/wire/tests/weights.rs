@@ -210,6 +210,7 @@ fn a_peer_of_an_earlier_minor_version_is_sent_none() {
         max_frame_bytes: 1000,
         max_in_flight: 1,
         monitor_port: 0,
+        video: false,
     });
     edge.handle_control(now, &welcome.encode().unwrap());
     assert!(edge.welcome().is_some());

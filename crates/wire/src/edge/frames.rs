@@ -92,6 +92,9 @@ impl EdgeSession {
                 return Err(OpenError::NoSuchCandidate { index, count });
             }
         }
+        if frame.content == Content::Video && !welcome.video {
+            return Err(OpenError::NoVideo);
+        }
         if frame.attachment_len > 0 && self.pictures_every == 0 {
             return Err(OpenError::PictureNotAllowed);
         }
@@ -174,9 +177,12 @@ impl EdgeSession {
             };
             return Err(Failure::Server { status, text });
         }
-        let report = self.flights.content(number) == Some(Content::Report);
+        let content = self.flights.content(number);
+        let report = content == Some(Content::Report);
         match (header.body, self.hello.wants) {
-            (BodyKind::None, _) if report => Ok(ResultBody::None),
+            (BodyKind::None, _) if report || content == Some(Content::Video) => {
+                Ok(ResultBody::None)
+            }
             (BodyKind::Objects, Wants::Objects) if !report => objects::decode(&body)
                 .map(ResultBody::Objects)
                 .map_err(Failure::BadBody),

@@ -118,7 +118,7 @@ pub enum ResultBody {
     Objects(Vec<WireObject>),
     /// The model's outputs, coded by `tensorcode`.
     Tensors(Bytes),
-    /// Acknowledges a report.
+    /// Acknowledges a report, or a picture of a video that was decoded and no more.
     None,
 }
 
@@ -178,6 +178,8 @@ pub enum OpenError {
     TooLarge { len: u64, max: u32 },
     #[error("candidate {index} of {count}")]
     NoSuchCandidate { index: u16, count: usize },
+    #[error("the server takes no video")]
+    NoVideo,
     #[error("pictures may not leave this edge, or the server has not asked for them")]
     PictureNotAllowed,
     #[error(transparent)]

@@ -9,7 +9,7 @@
 use bytes::Bytes;
 
 use super::Version;
-use crate::codec::{DecodeError, EncodeError, Reader, Writer};
+use crate::codec::{DecodeError, EncodeError, Problem, Reader, Writer};
 use crate::limits::{MAX_TEXT_BYTES, MAX_UPLOAD_CHUNK_BYTES};
 
 /// The session is open.
@@ -27,6 +27,8 @@ pub struct Welcome {
     pub max_in_flight: u32,
     /// UDP port of the server's monitor; 0: none. Only sent where [`Version::has_monitor`].
     pub monitor_port: u16,
+    /// The server takes [`crate::Content::Video`]. Only sent where [`Version::has_video`].
+    pub video: bool,
 }
 
 impl Welcome {
@@ -39,6 +41,9 @@ impl Welcome {
         w.u32(self.max_in_flight);
         if self.version.has_monitor() {
             w.u16(self.monitor_port);
+        }
+        if self.version.has_video() {
+            w.u8(self.video.into());
         }
         Ok(())
     }
@@ -58,7 +63,17 @@ impl Welcome {
                 true => r.u16("Welcome.monitor_port")?,
                 false => 0,
             },
+            video: version.has_video() && read_flag(r, "Welcome.video")?,
         })
+    }
+}
+
+fn read_flag(r: &mut Reader, what: &'static str) -> Result<bool, DecodeError> {
+    let offset = r.offset();
+    match r.u8(what)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        v => Err(Reader::error(offset, what, Problem::BadValue(v.into()))),
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Version {
 
 impl Version {
     /// What this crate speaks.
-    pub const OURS: Self = Self { major: 1, minor: 2 };
+    pub const OURS: Self = Self { major: 1, minor: 3 };
 
     /// Whether updates of the weights can be sent.
     pub fn has_weights(self) -> bool {
@@ -46,6 +46,11 @@ impl Version {
     /// Whether `Welcome` tells the port of the UDP monitor.
     pub fn has_monitor(self) -> bool {
         self.minor >= 2
+    }
+
+    /// Whether `Welcome` tells whether the server takes [`crate::Content::Video`].
+    pub fn has_video(self) -> bool {
+        self.minor >= 3
     }
 
     /// The version both sides speak, or `None` when their major versions differ.

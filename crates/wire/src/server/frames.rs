@@ -61,6 +61,10 @@ impl ServerSession {
             let text = format!("candidate {index} of {count}");
             return Err((Status::BadInput, text));
         }
+        if header.content == Content::Video && !self.config.video {
+            let text = "this server takes no video".to_owned();
+            return Err((Status::BadInput, text));
+        }
         if header.attachment_len > 0 && self.send_frames() == SendFrames::Never {
             let text = "a picture is attached, which Hello ruled out".to_owned();
             return Err((Status::BadInput, text));

@@ -228,6 +228,7 @@ impl ServerSession {
                 true => self.config.monitor_port,
                 false => 0,
             },
+            video: self.version.has_video() && self.config.video,
         }));
     }
 

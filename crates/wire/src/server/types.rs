@@ -74,6 +74,8 @@ pub struct ServerConfig {
     pub max_model_bytes: u64,
     /// UDP port of the monitor, told to clients that know it; 0: none.
     pub monitor_port: u16,
+    /// Whether [`crate::Content::Video`] is taken.
+    pub video: bool,
     pub timing: ServerTiming,
 }
 
@@ -115,7 +117,7 @@ pub struct Answer<'a> {
 /// See [`Answer`].
 #[derive(Clone, Debug)]
 pub enum AnswerBody<'a> {
-    /// To a report.
+    /// To a report, or to a picture of a video that was only decoded.
     None,
     /// In pixels of the frame.
     Objects(&'a [WireObject]),

@@ -102,6 +102,7 @@ fn welcome() -> impl Strategy<Value = Welcome> {
                 max_frame_bytes: bytes,
                 max_in_flight: frames,
                 monitor_port: if version.has_monitor() { port } else { 0 },
+                video: version.has_video() && bytes % 2 == 1,
             }
         },
     )
@@ -176,6 +177,7 @@ pub fn message() -> impl Strategy<Value = Message> {
 fn content() -> impl Strategy<Value = Content> {
     prop_oneof![
         Just(Content::Picture),
+        Just(Content::Video),
         Just(Content::Report),
         (0u16..4096).prop_map(Content::Candidate),
     ]

@@ -77,6 +77,7 @@ pub fn server_config() -> ServerConfig {
         max_in_flight: 4,
         max_model_bytes: 10_000_000,
         monitor_port: 5051,
+        video: true,
         timing: ServerTiming::default(),
     }
 }
