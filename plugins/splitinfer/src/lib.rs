@@ -15,6 +15,7 @@ mod inferoverlay;
 mod net;
 mod provider;
 mod server;
+mod video;
 mod weights;
 
 use gst::glib;

@@ -46,6 +46,8 @@ pub struct Round {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wish {
     pub connected: bool,
+    /// Pictures may go to the server as a video, if the profile says what that costs.
+    pub video: bool,
     pub objective: Objective,
     /// From the prepared picture to the result.
     pub budget: Duration,
@@ -90,11 +92,15 @@ impl Selector {
         self.speeds = Some(Speeds::new(profile));
     }
 
-    /// A candidate of the profile was only estimated, and is known now.
-    pub fn measured(&mut self, candidate: usize, offload: Offload) {
-        let profile = self.speeds.as_mut().map(Speeds::measured_mut);
-        if let Some(old) = profile.and_then(|p| p.candidates.get_mut(candidate)) {
-            *old = offload;
+    /// A choice of the profile was only estimated, or a video was not in it, and is known now.
+    pub fn measured(&mut self, choice: Choice, offload: Offload) {
+        let Some(profile) = self.speeds.as_mut().map(Speeds::measured_mut) else {
+            return;
+        };
+        match (choice, profile.offload_mut(choice)) {
+            (_, Some(old)) => *old = offload,
+            (Choice::Video, None) => profile.video = Some(offload),
+            _ => {}
         }
     }
 

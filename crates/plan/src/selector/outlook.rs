@@ -62,6 +62,7 @@ impl Selector {
         };
         let mut profile = speeds.measured().clone();
         profile.whole = profile.whole.mul_f64(speeds.whole());
+        profile.video = profile.video.filter(|_| wish.video);
         let alone = self.frames_alone(wish, now);
         for (choice, offload) in profile.offloads_mut() {
             let alone = match (choice, self.coded) {

@@ -34,6 +34,7 @@ fn selector() -> Selector {
 fn wish() -> Wish {
     Wish {
         connected: true,
+        video: true,
         objective: Objective::Latency,
         budget: 200 * MS,
         interval: Some(33 * MS),
@@ -73,6 +74,18 @@ fn a_video_costs_its_key_frame_until_the_server_has_one_and_after_it_was_lost() 
     answered(&mut selector, 2, Choice::Video, 10_000, true);
     selector.disconnected();
     assert_eq!(video_bytes(&selector, now), begins);
+}
+
+#[test]
+fn a_server_that_takes_no_video_is_sent_none() {
+    let (mut selector, now) = (selector(), Instant::now());
+    selector.monitored(Some(10 * MS), Some((125e3, now)), now);
+    let wish = Wish {
+        video: false,
+        ..wish()
+    };
+    let table = selector.decide(&wish, now).decision.table;
+    assert!(table.iter().all(|p| p.choice != Choice::Video));
 }
 
 #[test]

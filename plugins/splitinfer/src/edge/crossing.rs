@@ -19,15 +19,20 @@ use super::engine::Engine;
 pub(super) struct Feedback {
     lost: bool,
     decoded: Option<u64>,
+    /// The newest frame of the video that it does not have.
+    pub(super) video_lost: Option<u64>,
 }
 
 impl Feedback {
-    /// The server has nothing that could be built on: a new session, or it said so.
+    /// The server has no tensors that could be built on: a new session, or it said so.
     pub(super) fn lost(&mut self) {
-        *self = Self {
-            lost: true,
-            decoded: None,
-        };
+        self.lost = true;
+        self.decoded = None;
+    }
+
+    /// The server does not have this frame of the video.
+    pub(super) fn video_lost(&mut self, number: u64) {
+        self.video_lost = self.video_lost.max(Some(number));
     }
 
     /// The server has this frame.
@@ -41,6 +46,8 @@ impl Feedback {
 pub(super) struct Coding {
     /// As a share of the tensors' root mean square; `None` for a depth that the user fixed.
     pub(super) step: Option<f32>,
+    /// The frame was predicted from none before it.
+    pub(super) alone: bool,
     /// Change of the model's outputs on the last frame of this cut that was checked, relative to their size.
     pub(super) error: Option<f32>,
 }
@@ -79,7 +86,7 @@ impl Crossing {
     }
 
     /// To be called before each frame.
-    pub(super) fn heed(&mut self, feedback: Feedback) {
+    pub(super) fn heed(&mut self, feedback: &Feedback) {
         if feedback.lost {
             self.encoder.reset();
         }
@@ -110,6 +117,7 @@ impl Crossing {
                 bytes,
                 Coding {
                     step: None,
+                    alone: self.encoder.stands_alone(),
                     error: None,
                 },
             ));
@@ -119,6 +127,7 @@ impl Crossing {
         let bytes = self.encoder.encode(wanted.number, tensors, AUTO)?;
         let coding = Coding {
             step: Some(step),
+            alone: self.encoder.stands_alone(),
             error: control.error(),
         };
         if let (Some(checker), Some(engine)) = (&self.checker, engine)
@@ -191,7 +200,7 @@ mod tests {
         encode(&mut crossing, 0, 1);
         let mut feedback = Feedback::default();
         feedback.decoded(0);
-        crossing.heed(feedback);
+        crossing.heed(&feedback);
         crossing
     }
 
@@ -219,7 +228,7 @@ mod tests {
         let mut feedback = Feedback::default();
         feedback.decoded(0);
         feedback.lost();
-        crossing.heed(feedback);
+        crossing.heed(&feedback);
         assert!(stands_alone(&encode(&mut crossing, 1, 1)));
     }
 

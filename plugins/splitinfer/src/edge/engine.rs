@@ -253,7 +253,7 @@ impl Engine {
         };
         match choice {
             Choice::Candidate(i) => profile.tail.get(i).copied().unwrap_or(profile.whole),
-            Choice::Here | Choice::Picture => profile.whole,
+            Choice::Here | Choice::Picture | Choice::Video => profile.whole,
         }
     }
 }

@@ -71,7 +71,7 @@ pub(super) enum Rest {
 }
 
 impl Rest {
-    /// What the server was to do.
+    /// What the server was to do, however the picture was coded.
     pub(super) fn choice(&self) -> Choice {
         match self {
             Self::Picture(_) => Choice::Picture,

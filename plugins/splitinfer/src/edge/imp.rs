@@ -226,7 +226,7 @@ impl SplitInferEdge {
             .split
             .resolve(engine.candidates())
             .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("{e}")))?;
-        let streaming = Streaming::new(&engine, settings.server.is_some())?;
+        let streaming = Streaming::new(&engine, &settings)?;
         *self.streaming.lock().unwrap() = streaming;
         *self.stats.lock().unwrap() = Stats::default();
         self.qos.lock().unwrap().reset();

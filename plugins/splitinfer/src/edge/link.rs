@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,8 @@ struct Shared {
     sent: Mutex<VecDeque<Sent>>,
     news: Mutex<Vec<News>>,
     feedback: Mutex<Feedback>,
+    /// Whether the server takes pictures as a video, and has not failed to read one.
+    video: AtomicBool,
     /// Versions of the weights that the server has ready.
     versions: Mutex<Vec<u64>>,
     tasks: Tasks,
@@ -96,6 +98,9 @@ struct Sent {
     number: u64,
     choice: Choice,
     bytes: u64,
+    alone: bool,
+    /// Until when an answer is of use.
+    deadline: Instant,
 }
 
 impl Link {
@@ -125,6 +130,7 @@ impl Link {
             sent: Mutex::default(),
             news: Mutex::default(),
             feedback: Mutex::default(),
+            video: AtomicBool::new(false),
             versions: Mutex::default(),
             tasks,
             model_picture: (
@@ -158,6 +164,10 @@ impl Link {
         self.shared.versions.lock().unwrap().contains(&version)
     }
 
+    pub(super) fn takes_video(&self) -> bool {
+        self.shared.video.load(Ordering::Relaxed)
+    }
+
     /// The newest version that the server has ready; `None` without a session.
     pub(super) fn newest_version(&self) -> Option<u64> {
         self.shared.versions.lock().unwrap().last().copied()
@@ -177,29 +187,36 @@ impl Link {
             number,
             choice: request.choice,
             bytes: request.payload.len() as u64,
+            alone: request.alone,
+            deadline: request.deadline,
         });
         let sent = self.client.send(FrameRequest {
             number,
             content: match request.choice {
                 Choice::Candidate(i) => Content::Candidate(u16::try_from(i).unwrap_or(u16::MAX)),
+                Choice::Video => Content::Video,
                 Choice::Picture | Choice::Here => Content::Picture,
             },
             model_version: request.model_version,
             pts_ns: request.pts_ns,
-            deadline: request.deadline,
+            deadline: request.expires,
             placement: request.placement,
             picture_size: self.shared.model_picture,
             payload: request.payload,
             attachment: Vec::new(),
         });
         if !sent {
+            self.shared.forget(number);
             self.shared.flow.answer(number, Answer::Failed);
         }
     }
 
     /// A frame was not answered in time; its answer is not wanted any more.
     pub(super) fn missed(&self, number: u64, now: Instant) {
-        self.client.cancel(number);
+        // The pictures behind it need it.
+        if self.shared.choice(number) != Some(Choice::Video) {
+            self.client.cancel(number);
+        }
         self.shared.tell_plan(News::GivenUp { number, at: now });
         let change = self.shared.health.lock().unwrap().missed(now);
         self.shared.announce(change, "does not answer in time");
@@ -255,7 +272,11 @@ impl Shared {
                     welcome.server
                 );
                 *self.server.lock().unwrap() = server.to_string();
-                self.feedback.lock().unwrap().lost();
+                self.video.store(welcome.video, Ordering::Relaxed);
+                let mut feedback = self.feedback.lock().unwrap();
+                feedback.lost();
+                feedback.video_lost(u64::MAX);
+                drop(feedback);
                 *self.versions.lock().unwrap() = vec![0];
                 let change = self.health.lock().unwrap().connected();
                 self.announce(change, "");
@@ -278,10 +299,7 @@ impl Shared {
             ClientEvent::Result(reply) => self.on_result(reply),
             ClientEvent::Weights(event) => self.on_weights(event),
             ClientEvent::Failed { number, reason } => {
-                let no_reference = Status::NoReference;
-                if matches!(&reason, Failure::Server { status, .. } if *status == no_reference) {
-                    self.feedback.lock().unwrap().lost();
-                }
+                self.failed(number, &reason);
                 if self.flow.answer(number, Answer::Failed) {
                     gst::debug!(
                         super::imp::CAT,
@@ -290,6 +308,45 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// What that means for the frames after it.
+    fn failed(&self, number: u64, reason: &Failure) {
+        let status = match reason {
+            Failure::Server { status, .. } => Some(*status),
+            _ => None,
+        };
+        match self.forget(number) {
+            Some(sent) if sent.choice == Choice::Video => {
+                if sent.alone && status == Some(Status::BadInput) {
+                    self.video.store(false, Ordering::Relaxed);
+                    gst::warning!(super::imp::CAT, "no more pictures as video: {reason}");
+                }
+            }
+            _ if status == Some(Status::NoReference) => self.feedback.lock().unwrap().lost(),
+            _ => {}
+        }
+    }
+
+    /// Of a frame that was sent and has not been heard of.
+    fn choice(&self, number: u64) -> Option<Choice> {
+        let sent = self.sent.lock().unwrap();
+        sent.iter().find(|s| s.number == number).map(|s| s.choice)
+    }
+
+    /// The server does not have this frame.
+    fn forget(&self, number: u64) -> Option<Sent> {
+        let sent = self.take_sent(number)?;
+        if sent.choice == Choice::Video {
+            self.feedback.lock().unwrap().video_lost(number);
+        }
+        Some(sent)
+    }
+
+    fn take_sent(&self, number: u64) -> Option<Sent> {
+        let mut all = self.sent.lock().unwrap();
+        let at = all.iter().position(|s| s.number == number)?;
+        all.remove(at)
     }
 
     /// There is no session, and nothing of the last one is left on the server.
@@ -327,6 +384,8 @@ impl Shared {
             compute: reply.computing,
         };
         let taken = reply.round;
+        let sent = self.take_sent(number);
+        let in_time = sent.as_ref().is_none_or(|s| Instant::now() <= s.deadline);
         let found = match reply.body {
             // In pixels of the frame already: the placement travelled with the request.
             Body::Objects(objects) => {
@@ -345,8 +404,13 @@ impl Shared {
             server,
         };
         self.flow.answer(number, answer);
-        self.learn(number, taken, server);
-        // The client reports no result after its deadline, so that this one came in time, also for a probe.
+        // Else it was a picture of a video, which is of use to those after it longer than its answer is.
+        if !in_time {
+            return;
+        }
+        if let Some(sent) = sent {
+            self.learn(&sent, taken, server);
+        }
         let change = self.health.lock().unwrap().answered();
         self.announce(change, "");
     }
@@ -359,18 +423,12 @@ impl Shared {
         }
     }
 
-    fn learn(&self, number: u64, taken: Duration, server: ServerTimes) {
-        let mut sent = self.sent.lock().unwrap();
-        let Some(at) = sent.iter().position(|s| s.number == number) else {
-            return;
-        };
-        let Some(Sent { choice, bytes, .. }) = sent.remove(at) else {
-            return;
-        };
+    fn learn(&self, sent: &Sent, taken: Duration, server: ServerTimes) {
         self.tell_plan(News::Answered(Round {
-            number,
-            choice,
-            bytes,
+            number: sent.number,
+            choice: sent.choice,
+            bytes: sent.bytes,
+            alone: sent.alone,
             taken,
             queue: server.queue,
             work: server.decode + server.compute,

@@ -13,6 +13,7 @@ mod check;
 mod completion;
 mod crossing;
 mod engine;
+mod filming;
 mod flow;
 mod frame;
 mod imp;

@@ -62,15 +62,15 @@ pub(super) fn tell(selector: &mut Selector, stats: &LinkStats, now: Instant) {
 /// tails in pieces, QUIC all at once.
 fn times(load: &Load, of_quic: &Load, profile: &Profile) -> Vec<(Choice, Duration)> {
     let known = |us: u32| (us > 0).then(|| Duration::from_micros(us.into()));
-    let picture = known(load.whole_us).zip(profile.picture.as_ref());
-    let picture = picture.map(|(work, p)| (Choice::Picture, work + p.decode));
     let tail = |load: &Load, i: usize| load.tail_us.get(i).copied().and_then(known);
-    let tails = profile.candidates.iter().enumerate();
-    let tails = tails.filter_map(|(i, offload)| {
-        let work = tail(load, i).or_else(|| tail(of_quic, i))?;
-        Some((Choice::Candidate(i), work + offload.decode))
-    });
-    picture.into_iter().chain(tails).collect()
+    let work = |choice| match choice {
+        Choice::Here => None,
+        Choice::Picture | Choice::Video => known(load.whole_us),
+        Choice::Candidate(i) => tail(load, i).or_else(|| tail(of_quic, i)),
+    };
+    let offloads = profile.offloads();
+    let times = offloads.filter_map(|(choice, o)| Some((choice, work(choice)? + o.decode)));
+    times.collect()
 }
 
 /// Mean of the times that are known.

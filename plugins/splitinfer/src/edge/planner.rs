@@ -12,6 +12,7 @@ use splitinfer_plan::{Choice, Fixed, Objective, Plan, Selector, Wish};
 use splitinfer_vision::Picture;
 
 use super::engine::Engine;
+use super::filming::Filming;
 use super::imp::Started;
 use super::link::{Link, News};
 use super::monitor;
@@ -107,12 +108,19 @@ impl Planner {
         known.unwrap_or_else(|| engine.time_to_complete(choice)) + MARGIN
     }
 
-    /// The split for the next frame, and the change if it is one. `interval`: time between inferred frames.
+    /// The server lacks a picture of the video.
+    pub(super) fn video_broken(&mut self) {
+        self.selector.video_broken();
+    }
+
+    /// The split for the next frame, and the change if it is one. `filming`: whether this side can make a video;
+    /// `interval`: time between inferred frames.
     pub(super) fn choose(
         &mut self,
         started: &Started,
         engine: &Engine,
         settings: &Settings,
+        filming: bool,
         interval: Option<Duration>,
         now: Instant,
     ) -> (Chosen, Option<PlanChange>) {
@@ -124,13 +132,21 @@ impl Planner {
             probe: false,
             patience: Duration::ZERO,
         };
+        let video = filming && started.link.as_ref().is_some_and(|l| l.takes_video());
         let choice = settings.split.resolve(candidates);
         if let Some(link) = &started.link {
             self.hear(link, now);
         }
         let (wanted, reason, predicted) = match (choice, &started.link) {
             (Ok(Some(choice)), _) => {
-                let reason = "set by the property 'split'".to_owned();
+                let mut reason = "set by the property 'split'".to_owned();
+                let choice = match choice {
+                    Choice::Video if !video => {
+                        reason.push_str(", and no video can be sent now");
+                        Choice::Picture
+                    }
+                    choice => choice,
+                };
                 let rest = self.rest(choice, engine);
                 let patience = self
                     .fixed
@@ -145,7 +161,7 @@ impl Planner {
             (Err(_), _) => return (fixed(old.unwrap_or(Choice::Here)), None),
             (Ok(None), None) => (fixed(Choice::Here), "no server is set".into(), None),
             (Ok(None), Some(link)) => {
-                let plan = self.plan(link, settings, interval, now);
+                let plan = self.plan(link, settings, video, interval, now);
                 let wanted = Chosen {
                     choice: plan.decision.choice,
                     at: now,
@@ -193,6 +209,7 @@ impl Planner {
         &mut self,
         link: &Link,
         settings: &Settings,
+        video: bool,
         interval: Option<Duration>,
         now: Instant,
     ) -> Plan {
@@ -206,6 +223,7 @@ impl Planner {
         link.tell_bandwidth(self.selector.bandwidth(now));
         let wish = Wish {
             connected: stats.connected,
+            video,
             objective: settings.objective.into(),
             budget: settings.latency_budget,
             interval,
@@ -228,14 +246,15 @@ impl Planner {
         engine: &Engine,
         settings: &Settings,
         picture: &Picture,
+        filming: Option<&mut Filming>,
         interval: Option<Duration>,
     ) -> Result<(), gst::ErrorMessage> {
         let survey = self.survey.get_or_insert_with(|| Survey::new(engine));
         let patience = interval.unwrap_or(USUAL_INTERVAL).mul_f64(SURVEYED);
-        for finding in survey.go_on(engine, settings, picture, patience)? {
+        for finding in survey.go_on(engine, settings, picture, filming, patience)? {
             match finding {
                 Finding::Profile(profile) => self.selector.set_profile(profile),
-                Finding::Candidate(i, offload) => self.selector.measured(i, offload),
+                Finding::Choice(choice, offload) => self.selector.measured(choice, offload),
             }
         }
         if survey.is_done() {

@@ -21,6 +21,18 @@ const DEFAULT_MAX_IN_FLIGHT: u32 = 4;
 /// What this does to the objects of several models, docs/measurements/tensor-code.md says.
 const DEFAULT_OUTPUT_ERROR_PCT: f32 = 1.0;
 
+const AUTO: &str = "auto";
+
+/// Whether pictures may go to the server as a video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum VideoWish<'a> {
+    Never,
+    /// Where there is an encoder that is known to be of use.
+    IfPossible,
+    /// By these elements.
+    By(&'a str),
+}
+
 /// What the user set.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
@@ -34,6 +46,7 @@ pub(super) struct Settings {
     pub(super) tensor_bits: u32,
     /// A share of the outputs' size; the property has it in percent.
     pub(super) output_error: f32,
+    video_encoder: String,
     pub(super) max_in_flight: usize,
     update_bitrate: u32,
     pub(super) inference_interval: u64,
@@ -61,6 +74,7 @@ impl Default for Settings {
             on_deadline: OnDeadline::default(),
             tensor_bits: 0,
             output_error: DEFAULT_OUTPUT_ERROR_PCT / 100.0,
+            video_encoder: AUTO.into(),
             max_in_flight: DEFAULT_MAX_IN_FLIGHT as usize,
             update_bitrate: DEFAULT_UPDATE_BITRATE,
             inference_interval: 1,
@@ -93,6 +107,15 @@ impl Settings {
         bytes_a_second(self.update_bitrate)
     }
 
+    pub(super) fn video(&self) -> VideoWish<'_> {
+        match self.video_encoder.trim() {
+            _ if self.servers().is_empty() => VideoWish::Never,
+            "none" => VideoWish::Never,
+            AUTO | "" => VideoWish::IfPossible,
+            elements => VideoWish::By(elements),
+        }
+    }
+
     /// Takes a property's new value.
     pub(super) fn set(&mut self, value: &glib::Value, pspec: &glib::ParamSpec) {
         match pspec.name() {
@@ -109,6 +132,9 @@ impl Settings {
             "output-error" => {
                 let percent = value.get().unwrap_or(DEFAULT_OUTPUT_ERROR_PCT);
                 self.output_error = percent / 100.0;
+            }
+            "video-encoder" => {
+                self.video_encoder = text(value).unwrap_or_else(|| AUTO.into());
             }
             "max-in-flight" => self.max_in_flight = uint(value) as usize,
             "update-bitrate" => self.update_bitrate = uint(value),
@@ -139,6 +165,7 @@ impl Settings {
             "on-deadline" => self.on_deadline.to_value(),
             "tensor-bits" => self.tensor_bits.to_value(),
             "output-error" => (self.output_error * 100.0).to_value(),
+            "video-encoder" => self.video_encoder.to_value(),
             "max-in-flight" => (self.max_in_flight as u32).to_value(),
             "update-bitrate" => self.update_bitrate.to_value(),
             "inference-interval" => (self.inference_interval as u32).to_value(),
@@ -262,6 +289,16 @@ fn network() -> Vec<glib::ParamSpec> {
             .default_value(DEFAULT_OUTPUT_ERROR_PCT)
             .mutable_playing()
             .build(),
+        glib::ParamSpecString::builder("video-encoder")
+            .nick("Video encoder")
+            .blurb(
+                "How the picture is coded where it goes to the server as a video: elements as gst-launch-1.0 takes them, that \
+                 make H.264 from video/x-raw without holding a picture back, for example 'v4l2h264enc' or 'x264enc \
+                 tune=zerolatency bitrate=800'; auto: x264enc or openh264enc; none: pictures are sent one by one only",
+            )
+            .default_value(Some(AUTO))
+            .mutable_ready()
+            .build(),
         glib::ParamSpecUInt::builder("max-in-flight")
             .nick("Maximum in flight")
             .blurb("Frames inside the element at a time, those on their way to the server included")
@@ -284,7 +321,7 @@ fn plan() -> Vec<glib::ParamSpec> {
         glib::ParamSpecString::builder("split")
             .nick("Split point")
             .blurb(
-                "Where to cut the model: auto, edge (everything here), server (the picture is sent), or the name of a \
+                "Where to cut the model: auto, edge (everything here), server (the picture is sent), server-video (likewise, as a video), or the name of a \
                  candidate's tensors or its number in the table that splitinfer-cuts prints",
             )
             .default_value(Some("auto"))

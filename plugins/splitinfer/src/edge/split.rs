@@ -21,6 +21,8 @@ pub(super) enum SplitSetting {
     Auto,
     Edge,
     Server,
+    /// Likewise, the pictures as a video.
+    Video,
     /// A candidate by the name of its tensors, or by its number.
     Named(String),
 }
@@ -33,6 +35,7 @@ impl FromStr for SplitSetting {
             "auto" | "" => Self::Auto,
             "edge" => Self::Edge,
             "server" => Self::Server,
+            "server-video" => Self::Video,
             name => Self::Named(name.to_owned()),
         })
     }
@@ -44,6 +47,7 @@ impl fmt::Display for SplitSetting {
             Self::Auto => "auto",
             Self::Edge => "edge",
             Self::Server => "server",
+            Self::Video => "server-video",
             Self::Named(name) => name,
         })
     }
@@ -51,7 +55,7 @@ impl fmt::Display for SplitSetting {
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no split '{wanted}' in this model; use auto, edge, server, or one of: {candidates} (splitinfer-cuts prints the table)"
+    "there is no split '{wanted}' in this model; use auto, edge, server, server-video, or one of: {candidates} (splitinfer-cuts prints the table)"
 )]
 pub(super) struct UnknownSplit {
     wanted: String,
@@ -66,6 +70,7 @@ impl SplitSetting {
             Self::Auto => return Ok(None),
             Self::Edge => return Ok(Some(Choice::Here)),
             Self::Server => return Ok(Some(Choice::Picture)),
+            Self::Video => return Ok(Some(Choice::Video)),
             Self::Named(name) => name,
         };
         position(name, candidates).map(|i| Some(Choice::Candidate(i)))
@@ -92,6 +97,7 @@ pub(super) fn name(choice: Choice, candidates: &[Cut]) -> &str {
     match choice {
         Choice::Here => "edge",
         Choice::Picture => "server",
+        Choice::Video => "server-video",
         Choice::Candidate(i) => candidates.get(i).map_or("unknown", |cut| &cut.name),
     }
 }
@@ -120,6 +126,7 @@ mod tests {
         assert_eq!(resolve("auto"), Ok(None));
         assert_eq!(resolve("edge"), Ok(Some(Choice::Here)));
         assert_eq!(resolve("server"), Ok(Some(Choice::Picture)));
+        assert_eq!(resolve("server-video"), Ok(Some(Choice::Video)));
         assert_eq!(resolve("p3+p4"), Ok(Some(Choice::Candidate(1))));
         assert_eq!(resolve("1"), Ok(Some(Choice::Candidate(1))));
         assert_eq!(

@@ -15,8 +15,9 @@ use splitinfer_tensorcode::AUTO;
 use splitinfer_vision::{Picture, Placement, Preprocessor};
 
 use super::check::Checker;
-use super::crossing::{Coding, Crossing, Wanted};
+use super::crossing::{Coding, Crossing, Feedback, Wanted};
 use super::engine::Engine;
+use super::filming::Filming;
 use super::frame::{Frame, Remote, Rest, Work};
 use super::imp::Started;
 use super::link::Link;
@@ -25,10 +26,15 @@ use super::settings::Settings;
 use super::split::{self, SplitSetting};
 use splitinfer_inference::picture;
 
-/// What crosses the network for a frame, and until when an answer is of use.
+/// What crosses the network for a frame.
 pub(super) struct Request {
     pub(super) choice: Choice,
+    /// It needs no frame before it.
+    pub(super) alone: bool,
+    /// Until when an answer is of use.
     pub(super) deadline: Instant,
+    /// Until when it is of use to the frames after it.
+    pub(super) expires: Instant,
     pub(super) placement: [f32; 6],
     pub(super) payload: Vec<u8>,
     pub(super) model_version: u64,
@@ -68,6 +74,8 @@ pub(super) struct Streaming {
 struct Tools {
     preprocessor: Preprocessor,
     crossing: Crossing,
+    /// Where pictures can go to the server as a video.
+    filming: Option<Filming>,
     planner: Planner,
     /// Of the frame that was begun last, if the planner has something to find out.
     unsurveyed: Option<Picture>,
@@ -75,9 +83,12 @@ struct Tools {
 
 impl Streaming {
     /// # Errors
-    /// When the system has no more threads.
-    pub(super) fn new(engine: &Arc<Engine>, checks: bool) -> Result<Self, gst::ErrorMessage> {
-        let checker = match checks {
+    /// When the system has no more threads, or the encoder that the user names is of no use.
+    pub(super) fn new(
+        engine: &Arc<Engine>,
+        settings: &Settings,
+    ) -> Result<Self, gst::ErrorMessage> {
+        let checker = match settings.server.is_some() {
             true => Some(Checker::start().map_err(|e| {
                 gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("no thread: {e}"))
             })?),
@@ -87,6 +98,7 @@ impl Streaming {
             tools: Some(Tools {
                 preprocessor: engine.preprocessor(),
                 crossing: Crossing::new(engine.candidates().len(), checker),
+                filming: Filming::new(engine, settings)?,
                 planner: Planner::new(),
                 unsurveyed: None,
             }),
@@ -164,15 +176,19 @@ impl Streaming {
 
         let now = Instant::now();
         let interval = interval(video, settings);
+        if let Some(link) = &started.link {
+            tools.heed(&link.take_feedback());
+        }
+        let filming = tools.filming.is_some();
         let (wanted, plan) = tools
             .planner
-            .choose(started, &engine, settings, interval, now);
+            .choose(started, &engine, settings, filming, interval, now);
         let curious = |link| tools.planner.is_curious(link);
         if settings.split == SplitSetting::Auto && started.link.as_deref().is_some_and(curious) {
             tools.unsurveyed = Some(picture.clone());
         }
         let advice = match (&started.link, wanted.choice) {
-            (Some(link), Choice::Picture | Choice::Candidate(_))
+            (Some(link), Choice::Picture | Choice::Video | Choice::Candidate(_))
                 if link.has_version(engine.version()) =>
             {
                 link.advice(now)
@@ -183,13 +199,11 @@ impl Streaming {
             Advice::Send if wanted.probe => Advice::Probe,
             advice => advice,
         };
-        if let Some(link) = &started.link {
-            tools.crossing.heed(link.take_feedback());
-        }
         let mut job = Job {
             number,
             engine: &engine,
             crossing: &mut tools.crossing,
+            filming: &mut tools.filming,
             settings,
             placement,
             pts: buffer.pts(),
@@ -235,7 +249,10 @@ impl Streaming {
         };
         let interval = self.video.as_ref().and_then(|v| interval(v, settings));
         let engine = started.current.get();
-        tools.planner.survey(&engine, settings, &picture, interval)
+        let filming = tools.filming.as_mut();
+        tools
+            .planner
+            .survey(&engine, settings, &picture, filming, interval)
     }
 }
 
@@ -261,6 +278,15 @@ impl Begun {
 }
 
 impl Tools {
+    fn heed(&mut self, feedback: &Feedback) {
+        self.crossing.heed(feedback);
+        if let Some(filming) = &mut self.filming
+            && filming.heed(feedback.video_lost)
+        {
+            self.planner.video_broken();
+        }
+    }
+
     fn prepare(
         &mut self,
         buffer: &gst::Buffer,
@@ -294,6 +320,7 @@ struct Job<'a> {
     number: u64,
     engine: &'a Arc<Engine>,
     crossing: &'a mut Crossing,
+    filming: &'a mut Option<Filming>,
     settings: &'a Settings,
     placement: Placement,
     pts: Option<gst::ClockTime>,
@@ -316,23 +343,34 @@ impl Job<'_> {
             self.planner.worked(Choice::Here, self.times.infer);
             return Ok((Choice::Here, work, None));
         }
-        let (rest, payload) = match wanted.choice {
+        let Coded {
+            choice,
+            rest,
+            payload,
+            alone,
+        } = match wanted.choice {
             Choice::Candidate(i) => self.head(&picture, i)?,
+            Choice::Video => self.video(picture)?,
             _ => self.jpeg(picture)?,
         };
-        let choice = wanted.choice;
         let worked = self.times.infer + self.times.encode;
         self.planner.worked(choice, worked);
         let now = Instant::now();
         self.planner.sent(self.number, choice, payload.len(), now);
         let probe = advice == Advice::Probe;
+        // Nobody waits for the answer to a probe: it may come when it likes.
+        let deadline = match probe {
+            true => now + self.settings.latency_budget,
+            false => self.deadline,
+        };
         let request = Request {
             choice,
-            // Nobody waits for the answer to a probe: it may come when it likes.
-            deadline: if probe {
-                now + self.settings.latency_budget
-            } else {
-                self.deadline
+            alone,
+            deadline,
+            // A key picture in its place would take longer than what is left of it.
+            expires: match choice {
+                Choice::Video => deadline + self.settings.latency_budget,
+                _ => deadline,
             },
             placement: self.placement.to_f32x6(),
             payload,
@@ -367,11 +405,7 @@ impl Job<'_> {
         Ok(Work::Done(outcome))
     }
 
-    fn head(
-        &mut self,
-        picture: &Picture,
-        candidate: usize,
-    ) -> Result<(Rest, Vec<u8>), gst::ErrorMessage> {
+    fn head(&mut self, picture: &Picture, candidate: usize) -> Result<Coded, gst::ErrorMessage> {
         let begun = Instant::now();
         let tensor = self.engine.tensor(picture)?;
         self.times.prepare += begun.elapsed();
@@ -395,10 +429,43 @@ impl Job<'_> {
         })?;
         self.times.encode = begun.elapsed();
         *self.coding = Some(coding);
-        Ok((Rest::Tail { candidate, tensors }, payload))
+        Ok(Coded {
+            choice: Choice::Candidate(candidate),
+            rest: Rest::Tail { candidate, tensors },
+            payload,
+            alone: coding.alone,
+        })
     }
 
-    fn jpeg(&mut self, picture: Picture) -> Result<(Rest, Vec<u8>), gst::ErrorMessage> {
+    /// As a JPEG where the encoder has failed, which ends its use.
+    fn video(&mut self, picture: Picture) -> Result<Coded, gst::ErrorMessage> {
+        let begun = Instant::now();
+        let answer = self.deadline.saturating_duration_since(begun);
+        let coded = self
+            .filming
+            .as_mut()
+            .map(|filming| filming.encode(self.number, &picture, answer));
+        match coded {
+            Some(Ok((payload, alone))) => {
+                self.times.encode = begun.elapsed();
+                Ok(Coded {
+                    choice: Choice::Video,
+                    rest: Rest::Picture(picture),
+                    payload,
+                    alone,
+                })
+            }
+            failed => {
+                if let Some(Err(problem)) = failed {
+                    gst::warning!(super::imp::CAT, "no more pictures as video: {problem}");
+                }
+                *self.filming = None;
+                self.jpeg(picture)
+            }
+        }
+    }
+
+    fn jpeg(&mut self, picture: Picture) -> Result<Coded, gst::ErrorMessage> {
         let begun = Instant::now();
         let payload = splitinfer_tensorcode::picture::encode_jpeg(
             &picture.rgb,
@@ -409,9 +476,23 @@ impl Job<'_> {
         .map_err(|e| {
             gst::error_msg!(gst::StreamError::Encode, ("cannot encode the picture: {e}"))
         })?;
-        self.times.encode = begun.elapsed();
-        Ok((Rest::Picture(picture), payload))
+        self.times.encode += begun.elapsed();
+        Ok(Coded {
+            choice: Choice::Picture,
+            rest: Rest::Picture(picture),
+            payload,
+            alone: true,
+        })
     }
+}
+
+/// What is to be sent of a frame, and what remains to be done.
+struct Coded {
+    choice: Choice,
+    rest: Rest,
+    payload: Vec<u8>,
+    /// It needs no frame before it.
+    alone: bool,
 }
 
 /// What this costs in bytes and in objects that differ, docs/measurements/cuts.md says: it is not nothing.

@@ -16,6 +16,7 @@ use splitinfer_tensorcode::{Encode, Predictive, picture::encode_jpeg};
 use splitinfer_vision::Picture;
 
 use super::engine::Engine;
+use super::filming::Filming;
 use super::settings::Settings;
 use super::split;
 use super::streaming::{JPEG_QUALITY, bits};
@@ -30,6 +31,7 @@ pub(super) struct Survey {
     left: VecDeque<usize>,
     /// Those of which one has, standing alone: the next picture tells what is left to send once the server has the first.
     begun: VecDeque<Begun>,
+    video: VideoSurvey,
     /// Frames have the time until then.
     rest_until: Option<Instant>,
 }
@@ -42,12 +44,22 @@ struct Begun {
     fresh_bytes: u64,
 }
 
+/// How much of the video is known.
+#[derive(Clone, Copy)]
+enum VideoSurvey {
+    Nothing,
+    /// A key picture takes so many bytes; the next picture tells about the others.
+    Key(u64),
+    /// Everything, or there is none.
+    Done,
+}
+
 /// What the survey has found.
 pub(super) enum Finding {
     /// All choices, most of them estimated.
     Profile(Profile),
-    /// One candidate, measured.
-    Candidate(usize, Offload),
+    /// One choice, measured.
+    Choice(Choice, Offload),
 }
 
 impl Survey {
@@ -59,12 +71,14 @@ impl Survey {
             pictures: 0,
             left: left.into(),
             begun: VecDeque::new(),
+            video: VideoSurvey::Nothing,
             rest_until: None,
         }
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.pictures > 0 && self.left.is_empty() && self.begun.is_empty()
+        let candidates = self.left.is_empty() && self.begun.is_empty();
+        self.pictures > 0 && candidates && matches!(self.video, VideoSurvey::Done)
     }
 
     /// Goes on with this picture for about `patience`, unless it is the frames' turn.
@@ -76,6 +90,7 @@ impl Survey {
         engine: &Engine,
         settings: &Settings,
         picture: &Picture,
+        filming: Option<&mut Filming>,
         patience: Duration,
     ) -> Result<Vec<Finding>, gst::ErrorMessage> {
         let since = Instant::now();
@@ -90,12 +105,15 @@ impl Survey {
             let first = self.first(engine, settings, picture, &input)?;
             found.push(Finding::Profile(first));
         }
+        if let Some(offload) = self.video(engine, picture, filming)? {
+            found.push(Finding::Choice(Choice::Video, offload));
+        }
         while since.elapsed() < patience {
             let known = self.ready(number);
             if let Some(begun) = known {
                 let candidate = begun.candidate;
                 let offload = predicted(engine, settings, &input, begun, number)?;
-                found.push(Finding::Candidate(candidate, offload));
+                found.push(Finding::Choice(Choice::Candidate(candidate), offload));
             } else if let Some(candidate) = self.left.pop_front() {
                 let (begun, _) = alone(engine, settings, candidate, &input, number)?;
                 self.begun.push_back(begun);
@@ -105,6 +123,40 @@ impl Survey {
         }
         self.rest_until = Some(Instant::now() + since.elapsed().mul_f64(1.0 / SHARE - 1.0));
         Ok(found)
+    }
+
+    /// A key picture first, and then one that is predicted from it.
+    fn video(
+        &mut self,
+        engine: &Engine,
+        picture: &Picture,
+        filming: Option<&mut Filming>,
+    ) -> Result<Option<Offload>, gst::ErrorMessage> {
+        let Some(filming) = filming else {
+            self.video = VideoSurvey::Done;
+            return Ok(None);
+        };
+        let since = Instant::now();
+        let mut take = |key| filming.rehearse(picture, key).map_err(|e| failed(&e));
+        match self.video {
+            VideoSurvey::Nothing => self.video = VideoSurvey::Key(take(true)? as u64),
+            VideoSurvey::Key(fresh_bytes) => {
+                self.video = VideoSurvey::Done;
+                let bytes = take(false)? as u64;
+                let encode = since.elapsed();
+                return Ok(Some(Offload {
+                    name: "server-video".into(),
+                    head: Duration::ZERO,
+                    encode,
+                    bytes,
+                    fresh_bytes,
+                    decode: encode,
+                    tail: engine.profile()?.whole,
+                }));
+            }
+            VideoSurvey::Done => {}
+        }
+        Ok(None)
     }
 
     /// A candidate that knows an earlier picture.
@@ -138,6 +190,7 @@ impl Survey {
         Ok(Profile {
             whole: timed.whole,
             picture,
+            video: None,
             candidates,
         })
     }

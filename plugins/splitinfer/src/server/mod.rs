@@ -7,10 +7,12 @@
 //! `splitinfer-server`: completes the inference of any number of edges, sends the results back, and hands each edge's
 //! results to the pipeline behind it.
 
+mod answer;
 mod imp;
 mod in_order;
 mod models;
 mod pads;
+mod published;
 mod running;
 mod service;
 mod settings;
@@ -18,6 +20,7 @@ mod settings;
 mod tests;
 mod timing;
 mod versions;
+mod video;
 mod weights;
 mod worker;
 

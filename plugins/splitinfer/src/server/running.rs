@@ -24,6 +24,7 @@ use super::versions::SharedVersions;
 use super::worker;
 use crate::net::identity::Identity;
 use crate::net::server::{FairQueue, ListenError, Listener, ListenerConfig, local_address};
+use crate::video::VideoDecoder;
 
 /// Frames of one edge on their way, all told.
 const MAX_IN_FLIGHT: u32 = 32;
@@ -116,6 +117,7 @@ impl Running {
             max_in_flight: MAX_IN_FLIGHT,
             max_frame_bytes: settings.max_tensor_bytes,
             max_model_bytes: MAX_MODEL_BYTES,
+            video: settings.accept_video && VideoDecoder::is_there(),
         };
         let listener =
             Listener::start(config, serving.clone(), queue).map_err(|e| listen_error(&e))?;

@@ -21,6 +21,7 @@ use super::models::{Models, Subject, short};
 use super::pads::{Outlet, Pads};
 use super::timing::Utilisation;
 use super::versions::{EdgeVersions, SharedVersions};
+use super::video::Video;
 use super::weights;
 use crate::net::server::{
     ClientId, ClientInfo, Decision, FairQueue, Job, Outbox, Refusal, Service, WeightsRefusal,
@@ -34,6 +35,7 @@ pub struct Served {
     pub client: ClientInfo,
     pub subject: Arc<Subject>,
     pub versions: EdgeVersions,
+    pub video: Video,
     pub wants: Wants,
     pub figures: Figures,
     pub since: Instant,
@@ -175,6 +177,7 @@ impl Service for Serving {
             client: client.clone(),
             subject: prepared.subject.clone(),
             versions: EdgeVersions::new(prepared),
+            video: Video::default(),
             wants: hello.wants,
             figures: Figures::default(),
             since: Instant::now(),
@@ -201,10 +204,12 @@ impl Service for Serving {
     }
 
     fn closed(&self, client: &ClientInfo, reason: &str) {
-        self.sessions
-            .lock()
-            .unwrap()
-            .retain(|(id, _)| *id != client.id);
+        let mut sessions = self.sessions.lock().unwrap();
+        let left = sessions.iter().filter(|(id, _)| *id == client.id);
+        let left: Vec<_> = left.filter_map(|(_, session)| session.upgrade()).collect();
+        sessions.retain(|(id, _)| *id != client.id);
+        drop(sessions);
+        left.iter().for_each(|session| session.video.close());
         self.post(
             client,
             "disconnected",

@@ -26,6 +26,7 @@ pub struct Settings {
     pub monitor_port: Option<u16>,
     pub model: Option<String>,
     pub accept_models: bool,
+    pub accept_video: bool,
     pub certificate_file: Option<String>,
     pub private_key_file: Option<String>,
     pub client_ca_file: Option<String>,
@@ -46,6 +47,7 @@ impl Default for Settings {
             monitor_port: Some(0),
             model: None,
             accept_models: false,
+            accept_video: true,
             certificate_file: None,
             private_key_file: None,
             client_ca_file: None,
@@ -141,6 +143,12 @@ pub fn properties() -> Vec<glib::ParamSpec> {
             .default_value(defaults.accept_models)
             .mutable_ready()
             .build(),
+        glib::ParamSpecBoolean::builder("accept-video")
+            .nick("Accept video")
+            .blurb("Let edges send their pictures as H.264, which takes far fewer bytes than JPEG, where this machine has avdec_h264 or openh264dec; without it no video decoder reads what edges send")
+            .default_value(defaults.accept_video)
+            .mutable_ready()
+            .build(),
         glib::ParamSpecString::builder("certificate-file")
             .nick("Certificate file")
             .blurb("PEM certificate chain of this server (unset: a self-signed one, made once and kept in the user's data folder)")
@@ -227,6 +235,7 @@ impl Settings {
             "monitor-port" => self.monitor_port = u16::try_from(value.get().unwrap_or(-1)).ok(),
             "model" => self.model = text(),
             "accept-models" => self.accept_models = value.get().unwrap_or_default(),
+            "accept-video" => self.accept_video = value.get().unwrap_or_default(),
             "certificate-file" => self.certificate_file = text(),
             "private-key-file" => self.private_key_file = text(),
             "client-ca-file" => self.client_ca_file = text(),
@@ -249,6 +258,7 @@ impl Settings {
             "monitor-port" => self.monitor_port.map_or(-1, i32::from).to_value(),
             "model" => self.model.to_value(),
             "accept-models" => self.accept_models.to_value(),
+            "accept-video" => self.accept_video.to_value(),
             "certificate-file" => self.certificate_file.to_value(),
             "private-key-file" => self.private_key_file.to_value(),
             "client-ca-file" => self.client_ca_file.to_value(),

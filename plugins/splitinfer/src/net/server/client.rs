@@ -107,6 +107,7 @@ pub async fn serve<S: Service>(
         max_in_flight: common.config.max_in_flight,
         max_model_bytes: common.config.max_model_bytes,
         monitor_port: common.monitor.as_ref().map_or(0, Monitor::port),
+        video: common.config.video,
         timing: ServerTiming::default(),
     };
     let wire = match ServerSession::new(Instant::now(), config) {

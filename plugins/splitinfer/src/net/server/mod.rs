@@ -67,6 +67,8 @@ pub struct ListenerConfig {
     pub max_frame_bytes: u32,
     /// Of a model that an edge uploads.
     pub max_model_bytes: u64,
+    /// Whether pictures may come as a video.
+    pub video: bool,
 }
 
 /// Why the listener cannot start.
@@ -284,6 +286,7 @@ struct Limits {
     max_in_flight: u32,
     max_frame_bytes: u32,
     max_model_bytes: u64,
+    video: bool,
 }
 
 /// The clients that have a session or are getting one.
@@ -372,6 +375,7 @@ impl Listener {
                 max_in_flight: config.max_in_flight,
                 max_frame_bytes: config.max_frame_bytes,
                 max_model_bytes: config.max_model_bytes,
+                video: config.video,
             },
             sessions: sessions.clone(),
             preparing: Arc::new(Semaphore::new(PREPARING)),

@@ -151,6 +151,7 @@ impl Edge {
                 encoder().encode(0, &tensors, 32).unwrap()
             }
             Content::Picture => self.jpeg.clone(),
+            Content::Video => panic!("a picture of a video is made by its encoder"),
             Content::Report => splitinfer_wire::objects::encode(&[]).unwrap(),
         };
         FrameRequest {

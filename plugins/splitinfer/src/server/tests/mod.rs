@@ -9,3 +9,4 @@ mod element;
 mod hostile;
 mod link;
 mod monitor;
+mod video;
