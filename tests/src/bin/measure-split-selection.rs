@@ -61,9 +61,9 @@ const ABOUT: &str = "*Simulated* are the element (its two threads, four frames u
      are the selector, the health of the server and the UDP monitor. Each choice costs what the profile below says, times the \
      factors in the headings, with 5 % scatter. *Oracle*: it knows the trace, every loss and every queue; before each frame it tries \
      every choice, with and without waiting for the answer until the deadline, on a copy of the world, held for the next 1, 3 or 9 \
-     frames; the best of these three runs and of all of the element's choices held all the time counts (its kind is in brackets). *H.264*: the \
-     picture as a stream, each frame predicted from the one before; where one is missing the server asks for a key frame. The element \
-     cannot choose it; it is one of the fixed choices. *In time*: of the frames that the \
+     frames; the best of these three runs and of all choices held all the time counts (its kind is in brackets). *H.264*: the picture as \
+     the next one of a video, predicted from the last one that was sent; one that is given up goes on for a budget, and if it is not \
+     at the server then, a key picture follows. *In time*: of the frames that the \
      oracle has in time, counted second by second. *Re-converge*: frames after a step of the trace until five in a row take at most \
      1.1 times the oracle's and 2 ms. A dropped frame takes until the next result. All methods have the element's local completion.";
 

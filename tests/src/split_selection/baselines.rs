@@ -6,13 +6,13 @@
 
 //! What the planner is compared with.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use splitinfer_plan::{Choice, Profile};
 
-use super::planner::rest;
 use super::run::{Policy, View, Wanted};
-use super::setting::{Setting, micros};
+use super::setting::Setting;
 use super::world::{Left, Seen};
 
 /// Always the same.
@@ -67,7 +67,7 @@ impl Policy for Fixed {
     }
 
     fn rest(&self, choice: Choice) -> Duration {
-        rest(&self.profile, choice)
+        self.profile.rest(choice)
     }
 }
 
@@ -77,12 +77,12 @@ impl Policy for Fixed {
 /// for there was none; a second one knows how long encoding and decoding take.
 pub struct Neurosurgeon {
     profile: Profile,
-    /// Predicted time here and there of each candidate, of the picture, and of all here.
+    choices: Vec<Choice>,
+    /// Predicted time here and there of each candidate, and of all here.
     candidates: Vec<(Duration, Duration)>,
     whole: Duration,
-    /// Encoding here and decoding there, of the picture and of each candidate; zero for the one that does not know.
-    picture_coding: Duration,
-    coding: Vec<Duration>,
+    /// Encoding here and decoding there of each choice; empty for the one that does not know.
+    coding: HashMap<Choice, Duration>,
     faster: f64,
     bandwidth: f64,
     rtt: Duration,
@@ -91,18 +91,11 @@ pub struct Neurosurgeon {
 impl Neurosurgeon {
     /// It knows the coding times before the first frame, as it knows those of inference.
     pub fn with_coding(setting: &Setting) -> Self {
-        let there = |decode_us: f64| micros(decode_us / setting.server_faster);
         let mut all = Self::as_published(setting);
-        let cuts = all.profile.candidates.iter().zip(&setting.model.cuts);
-        all.coding = cuts
-            .map(|(known, cut)| known.encode + there(cut.predicted[0].decode_us))
-            .collect();
-        let encode = all
-            .profile
-            .picture
-            .as_ref()
-            .map_or(Duration::ZERO, |p| p.encode);
-        all.picture_coding = encode + there(setting.model.jpeg.decode_us);
+        for (choice, offload) in all.profile.offloads() {
+            let last = setting.code(choice, 1, Some(0), Duration::ZERO);
+            all.coding.insert(choice, offload.encode + last.decode);
+        }
         all
     }
 
@@ -121,9 +114,9 @@ impl Neurosurgeon {
         let time = |share: f64| Duration::from_secs_f64((offset + slope * share).max(0.0));
         Self {
             candidates: shares.iter().map(|s| (time(*s), time(1.0 - s))).collect(),
+            choices: setting.choices(),
             whole: time(1.0),
-            picture_coding: Duration::ZERO,
-            coding: vec![Duration::ZERO; shares.len()],
+            coding: HashMap::new(),
             faster: setting.edge_slower * setting.server_faster,
             bandwidth: 1.25e6,
             rtt: Duration::ZERO,
@@ -132,18 +125,13 @@ impl Neurosurgeon {
     }
 
     fn predicted(&self, choice: Choice) -> Duration {
-        let (here, there, coding, bytes) = match choice {
+        let (here, there) = match choice {
             Choice::Here => return self.whole,
-            Choice::Picture => {
-                let bytes = self.profile.picture.as_ref().map_or(0, |p| p.bytes);
-                (Duration::ZERO, self.whole, self.picture_coding, bytes)
-            }
-            Choice::Candidate(i) => {
-                let (here, there) = self.candidates[i];
-                let bytes = self.profile.candidates[i].bytes;
-                (here, there, self.coding[i], bytes)
-            }
+            Choice::Picture | Choice::Video => (Duration::ZERO, self.whole),
+            Choice::Candidate(i) => self.candidates[i],
         };
+        let coding = self.coding.get(&choice).copied().unwrap_or_default();
+        let bytes = self.profile.offload(choice).map_or(0, |o| o.bytes);
         let seconds = bytes as f64 / self.bandwidth;
         coding + here + there.div_f64(self.faster) + Duration::from_secs_f64(seconds) + self.rtt
     }
@@ -162,16 +150,13 @@ impl Policy for Neurosurgeon {
 
     fn choose(&mut self, view: &View) -> Wanted {
         self.rtt = view.rtt.unwrap_or_default();
-        let candidates = (0..self.candidates.len()).map(Choice::Candidate);
-        let all = [Choice::Here, Choice::Picture]
-            .into_iter()
-            .chain(candidates);
+        let all = self.choices.iter().copied();
         let best = all.min_by_key(|c| self.predicted(*c));
         best.unwrap_or(Choice::Here).into()
     }
 
     fn rest(&self, choice: Choice) -> Duration {
-        rest(&self.profile, choice)
+        self.profile.rest(choice)
     }
 }
 
@@ -240,6 +225,6 @@ impl Policy for Bandit {
     }
 
     fn rest(&self, choice: Choice) -> Duration {
-        rest(&self.profile, choice)
+        self.profile.rest(choice)
     }
 }

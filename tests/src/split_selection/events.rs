@@ -22,11 +22,8 @@ pub enum Event {
     Acknowledged(u32),
     /// So long without a word from the server that something is sent again.
     Probe,
-    /// The server knows that this frame is not sent any further.
-    Gap(u32),
-    /// The server asks for a key frame (again), and the edge hears it.
-    AskForKey,
-    KeyAskedFor,
+    /// This picture of the video is of no use any more to those behind it.
+    Outlived(u32),
     /// The server's worker is done with the frame that it had.
     Served,
     /// The server sends the result of this frame (again).

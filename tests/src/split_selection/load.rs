@@ -36,7 +36,7 @@ impl Times {
     pub fn add(&mut self, choice: Choice, took: Duration) {
         let smoothed = match choice {
             Choice::Here => return,
-            Choice::Picture => &mut self.whole,
+            Choice::Picture | Choice::Video => &mut self.whole,
             Choice::Candidate(i) => &mut self.tails[i],
         };
         let new = i64::try_from(took.as_micros()).unwrap_or(i64::MAX).max(1);
@@ -69,14 +69,14 @@ pub fn tell(selector: &mut Selector, load: &Load, now: std::time::Instant) {
 /// How long the server works on frames of each choice, decoding included, where it has run any.
 fn times(load: &Load, profile: &Profile) -> Vec<(Choice, Duration)> {
     let known = |us: u32| (us > 0).then(|| Duration::from_micros(us.into()));
-    let picture = known(load.whole_us).zip(profile.picture.as_ref());
-    let picture = picture.map(|(work, p)| (Choice::Picture, work + p.decode));
-    let tails = profile.candidates.iter().enumerate();
-    let tails = tails.filter_map(|(i, offload)| {
-        let work = load.tail_us.get(i).copied().and_then(known)?;
-        Some((Choice::Candidate(i), work + offload.decode))
+    let times = profile.offloads().filter_map(|(choice, offload)| {
+        let us = match choice {
+            Choice::Candidate(i) => load.tail_us.get(i).copied(),
+            _ => Some(load.whole_us),
+        };
+        Some((choice, us.and_then(known)? + offload.decode))
     });
-    picture.into_iter().chain(tails).collect()
+    times.collect()
 }
 
 /// Mean of the times that are known.

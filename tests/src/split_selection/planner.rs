@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use splitinfer_plan::{Choice, Objective, Profile, Selector, Wish};
+use splitinfer_plan::{Choice, Objective, Selector, Wish};
 
 use super::load;
 use super::run::{Policy, View, Wanted};
@@ -58,6 +58,7 @@ impl Policy for Planner {
             Seen::Answered { round, .. } => self.selector.answered(&round),
             Seen::Missed { number, at } => self.selector.given_up(number.into(), self.start + at),
             Seen::Completed { choice, took } => self.selector.completed(choice, took),
+            Seen::VideoBroken => self.selector.video_broken(),
             Seen::Disconnected => self.selector.disconnected(),
             Seen::Connected => {}
         }
@@ -93,13 +94,5 @@ impl Policy for Planner {
 
     fn rest(&self, choice: Choice) -> Duration {
         self.selector.time_to_complete(choice).unwrap_or_default()
-    }
-}
-
-/// As it was measured before the first frame.
-pub fn rest(profile: &Profile, choice: Choice) -> Duration {
-    match choice {
-        Choice::Candidate(i) => profile.candidates[i].tail,
-        Choice::Here | Choice::Picture => profile.whole,
     }
 }

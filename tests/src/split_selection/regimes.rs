@@ -15,8 +15,8 @@ use splitinfer_plan::Choice;
 
 use super::figures::{mean, ms};
 use super::profile::{ModelProfile, Profiles};
-use super::setting::{Pictures, Setting};
-use super::study::Held;
+use super::setting::Setting;
+use super::study::hold;
 
 const RATES: [&str; 6] = [
     "250kbit/s",
@@ -61,7 +61,6 @@ fn cell(model: &Arc<ModelProfile>, whole: Duration, rate: &str) -> Result<String
     let text = format!("0s up.rate={rate} down.rate=20Mbit/s delay=10ms queue=256kB");
     let setting = Arc::new(Setting {
         model: Arc::clone(model),
-        pictures: Pictures::Jpeg,
         trace: Arc::new(text.parse().context("a steady trace")?),
         edge_slower: whole.as_secs_f64() * 1e6 / model.whole_us,
         server_faster: 4.0,
@@ -71,19 +70,19 @@ fn cell(model: &Arc<ModelProfile>, whole: Duration, rate: &str) -> Result<String
         frames: FRAMES,
         seed: 0,
     });
-    let latency = |held: Held| {
-        let run = held.run(&setting);
+    let latency = |choice| {
+        let run = hold(&setting, choice);
         // The first frames stand alone.
         let later = run.frames.iter().skip(5);
         mean(&later.map(|f| ms(f.latency)).collect::<Vec<_>>())
     };
     let (mut cuts, mut others) = (Vec::new(), Vec::new());
-    for held in Held::all(&setting) {
-        match held {
-            Held::Choice(Choice::Candidate(i)) => cuts.push((i, latency(held))),
-            Held::Choice(Choice::Here) => others.push(("here", latency(held))),
-            Held::Choice(Choice::Picture) => others.push(("JPEG", latency(held))),
-            Held::H264 => others.push(("H.264", latency(held))),
+    for choice in setting.choices() {
+        match choice {
+            Choice::Candidate(i) => cuts.push((i, latency(choice))),
+            Choice::Here => others.push(("here", latency(choice))),
+            Choice::Picture => others.push(("JPEG", latency(choice))),
+            Choice::Video => others.push(("H.264", latency(choice))),
         }
     }
     let best = cuts.into_iter().min_by(|a, b| a.1.total_cmp(&b.1));

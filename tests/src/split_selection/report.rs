@@ -153,8 +153,6 @@ pub fn stage(cells: &[Cell]) -> String {
 pub struct Total {
     pub over_oracle_pct: f64,
     pub over_oracle_worst_pct: f64,
-    pub over_oracle_or_h264_pct: f64,
-    pub worse_than_best_own_pct: f64,
     pub hit_pct: f64,
     pub hit_worst_pct: f64,
     pub worse_than_best_fixed_pct: f64,
@@ -177,8 +175,6 @@ pub fn total(cells: &[Cell], method: &str) -> Total {
         .collect();
     let of_cells = |f: &dyn Fn(&Cell) -> f64| cells.iter().map(f).collect::<Vec<_>>();
     let worse = of_cells(&|c| c.worse_than_best_fixed_pct(method));
-    let own = of_cells(&|c| c.worse_than_best_own_pct(method));
-    let with_h264 = of_cells(&|c| c.over_oracle_or_h264_pct(method));
     let decisions: Vec<f64> = cells
         .iter()
         .filter_map(|c| c.row(method))
@@ -187,8 +183,6 @@ pub fn total(cells: &[Cell], method: &str) -> Total {
     Total {
         over_oracle_pct: mean(&over),
         over_oracle_worst_pct: most(&over),
-        over_oracle_or_h264_pct: mean(&with_h264),
-        worse_than_best_own_pct: most(&own),
         hit_pct: mean(&hits),
         hit_worst_pct: hits.iter().copied().fold(f64::INFINITY, f64::min),
         worse_than_best_fixed_pct: most(&worse),
@@ -200,7 +194,7 @@ pub fn total(cells: &[Cell], method: &str) -> Total {
 /// One row a method.
 pub fn summary(cells: &[Cell]) -> String {
     let mut out = String::from(
-        "| method | over the oracle %, mean | worst trace | in time %, mean | worst trace | over the best fixed %, worst trace | without H.264 | over the oracle or H.264 %, mean | frames to re-converge, median | 90 % | decision µs p99 |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| method | over the oracle %, mean | worst trace | in time %, mean | worst trace | over the best fixed %, worst trace | frames to re-converge, median | 90 % | decision µs p99 |\n|---|---|---|---|---|---|---|---|---|\n",
     );
     let methods: Vec<String> = cells
         .first()
@@ -210,14 +204,12 @@ pub fn summary(cells: &[Cell]) -> String {
         let t = total(cells, &method);
         let _ = writeln!(
             out,
-            "| {method} | {:.1} | {:.1} | {:.2} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} | {:.0} | {:.1} |",
+            "| {method} | {:.1} | {:.1} | {:.2} | {:.1} | {:.1} | {:.0} | {:.0} | {:.1} |",
             t.over_oracle_pct,
             t.over_oracle_worst_pct,
             t.hit_pct,
             t.hit_worst_pct,
             t.worse_than_best_fixed_pct,
-            t.worse_than_best_own_pct,
-            t.over_oracle_or_h264_pct,
             t.reconverge[0],
             t.reconverge[1],
             t.decision_us_p99
@@ -238,8 +230,6 @@ pub fn json(cells: &[Cell]) -> Value {
             "reconverge_frames": t.reconverge[0],
             "reconverge_frames_p90": t.reconverge[1],
             "worse_than_best_fixed_pct": round(t.worse_than_best_fixed_pct),
-            "worse_than_best_fixed_without_h264_pct": round(t.worse_than_best_own_pct),
-            "over_oracle_or_h264_pct": round(t.over_oracle_or_h264_pct),
             "decision_us_p99": round(t.decision_us_p99),
         })
     };

@@ -13,25 +13,15 @@ use std::time::Duration;
 use splitinfer_link::Trace;
 use splitinfer_plan::{Choice, Offload, Profile};
 
-use super::profile::{AGES, Coded, H264, ModelProfile};
+use super::profile::{AGES, Coded, ModelProfile};
 
 /// Times of single frames scatter by this share (standard deviation, log-normal).
 const SCATTER: f64 = 0.05;
-
-/// How pictures go to the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pictures {
-    /// One by one, as the element sends them.
-    Jpeg,
-    /// As a stream.
-    H264,
-}
 
 /// What a run is about.
 #[derive(Clone, Debug)]
 pub struct Setting {
     pub model: Arc<ModelProfile>,
-    pub pictures: Pictures,
     pub trace: Arc<Trace>,
     /// How many times slower the edge is than the machine that was measured, and how many times faster the server.
     pub edge_slower: f64,
@@ -43,7 +33,7 @@ pub struct Setting {
 }
 
 /// The coding of one frame.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Code {
     pub bytes: u64,
     pub encode: Duration,
@@ -61,17 +51,16 @@ enum Part {
 impl Setting {
     pub fn choices(&self) -> Vec<Choice> {
         let cuts = (0..self.model.cuts.len()).map(Choice::Candidate);
-        [Choice::Here, Choice::Picture]
-            .into_iter()
-            .chain(cuts)
-            .collect()
+        let video = self.model.h264.iter().map(|_| Choice::Video);
+        let whole = [Choice::Here, Choice::Picture].into_iter();
+        whole.chain(video).chain(cuts).collect()
     }
 
     /// Inference here before the data leave.
     pub fn head(&self, choice: Choice, frame: u32, at: Duration) -> Duration {
         let us = match choice {
             Choice::Here => self.model.whole_us,
-            Choice::Picture => 0.0,
+            Choice::Picture | Choice::Video => 0.0,
             Choice::Candidate(i) => self.model.cuts[i].head_us,
         };
         self.here(us, frame, at, Part::Edge)
@@ -102,34 +91,28 @@ impl Setting {
     fn rest_us(&self, choice: Choice) -> f64 {
         match choice {
             Choice::Here => 0.0,
-            Choice::Picture => self.model.whole_us,
+            Choice::Picture | Choice::Video => self.model.whole_us,
             Choice::Candidate(i) => self.model.cuts[i].tail_us,
         }
     }
 
-    /// The stream of pictures, where there is one.
-    fn h264(&self) -> Option<&H264> {
-        let wanted = self.pictures == Pictures::H264;
-        self.model.h264.as_ref().filter(|_| wanted)
-    }
-
     /// `reference`: the frame from which this one is predicted; `None`: the frame stands alone.
     pub fn code(&self, choice: Choice, frame: u32, reference: Option<u32>, at: Duration) -> Code {
-        let (coded, bytes) = match (choice, reference, self.h264()) {
-            (Choice::Candidate(i), Some(r), _) => {
-                predicted(&self.model.cuts[i].predicted, frame, r)
+        let model = &self.model;
+        let coded = match (choice, &model.h264) {
+            (Choice::Picture, _) => Some((&model.jpeg, None)),
+            (Choice::Video, Some(h264)) => Some((&h264.alone, Some(&h264.predicted))),
+            (Choice::Candidate(i), _) => {
+                Some((&model.cuts[i].alone, Some(&model.cuts[i].predicted)))
             }
-            (Choice::Candidate(i), None, _) => alone(&self.model.cuts[i].alone, frame),
-            (Choice::Picture, Some(r), Some(h264)) => predicted(&h264.predicted, frame, r),
-            (Choice::Picture, None, Some(h264)) => alone(&h264.alone, frame),
-            (Choice::Picture, _, None) => alone(&self.model.jpeg, frame),
-            (Choice::Here, ..) => {
-                return Code {
-                    bytes: 0,
-                    encode: Duration::ZERO,
-                    decode: Duration::ZERO,
-                };
-            }
+            (Choice::Here, _) | (Choice::Video, None) => None,
+        };
+        let Some((fresh, by_age)) = coded else {
+            return Code::default();
+        };
+        let (coded, bytes) = match (by_age, reference) {
+            (Some(by_age), Some(r)) => predicted(by_age, frame, r),
+            _ => alone(fresh, frame),
         };
         let speed = self.trace.at(at).edge;
         Code {
@@ -153,11 +136,12 @@ impl Setting {
             tail: micros(tail * slower),
         };
         let model = &self.model;
-        let jpeg = (&model.jpeg, &model.jpeg);
-        let (usual, fresh) = self.h264().map_or(jpeg, |h| (&h.predicted[0], &h.alone));
+        let picture = |usual, fresh| offload("server", 0.0, usual, fresh, model.whole_us);
+        let video = model.h264.as_ref();
         Profile {
             whole: micros(model.whole_us * slower),
-            picture: Some(offload("server", 0.0, usual, fresh, model.whole_us)),
+            picture: Some(picture(&model.jpeg, &model.jpeg)),
+            video: video.map(|h| picture(&h.predicted[0], &h.alone)),
             candidates: model
                 .cuts
                 .iter()

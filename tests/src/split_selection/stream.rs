@@ -4,106 +4,84 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! Both ends of a stream of H.264: which frames can be decoded, and when a key frame is needed.
+//! Both ends of the video: from which picture the next one is predicted, and which ones the server can decode.
 //!
-//! Every frame is predicted from the one before it. The server decodes them in their order; where one is missing for
-//! good, nothing can be decoded until the next key frame, for which the server asks.
+//! Every picture is predicted from the one sent before it, however long ago. The server decodes them in that order; one
+//! that comes before its predecessor is held until that one has come, or a key picture.
 
-use std::collections::VecDeque;
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Progress {
-    UnderWay,
-    There,
-    GivenUp,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Sent {
-    frame: u32,
-    key: bool,
-    progress: Progress,
-}
+use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
-    /// At the edge: the last frame that was encoded, if the next one may be predicted from it.
+    /// At the edge: the last frame that was coded, if the next one may be predicted from it, and the last key picture.
     last: Option<u32>,
-    /// Sent, and not seen by the decoder yet; in their order.
-    sent: VecDeque<Sent>,
-    /// At the server: what came last cannot be decoded.
-    broken: bool,
+    key: Option<u32>,
+    /// Pictures sent.
+    sent: u32,
+    /// At the server: the place of the picture that can be decoded next; `None`: a key picture only.
+    next: Option<u32>,
+    /// By their places, frames that wait for an earlier one.
+    held: BTreeMap<u32, u32>,
 }
 
-/// What the decoder makes of what has come.
-#[derive(Debug, Default, PartialEq)]
-pub struct Decoded {
-    /// These can be decoded now.
-    pub frames: Vec<u32>,
-    /// A frame is missing: the server asks for a key frame.
-    pub broken: bool,
+/// A picture of the video on its way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// In the order of sending.
+    pub number: u32,
+    pub key: bool,
 }
 
 impl Stream {
-    /// From which frame the next one is predicted; `None`: it is a key frame.
+    /// From which frame the next one is predicted; `None`: it is a key picture.
     pub fn reference(&self) -> Option<u32> {
         self.last
     }
 
-    /// The next frame is encoded, and will be sent.
+    /// The next picture was coded.
     pub fn encoded(&mut self, frame: u32) {
-        let key = self.last.is_none();
+        if self.last.is_none() {
+            self.key = Some(frame);
+        }
         self.last = Some(frame);
-        self.sent.push_back(Sent {
-            frame,
+    }
+
+    /// It is on its way.
+    pub fn sent(&mut self, key: bool) -> Place {
+        self.sent += 1;
+        Place {
+            number: self.sent,
             key,
-            progress: Progress::UnderWay,
-        });
-    }
-
-    /// The edge hears that a key frame is needed.
-    pub fn demanded(&mut self) {
-        self.last = None;
-    }
-
-    /// A frame is complete at the server.
-    pub fn arrived(&mut self, frame: u32) -> Decoded {
-        self.mark(frame, Progress::There);
-        self.decode()
-    }
-
-    /// A frame is not sent any further, if it is not at the server already; the server knows this.
-    pub fn given_up(&mut self, frame: u32) -> Decoded {
-        self.mark(frame, Progress::GivenUp);
-        self.decode()
-    }
-
-    fn mark(&mut self, frame: u32, progress: Progress) {
-        let sent = self.sent.iter_mut().find(|s| s.frame == frame);
-        if let Some(sent) = sent
-            && sent.progress == Progress::UnderWay
-        {
-            sent.progress = progress;
         }
     }
 
-    fn decode(&mut self) -> Decoded {
-        let mut decoded = Decoded::default();
-        while let Some(first) = self.sent.front().copied()
-            && first.progress != Progress::UnderWay
-        {
-            self.sent.pop_front();
-            let there = first.progress == Progress::There;
-            if there && (first.key || !self.broken) {
-                self.broken = false;
-                decoded.frames.push(first.frame);
-                continue;
-            }
-            // Asked for again only when what was asked for is missing, too.
-            decoded.broken |= !self.broken || first.key;
-            self.broken = true;
+    /// A picture will never be complete at the server. Whether the next one has to be a key picture, and that is news.
+    pub fn lost(&mut self, frame: u32) -> bool {
+        let broken = self.last.is_some() && self.key.is_some_and(|key| frame >= key);
+        if broken {
+            self.last = None;
         }
-        decoded
+        broken
+    }
+
+    /// A frame is complete at the server; those that can be decoded now.
+    pub fn arrived(&mut self, frame: u32, place: Place) -> Vec<u32> {
+        let mut ready = Vec::new();
+        if place.key && self.next.is_none_or(|next| place.number >= next) {
+            // What came before it is not waited for any more.
+            self.held = self.held.split_off(&place.number);
+            self.next = Some(place.number);
+        }
+        let Some(mut next) = self.next.filter(|next| place.number >= *next) else {
+            return ready;
+        };
+        self.held.insert(place.number, frame);
+        while let Some(frame) = self.held.remove(&next) {
+            ready.push(frame);
+            next += 1;
+        }
+        self.next = Some(next);
+        ready
     }
 }
 
@@ -111,60 +89,60 @@ impl Stream {
 mod tests {
     use super::*;
 
-    fn sent(frames: u32) -> Stream {
+    /// The first one is a key picture.
+    fn sent(frames: u32) -> (Stream, Vec<Place>) {
         let mut stream = Stream::default();
-        (0..frames).for_each(|f| stream.encoded(f));
-        stream
+        let places = (0..frames).map(|f| send(&mut stream, f)).collect();
+        (stream, places)
     }
 
-    fn decoded(frames: &[u32]) -> Decoded {
-        Decoded {
-            frames: frames.to_vec(),
-            broken: false,
-        }
+    fn send(stream: &mut Stream, frame: u32) -> Place {
+        let key = stream.reference().is_none();
+        stream.encoded(frame);
+        stream.sent(key)
     }
 
     #[test]
     fn frames_are_decoded_in_their_order() {
-        let mut stream = sent(3);
+        let (mut stream, places) = sent(3);
         assert_eq!(stream.reference(), Some(2));
-        assert_eq!(stream.arrived(1), decoded(&[]));
-        assert_eq!(stream.arrived(0), decoded(&[0, 1]));
-        assert_eq!(stream.arrived(2), decoded(&[2]));
+        assert!(places[0].key && !places[1].key);
+        assert_eq!(stream.arrived(0, places[0]), [0]);
+        assert_eq!(stream.arrived(2, places[2]), []);
+        assert_eq!(stream.arrived(1, places[1]), [1, 2]);
     }
 
     #[test]
-    fn after_a_missing_frame_only_a_key_frame_helps_and_is_asked_for_once() {
-        let mut stream = sent(4);
-        stream.arrived(0);
-        let nothing = Decoded {
-            broken: true,
-            ..Decoded::default()
-        };
-        assert_eq!(stream.given_up(1), nothing);
-        assert_eq!(stream.arrived(2), decoded(&[]));
-        stream.demanded();
-        assert_eq!(stream.reference(), None);
-        stream.encoded(4);
-        assert_eq!(stream.reference(), Some(4));
-        assert_eq!(stream.arrived(4), decoded(&[]), "3 may still come");
-        assert_eq!(stream.arrived(3), decoded(&[4]));
+    fn after_a_lost_frame_there_is_one_key_frame_which_does_not_wait() {
+        let (mut stream, places) = sent(4);
+        stream.arrived(0, places[0]);
+        assert_eq!(stream.arrived(2, places[2]), []);
+        assert!(stream.lost(1));
+        assert!(!stream.lost(3), "a key frame comes already");
+        let key = send(&mut stream, 4);
+        assert!(key.key);
+        assert!(!stream.lost(3), "of the stream before");
+        let next = send(&mut stream, 5);
+        assert!(!next.key);
+        assert_eq!(stream.arrived(5, next), []);
+        assert_eq!(stream.arrived(4, key), [4, 5]);
+        assert_eq!(stream.arrived(3, places[3]), [], "too late");
     }
 
     #[test]
-    fn a_key_frame_that_is_missing_is_asked_for_again() {
-        let mut stream = sent(1);
-        assert!(stream.given_up(0).broken);
-        stream.demanded();
-        stream.encoded(1);
-        assert!(stream.given_up(1).broken);
+    fn a_lost_key_frame_is_followed_by_another() {
+        let (mut stream, places) = sent(2);
+        assert!(stream.lost(0));
+        assert_eq!(stream.arrived(1, places[1]), []);
+        let key = send(&mut stream, 2);
+        assert_eq!(stream.arrived(2, key), [2]);
     }
 
     #[test]
-    fn what_has_come_cannot_be_given_up() {
-        let mut stream = sent(2);
-        assert_eq!(stream.arrived(1), decoded(&[]));
-        assert_eq!(stream.given_up(1), decoded(&[]));
-        assert_eq!(stream.arrived(0), decoded(&[0, 1]));
+    fn a_server_without_a_stream_decodes_a_key_frame_only() {
+        let (_, places) = sent(2);
+        let mut other = Stream::default();
+        assert_eq!(other.arrived(1, places[1]), []);
+        assert_eq!(other.reference(), None);
     }
 }

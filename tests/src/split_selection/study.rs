@@ -18,7 +18,7 @@ use super::oracle;
 use super::planner::Planner;
 use super::profile::Profiles;
 use super::run::{Policy, Run, run};
-use super::setting::{Pictures, Setting};
+use super::setting::Setting;
 use super::traces::Named;
 
 /// Model and machines.
@@ -52,48 +52,22 @@ pub struct Cell {
     /// The project's selector, from passing frames alone and with the monitor; then all others.
     pub rows: Vec<Row>,
     /// Everything that can be held all the time, and its mean latency.
-    pub fixed: Vec<(Held, f64)>,
+    pub fixed: Vec<(Choice, f64)>,
 }
 
-/// What is held all the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
-    /// Pictures one by one, as JPEG.
-    Choice(Choice),
-    /// Pictures as a stream.
-    H264,
+/// What a choice is called that is held all the time.
+pub fn name(choice: Choice) -> String {
+    match choice {
+        Choice::Here => HERE.to_owned(),
+        Choice::Picture => JPEG.to_owned(),
+        Choice::Video => H264.to_owned(),
+        Choice::Candidate(i) => format!("cut {i}"),
+    }
 }
 
-impl Held {
-    pub fn name(self) -> String {
-        match self {
-            Self::Choice(Choice::Here) => HERE.to_owned(),
-            Self::Choice(Choice::Picture) => JPEG.to_owned(),
-            Self::Choice(Choice::Candidate(i)) => format!("cut {i}"),
-            Self::H264 => H264.to_owned(),
-        }
-    }
-
-    /// All there are; the stream where it was measured.
-    pub fn all(setting: &Setting) -> Vec<Self> {
-        let stream = setting.model.h264.iter().map(|_| Self::H264);
-        let choices = setting.choices().into_iter().map(Self::Choice);
-        choices.chain(stream).collect()
-    }
-
-    pub fn run(self, setting: &Arc<Setting>) -> Run {
-        match self {
-            Self::Choice(choice) => run(setting, &mut Fixed::new(setting, choice), false),
-            Self::H264 => {
-                let setting = Arc::new(Setting {
-                    pictures: Pictures::H264,
-                    ..Setting::clone(setting)
-                });
-                let mut policy = Fixed::new(&setting, Choice::Picture);
-                run(&setting, &mut policy, false)
-            }
-        }
-    }
+/// The choice held all the time.
+pub fn hold(setting: &Arc<Setting>, choice: Choice) -> Run {
+    run(setting, &mut Fixed::new(setting, choice), false)
 }
 
 pub const PLANNER: &str = "planner";
@@ -110,33 +84,15 @@ impl Cell {
         self.rows.iter().find(|r| r.method == method)
     }
 
-    /// Least mean latency of all that is held, H.264 included.
+    /// Least mean latency of all choices that are held.
     pub fn best_fixed(&self) -> f64 {
         self.fixed.iter().map(|f| f.1).fold(f64::INFINITY, f64::min)
     }
 
-    /// The same among what the element can choose.
-    pub fn best_own(&self) -> f64 {
-        let own = self.fixed.iter().filter(|f| f.0 != Held::H264);
-        own.map(|f| f.1).fold(f64::INFINITY, f64::min)
-    }
-
     pub fn worse_than_best_fixed_pct(&self, method: &str) -> f64 {
-        self.over_pct(method, self.best_fixed())
-    }
-
-    pub fn worse_than_best_own_pct(&self, method: &str) -> f64 {
-        self.over_pct(method, self.best_own())
-    }
-
-    /// Against the better one of the oracle and H.264.
-    pub fn over_oracle_or_h264_pct(&self, method: &str) -> f64 {
-        self.over_pct(method, self.best_fixed().min(self.oracle.mean_ms()))
-    }
-
-    fn over_pct(&self, method: &str, ms: f64) -> f64 {
+        let best = self.best_fixed();
         self.row(method)
-            .map_or(f64::NAN, |r| (r.figures.mean_ms / ms - 1.0) * 100.0)
+            .map_or(f64::NAN, |r| (r.figures.mean_ms / best - 1.0) * 100.0)
     }
 }
 
@@ -152,7 +108,6 @@ pub fn setting(
     let model = model.with_context(|| format!("there is no profile of {}", stage.model))?;
     Ok(Arc::new(Setting {
         model: Arc::new(model.clone()),
-        pictures: Pictures::Jpeg,
         trace: Arc::clone(&trace.trace),
         edge_slower: stage.whole.as_secs_f64() * 1e6 / model.whole_us,
         server_faster: stage.server_faster,
@@ -167,20 +122,15 @@ pub fn setting(
 /// As [`setting`].
 pub fn study(profiles: &Profiles, stage: &Stage, trace: &Named, frames: u32) -> Result<Cell> {
     let setting = setting(profiles, stage, trace, frames)?;
-    let held: Vec<(Held, Run)> = Held::all(&setting)
+    let held: Vec<(Choice, Run)> = setting
+        .choices()
         .into_iter()
-        .map(|h| (h, h.run(&setting)))
+        .map(|choice| (choice, hold(&setting, choice)))
         .collect();
-    let fixed: Vec<(Held, f64)> = held.iter().map(|(h, run)| (*h, run.mean_ms())).collect();
+    let fixed: Vec<(Choice, f64)> = held.iter().map(|(c, run)| (*c, run.mean_ms())).collect();
     let mut rows = adaptive(&setting);
     rows.extend(rows_of_held(held));
-    // The element has no stream of pictures to choose: it is compared with that apart.
-    let own: Vec<(Held, f64)> = fixed
-        .iter()
-        .copied()
-        .filter(|f| f.0 != Held::H264)
-        .collect();
-    let (oracle_kind, oracle) = oracle(&setting, &own);
+    let (oracle_kind, oracle) = oracle(&setting, &fixed);
     let rows = rows
         .into_iter()
         .map(|(method, run)| Row {
@@ -219,20 +169,20 @@ fn adaptive(setting: &Arc<Setting>) -> Vec<(String, Run)> {
 }
 
 /// Of the cuts the best one only.
-fn rows_of_held(held: Vec<(Held, Run)>) -> Vec<(String, Run)> {
-    let is_cut = |held: &Held| matches!(held, Held::Choice(Choice::Candidate(_)));
-    let (cuts, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|(h, _)| is_cut(h));
+fn rows_of_held(held: Vec<(Choice, Run)>) -> Vec<(String, Run)> {
+    let is_cut = |choice: &Choice| matches!(choice, Choice::Candidate(_));
+    let (cuts, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|(c, _)| is_cut(c));
     let best = cuts
         .into_iter()
         .min_by(|a, b| a.1.mean_ms().total_cmp(&b.1.mean_ms()));
-    let others = others.into_iter().map(|(h, run)| (h.name(), run));
+    let others = others.into_iter().map(|(c, run)| (name(c), run));
     others
         .chain(best.map(|(_, run)| (BEST_CUT.to_owned(), run)))
         .collect()
 }
 
 /// The best of the runs that look ahead and of what is held all the time, and what it is.
-fn oracle(setting: &Arc<Setting>, fixed: &[(Held, f64)]) -> (String, Run) {
+fn oracle(setting: &Arc<Setting>, fixed: &[(Choice, f64)]) -> (String, Run) {
     let ahead = oracle::HORIZONS
         .iter()
         .map(|h| (format!("{h} ahead"), oracle::run(setting, *h)));
@@ -240,7 +190,7 @@ fn oracle(setting: &Arc<Setting>, fixed: &[(Held, f64)]) -> (String, Run) {
     let held = fixed.iter().min_by(|a, b| a.1.total_cmp(&b.1));
     match (best, held) {
         (Some((kind, run)), Some((held, mean))) if run.mean_ms() <= *mean => (kind, run),
-        (_, Some((held, _))) => (held.name(), held.run(setting)),
+        (_, Some((held, _))) => (name(*held), hold(setting, *held)),
         (Some(best), None) => best,
         (None, None) => unreachable!("there are horizons"),
     }

@@ -51,6 +51,11 @@ impl Arriving {
         Some(frame)
     }
 
+    /// Whether the frame is begun, and not complete.
+    pub(super) fn knows(&self, frame: u32) -> bool {
+        self.0.iter().any(|a| a.frame == frame)
+    }
+
     /// Whether a part is still to come.
     pub(super) fn lacks(&self, frame: u32, index: u16) -> bool {
         let bit = 1u64 << (index % 64);

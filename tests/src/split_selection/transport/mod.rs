@@ -160,6 +160,11 @@ impl Connection {
         });
     }
 
+    /// Of this frame something is still to come to the server.
+    pub fn lacks(&self, frame: u32) -> bool {
+        self.arriving.knows(frame)
+    }
+
     /// The answer is not wanted any more.
     pub fn cancel(&mut self, frame: u32) {
         self.waiting.retain(|c| c.frame != frame);

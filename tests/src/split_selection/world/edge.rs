@@ -11,7 +11,6 @@ use std::time::Duration;
 use splitinfer_plan::Choice;
 
 use super::super::events::Event;
-use super::super::setting::Pictures;
 use super::server::Job;
 use super::{Left, Order, Seen, World};
 
@@ -26,6 +25,8 @@ pub(super) struct Working {
     pub(super) completing: bool,
     pub(super) order: Order,
     pub(super) bytes: u64,
+    /// It was coded without an earlier frame.
+    pub(super) alone: bool,
     pub(super) decode: Duration,
     pub(super) infer: Duration,
     pub(super) encode: Duration,
@@ -70,10 +71,10 @@ impl World {
         let now = self.now;
         let choice = order.choice;
         let reference = match choice {
-            Choice::Picture => self.stream.reference(),
+            Choice::Video => self.stream.reference(),
             _ => self.encoder.reference(choice, frame),
         };
-        if choice == Choice::Picture && self.setting.pictures == Pictures::H264 {
+        if choice == Choice::Video {
             self.stream.encoded(frame);
         }
         let code = self.setting.code(choice, frame, reference, now);
@@ -85,6 +86,7 @@ impl World {
             completing: false,
             order,
             bytes: code.bytes,
+            alone: reference.is_none(),
             decode: code.decode,
             infer,
             encode: code.encode,
@@ -157,20 +159,29 @@ impl World {
             bytes,
             at: self.now,
         });
+        let deadline = match work.order.probe {
+            true => self.now + self.setting.budget,
+            false => self.deadline(number),
+        };
+        let place = (choice == Choice::Video).then(|| self.stream.sent(work.alone));
+        if place.is_some() {
+            let end = deadline + self.setting.budget;
+            self.events.add(end, Event::Outlived(number));
+        }
         self.jobs.push(Job {
             frame: number,
             choice,
             bytes,
+            alone: work.alone,
+            place,
             decode: work.decode,
             sent: self.now,
-            deadline: match work.order.probe {
-                true => self.now + self.setting.budget,
-                false => self.deadline(number),
-            },
+            deadline,
             came: Duration::ZERO,
             queue: Duration::ZERO,
             work: Duration::ZERO,
             inference: Duration::ZERO,
+            only_decoded: false,
             cancelled: None,
         });
         self.last_sent = self.now;
@@ -212,13 +223,24 @@ impl World {
     pub(super) fn miss(&mut self, number: u32) {
         let at = self.now;
         self.seen.push(Seen::Missed { number, at });
-        self.connection.cancel(number);
+        let mut needed = false;
         if let Some(job) = self.job(number) {
             job.cancelled = Some(at);
+            needed = job.place.is_some();
         }
-        if self.setting.pictures == Pictures::H264 {
-            let known = at + self.setting.trace.at(at).up.delay;
-            self.events.add(known, Event::Gap(number));
+        // Those behind it need a picture of the video: it goes on.
+        if !needed {
+            self.connection.cancel(number);
+        }
+    }
+
+    /// A budget after its deadline a picture of the video is given up for good.
+    pub(super) fn outlived(&mut self, frame: u32) {
+        if self.connection.lacks(frame) {
+            self.connection.cancel(frame);
+            if self.stream.lost(frame) {
+                self.seen.push(Seen::VideoBroken);
+            }
         }
     }
 

@@ -40,6 +40,8 @@ pub enum Seen {
         choice: Choice,
         took: Duration,
     },
+    /// A picture of the video is lost: the next one is a key picture.
+    VideoBroken,
     Connected,
     Disconnected,
 }

@@ -171,12 +171,7 @@ impl World {
             Event::Captured(frame) => self.captured(frame),
             Event::Begun => self.begun(),
             Event::AtServer(number) => self.packet_came(number, &trace),
-            Event::Gap(frame) => {
-                let decoded = self.stream.given_up(frame);
-                self.decoded(decoded);
-            }
-            Event::AskForKey => self.ask_for_key(&trace),
-            Event::KeyAskedFor => self.stream.demanded(),
+            Event::Outlived(frame) => self.outlived(frame),
             Event::Acknowledged(heard) => {
                 self.connection.acknowledged(heard, at);
                 self.pump();

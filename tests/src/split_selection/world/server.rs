@@ -14,15 +14,14 @@ use splitinfer_plan::{Choice, Round};
 
 use super::super::events::Event;
 use super::super::load::Times;
-use super::super::setting::Pictures;
-use super::super::stream::Decoded;
+use super::super::stream::Place;
 use super::edge::Progress;
 use super::{Seen, World};
 
 /// A result on the wire: a few objects.
 const RESULT: u64 = 600;
-/// The server asks for a key frame.
-const ASK: u64 = 75;
+/// An answer without one.
+const EMPTY: u64 = 75;
 
 /// A frame under way to the server and back.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +29,9 @@ pub(super) struct Job {
     pub(super) frame: u32,
     pub(super) choice: Choice,
     pub(super) bytes: u64,
+    pub(super) alone: bool,
+    /// In the video.
+    pub(super) place: Option<Place>,
     pub(super) decode: Duration,
     pub(super) sent: Duration,
     /// After that the answer is of no use.
@@ -39,6 +41,8 @@ pub(super) struct Job {
     pub(super) work: Duration,
     /// Of the work, without decoding.
     pub(super) inference: Duration,
+    /// The answer came too late to be worth inference, but those behind it need the picture.
+    pub(super) only_decoded: bool,
     pub(super) cancelled: Option<Duration>,
 }
 
@@ -48,12 +52,15 @@ impl World {
         let complete = self
             .connection
             .at_server(number, self.now, trace, wires, events);
-        match (complete, self.setting.pictures) {
-            (None, _) => {}
-            (Some(frame), Pictures::Jpeg) => self.wait_for_worker(frame),
-            (Some(frame), Pictures::H264) => {
-                let decoded = self.stream.arrived(frame);
-                self.decoded(decoded);
+        let Some(frame) = complete else {
+            return;
+        };
+        match self.job(frame).and_then(|j| j.place) {
+            None => self.wait_for_worker(frame),
+            Some(place) => {
+                for frame in self.stream.arrived(frame, place) {
+                    self.wait_for_worker(frame);
+                }
             }
         }
     }
@@ -63,7 +70,7 @@ impl World {
         if let Some(frame) = self.serving.take() {
             if let Some(&mut Job {
                 choice, inference, ..
-            }) = self.job(frame)
+            }) = self.job(frame).filter(|j| !j.only_decoded)
             {
                 self.times.add(choice, inference);
             }
@@ -85,25 +92,6 @@ impl World {
         }
     }
 
-    pub(super) fn decoded(&mut self, decoded: Decoded) {
-        for frame in decoded.frames {
-            self.wait_for_worker(frame);
-        }
-        if decoded.broken {
-            self.events.add(self.now, Event::AskForKey);
-        }
-    }
-
-    pub(super) fn ask_for_key(&mut self, trace: &Trace) {
-        match self.wires.down.send(trace, self.now, ASK) {
-            Fate::Arrives(at) => self.events.add(at, Event::KeyAskedFor),
-            Fate::Lost(_) => {
-                let again = self.now + self.connection.patience();
-                self.events.add(again, Event::AskForKey);
-            }
-        }
-    }
-
     pub(super) fn serve(&mut self) {
         let (now, setting) = (self.now, Arc::clone(&self.setting));
         while self.serving.is_none()
@@ -113,14 +101,14 @@ impl World {
             let Some(job) = self.job(frame) else {
                 continue;
             };
+            let video = job.place.is_some();
             let unwanted = job.cancelled.is_some_and(|at| at + delay <= now);
-            let stream = setting.pictures == Pictures::H264;
-            if unwanted && !stream {
+            if unwanted && !video {
                 continue;
             }
+            job.only_decoded = video && (unwanted || now > job.deadline);
             job.queue = now - job.came;
-            job.work = match unwanted {
-                // What comes after it is predicted from it.
+            job.work = match job.only_decoded {
                 true => setting.decoding(job.decode, now),
                 false => setting.there(job.choice, job.decode, frame, now),
             };
@@ -134,10 +122,15 @@ impl World {
 
     pub(super) fn reply(&mut self, frame: u32, trace: &Trace) {
         let now = self.now;
-        if self.job(frame).is_none_or(|j| j.cancelled.is_some()) {
+        let Some(job) = self.job(frame) else {
             return;
-        }
-        match self.wires.down.send(trace, now, RESULT) {
+        };
+        let bytes = match (job.only_decoded, job.cancelled) {
+            (true, _) => EMPTY,
+            (false, None) => RESULT,
+            (false, Some(_)) => return,
+        };
+        match self.wires.down.send(trace, now, bytes) {
             Fate::Arrives(at) => self.events.add(at, Event::Answered(frame)),
             Fate::Lost(_) => {
                 let again = now + self.connection.patience();
@@ -153,7 +146,7 @@ impl World {
             return;
         };
         let job = self.jobs.swap_remove(at);
-        if job.cancelled.is_some() || now > job.deadline {
+        if job.cancelled.is_some() || job.only_decoded || now > job.deadline {
             return;
         }
         self.encoder.acknowledged(job.choice, frame);
@@ -163,6 +156,7 @@ impl World {
                 number: frame.into(),
                 choice: job.choice,
                 bytes: job.bytes,
+                alone: job.alone,
                 taken: now - job.sent,
                 queue: job.queue,
                 work: job.work,
