@@ -60,7 +60,11 @@ fn a_thousand_frames_at_every_candidate() {
         names.len() >= 2 && names.iter().any(|n| n.contains('+')),
         "{names:?}"
     );
-    for split in names.iter().map(String::as_str).chain(["server", "edge"]) {
+    for split in names
+        .iter()
+        .map(String::as_str)
+        .chain(["server", "server-video", "edge"])
+    {
         let setup = start(false, split);
         setup.stream.wait_until_connected();
         (0..FRAMES).for_each(|n| setup.stream.push(n));
@@ -87,7 +91,7 @@ fn the_split_changes_while_it_plays_and_nothing_is_lost() {
     let setup = start(false, "edge");
     setup.stream.wait_until_connected();
     let mut splits = candidates(&setup.stream);
-    splits.extend(["server".into(), "edge".into()]);
+    splits.extend(["server".into(), "server-video".into(), "edge".into()]);
     for number in 0..FRAMES {
         if number % 7 == 0 {
             let split = &splits[(number / 7) as usize % splits.len()];
@@ -108,7 +112,16 @@ fn the_split_changes_while_it_plays_and_nothing_is_lost() {
 
 #[test]
 fn a_server_killed_and_started_again_costs_no_frame() {
-    let mut setup = start(true, "pool1");
+    killed_and_started_again("pool1");
+}
+
+#[test]
+fn nor_does_it_while_pictures_go_there_as_a_video() {
+    killed_and_started_again("server-video");
+}
+
+fn killed_and_started_again(split: &str) {
+    let mut setup = start(true, split);
     setup.stream.wait_until_connected();
     setup.stream.push_live(FRAMES, |number| match number {
         300 => setup.server.kill(),
@@ -130,7 +143,16 @@ fn a_server_killed_and_started_again_costs_no_frame() {
 
 #[test]
 fn a_frozen_server_costs_no_frame_and_no_more_than_the_budget() {
-    let setup = start(true, "pool1");
+    frozen("pool1");
+}
+
+#[test]
+fn a_frozen_server_breaks_a_video_and_it_goes_on() {
+    frozen("server-video");
+}
+
+fn frozen(split: &str) {
+    let setup = start(true, split);
     setup.stream.wait_until_connected();
     setup.stream.push_live(FRAMES, |number| match number {
         200 => setup.server.freeze(),
@@ -208,4 +230,23 @@ fn tensors_are_coded_as_coarsely_as_the_outputs_allow() {
     let coarse = bytes_until(5.0, |step| step > 0.08);
     let fine = bytes_until(0.1, |step| step < 0.02);
     assert!(coarse < fine, "{coarse} {fine}");
+}
+
+#[test]
+fn a_server_that_takes_no_video_gets_single_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = numbered::write_model(folder.path()).unwrap();
+    let server = Server::start(&[&format!("model={model}"), "accept-video=false"]);
+    let stream = Numbered::start(false, |edge| {
+        edge.set_property("model", &model);
+        edge.set_property("server", server.address());
+        edge.set_property("split", "server-video");
+    });
+    stream.wait_until_connected();
+    (0..200).for_each(|n| stream.push(n));
+    let received = stream.finish();
+    assert_complete(&received, 200);
+    let splits = received.iter().filter_map(|r| r.result.as_ref());
+    assert!(splits.clone().all(|r| r.split != "server-video"));
+    assert!(splits.filter(|r| r.split == "server").count() > 150);
 }

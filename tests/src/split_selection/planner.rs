@@ -79,6 +79,7 @@ impl Policy for Planner {
         }
         let wish = Wish {
             connected: view.connected,
+            video: true,
             objective: Objective::Latency,
             budget: self.budget,
             interval: Some(self.interval),

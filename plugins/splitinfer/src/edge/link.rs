@@ -317,12 +317,19 @@ impl Shared {
             _ => None,
         };
         match self.forget(number) {
-            Some(sent) if sent.choice == Choice::Video => {
-                if sent.alone && status == Some(Status::BadInput) {
-                    self.video.store(false, Ordering::Relaxed);
-                    gst::warning!(super::imp::CAT, "no more pictures as video: {reason}");
-                }
+            // It cannot even read what stands alone.
+            Some(Sent {
+                choice: Choice::Video,
+                alone: true,
+                ..
+            }) if status == Some(Status::BadInput) => {
+                self.video.store(false, Ordering::Relaxed);
+                gst::warning!(super::imp::CAT, "no more pictures as video: {reason}");
             }
+            Some(Sent {
+                choice: Choice::Video,
+                ..
+            }) => {}
             _ if status == Some(Status::NoReference) => self.feedback.lock().unwrap().lost(),
             _ => {}
         }
