@@ -199,7 +199,7 @@ class Player:
     def start_tour(self):
         """Gives each place where the model can be split the same share of the time, where that is known."""
         cuts = len(edge_shares(self.inference.get_property("stats")))
-        stops = ["edge", "server", *map(str, range(cuts)), "auto"]
+        stops = ["edge", "server", "server-video", *map(str, range(cuts)), "auto"]
         length = SCENE_LENGTH if self.args.seconds is None else self.args.seconds
         known = self.args.seconds is not None or not (self.args.video or self.args.camera or self.args.rtsp)
         seconds = length / len(stops) if known and not self.args.fast else TOUR_STOP

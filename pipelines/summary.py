@@ -60,7 +60,7 @@ class Summary:
         rows.append(("objects a frame", f"{self.objects / max(1, self.frames):.2f}"))
         if sent_bytes is not None:
             rows.append(("bytes a frame to the server", f"{sent_bytes / max(1, self.frames):.0f}"))
-        share = self.edge_share({"server": 0.0, **(shares or {})})
+        share = self.edge_share({"server": 0.0, "server-video": 0.0, **(shares or {})})
         if share is not None:
             rows.append(("work at the edge / server", f"{share:.0%} / {1 - share:.0%}"))
         for (split, by), times in sorted(self.latencies.items(), key=lambda item: -len(item[1])):

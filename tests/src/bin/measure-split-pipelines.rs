@@ -147,6 +147,7 @@ fn methods(args: &Args) -> Vec<Method> {
         method("planner, no monitor", "auto", false, false),
         method("all here", "edge", true, true),
         method("picture", "server", true, true),
+        method("video", "server-video", true, true),
     ];
     all.extend(CUTS.map(|cut| method(&format!("cut {cut}"), &cut.to_string(), true, true)));
     let wanted = args.only.as_deref().unwrap_or_default();

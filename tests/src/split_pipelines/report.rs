@@ -49,7 +49,7 @@ impl Cell {
 
 pub fn traces(cells: &[Cell]) -> String {
     let mut out = String::from(
-        "| trace | method | mean ms | p99 ms | in time % | dropped | kB/frame | switches | here, picture, cuts, late % | over the best fixed % |\n|---|---|---|---|---|---|---|---|---|---|\n",
+        "| trace | method | mean ms | p99 ms | in time % | dropped | kB/frame | switches | here, picture, video, cuts, late % | over the best fixed % |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for cell in cells {
         let best = cell.best_fixed().map(|b| b.0.name.clone());
@@ -78,10 +78,10 @@ pub fn traces(cells: &[Cell]) -> String {
 }
 
 fn shares(f: &Figures) -> String {
-    let known = ["edge", "server", "late"].map(|s| f.share(s));
+    let known = ["edge", "server", "server-video", "late"].map(|s| f.share(s));
     let cuts = f.shares.values().sum::<f64>() - known.iter().sum::<f64>();
-    let [here, picture, late] = known;
-    [here, picture, cuts.max(0.0), late]
+    let [here, picture, video, late] = known;
+    [here, picture, video, cuts.max(0.0), late]
         .map(|s| format!("{:.0}", s * 100.0))
         .join(", ")
 }
@@ -111,7 +111,7 @@ impl Crowd {
 
 pub fn crowds(crowds: &[Crowd]) -> String {
     let mut out = String::from(
-        "| edges | method | mean ms | fastest, slowest edge's mean | slowest edge's p99 | in time %, all | worst edge | fairness | here, picture, cuts, late % |\n|---|---|---|---|---|---|---|---|---|\n",
+        "| edges | method | mean ms | fastest, slowest edge's mean | slowest edge's p99 | in time %, all | worst edge | fairness | here, picture, video, cuts, late % |\n|---|---|---|---|---|---|---|---|---|\n",
     );
     for crowd in crowds {
         let n = crowd.edges.len() as f64;

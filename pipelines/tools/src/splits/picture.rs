@@ -157,9 +157,9 @@ impl Picture {
         Ok(())
     }
 
-    /// All that occur, `edge` and `server` first, the cuts as they came.
+    /// All that occur, those without a cut first, the cuts as they came.
     fn splits(&self) -> Vec<&str> {
-        let mut all = vec!["edge", "server"];
+        let mut all = vec!["edge", "server", "server-video"];
         for point in self.panels.iter().flat_map(|p| &p.points) {
             if !point.split.is_empty() && !all.contains(&point.split.as_str()) {
                 all.push(&point.split);
@@ -176,6 +176,7 @@ impl Picture {
             let name = match *split {
                 "edge" => "all here",
                 "server" => "picture to the server",
+                "server-video" => "video to the server",
                 cut => cut,
             };
             let dot = Circle::new((12, y), 4, colour(&splits, split).filled());
@@ -234,7 +235,7 @@ mod tests {
     fn colours_are_those_of_the_kind_whatever_comes_first() {
         let picture = picture();
         let splits = picture.splits();
-        assert_eq!(splits, ["edge", "server", "relu"]);
+        assert_eq!(splits, ["edge", "server", "server-video", "relu"]);
         assert_eq!(colour(&splits, "server"), COLOURS[1]);
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use splitinfer_meta::Completed;
-use splitinfer_plan::LatencyWindow;
+use splitinfer_plan::{Choice, LatencyWindow};
 
 use super::completion::Finished;
 use super::crossing::Coding;
@@ -42,6 +42,8 @@ pub(super) struct Stats {
     sent_frames: u64,
     sent_bytes: u64,
     last_bytes: u64,
+    video_frames: u64,
+    video_keys: u64,
     coding: Option<Coding>,
     latency: LatencyWindow,
     times: Times,
@@ -72,6 +74,8 @@ impl Default for Stats {
             sent_frames: 0,
             sent_bytes: 0,
             last_bytes: 0,
+            video_frames: 0,
+            video_keys: 0,
             coding: None,
             latency: LatencyWindow::default(),
             times: Times::default(),
@@ -98,6 +102,10 @@ impl Stats {
             self.sent_frames += 1;
             self.last_bytes = request.payload.len() as u64;
             self.sent_bytes += self.last_bytes;
+            if request.choice == Choice::Video {
+                self.video_frames += 1;
+                self.video_keys += u64::from(request.alone);
+            }
         }
     }
 
@@ -198,6 +206,8 @@ impl Stats {
                 "bytes-per-frame",
                 self.sent_bytes.checked_div(self.sent_frames).unwrap_or(0),
             )
+            .field("video-frames", self.video_frames)
+            .field("video-key-frames", self.video_keys)
             .build();
         if let Some(step) = self.coding.and_then(|c| c.step) {
             stats.set("tensor-step", f64::from(step));
@@ -248,7 +258,7 @@ fn add_link(stats: &mut gst::StructureRef, link: &Link) {
 fn candidates(engine: &Engine) -> gst::Array {
     let cuts = engine.candidates();
     let rows = cuts.iter().enumerate().map(|(i, cut)| {
-        let choice = splitinfer_plan::Choice::Candidate(i);
+        let choice = Choice::Candidate(i);
         let total = (cut.head_macs + cut.tail_macs).max(1) as f64;
         let mut row = gst::Structure::builder("candidate")
             .field("number", i as u32)
