@@ -55,10 +55,17 @@ struct Probe {
 impl Health {
     /// What to do with a frame that is begun now.
     pub fn advice(&mut self, now: Instant) -> Advice {
+        self.advice_for(false, now)
+    }
+
+    /// The same; `probe`: the frame is to be completed here anyway, and to be sent to see how the link is.
+    pub fn advice_for(&mut self, probe: bool, now: Instant) -> Advice {
+        let asked = probe;
         match &mut self.probe {
             _ if !self.connected => Advice::Keep,
+            None if asked => Advice::Probe,
             None => Advice::Send,
-            Some(probe) if now >= probe.next => {
+            Some(probe) if asked || now >= probe.next => {
                 probe.interval = (probe.interval * 2).min(SLOWEST_PROBE);
                 probe.next = now + probe.interval;
                 Advice::Probe

@@ -27,6 +27,8 @@ const DEVIATIONS: f64 = 3.0;
 const SHARE: f64 = 0.3;
 /// A single frame that is off by more than this and the deviations explain counts as off by that.
 const USUAL: f64 = 0.02;
+/// So many frames in a row that took longer for another reason than their size show a longer way.
+const LONGER: usize = 3;
 /// What an idle system is late by anyway.
 const SLACK: f64 = 0.003;
 /// Of a monitor's last trips, two seconds with its usual interval, the least counts: some waited for frames of ours, and
@@ -56,6 +58,8 @@ pub struct Transit {
     rate: Tracked,
     /// When the rate was last told, by whatever.
     informed: Option<Instant>,
+    /// When anything came back, or a monitor told.
+    heard: Option<Instant>,
     /// The rate is only what it cannot exceed, as there was no answer.
     doubtful: bool,
     /// The highest rate of late, and when it was that high.
@@ -65,6 +69,10 @@ pub struct Transit {
     done: Option<Instant>,
     /// Mean absolute difference between expected and measured round, seconds.
     deviation: f64,
+    /// Round trips of the last frames in a row that took longer, but not for their size.
+    longer: Vec<f64>,
+    /// How long the link had not let anything through, when last looked at; until it does.
+    stalled: Option<f64>,
 }
 
 impl Transit {
@@ -94,6 +102,8 @@ impl Transit {
 
     /// A monitor says: bytes a second on the wire.
     pub fn monitored_rate(&mut self, rate: f64, now: Instant) {
+        self.stalled = None;
+        self.heard = Some(now);
         self.learn(rate, now);
     }
 
@@ -139,6 +149,13 @@ impl Transit {
         let begin = self.done.map_or(frame.at, |done| done.max(frame.at));
         self.done = Some(self.done.map_or(end, |done| done.max(end)));
         let seconds = end.saturating_duration_since(begin).as_secs_f64();
+        self.stalled = None;
+        self.heard = self.heard.max(Some(at));
+        if self.is_delay(frame.bytes, seconds) {
+            self.took_longer(trip, at);
+            return;
+        }
+        self.longer.clear();
         if seconds >= SHORTEST.max(self.deviation) {
             self.learn(frame.bytes / seconds, at);
         } else {
@@ -162,6 +179,12 @@ impl Transit {
             return;
         };
         let most = self.most(&frame, now);
+        let waited = waited(&frame, now);
+        if self.is_delay(frame.bytes, waited - self.rtt()) {
+            let before = self.stalled.unwrap_or_default();
+            self.stalled = Some(before.max(waited - frame.expected));
+            return;
+        }
         if self.rate.get().is_none_or(|rate| most < rate) {
             self.learn(most, now);
             self.doubtful = true;
@@ -177,8 +200,33 @@ impl Transit {
         }
     }
 
+    /// Whether a frame that kept the link busy for so long did so for another reason than that the link is slower: for a
+    /// small one the rate would have to have fallen by far more than the round trip would have to have grown.
+    fn is_delay(&self, bytes: f64, seconds: f64) -> bool {
+        let Some(rate) = self.rate.get() else {
+            return false;
+        };
+        let usual = bytes / rate;
+        let slower = seconds / usual;
+        let longer = 1.0 + (seconds - usual) / self.rtt().max(USUAL);
+        slower > 1.0 && longer < slower.sqrt()
+    }
+
+    fn took_longer(&mut self, trip: f64, at: Instant) {
+        self.longer.push(trip);
+        if self.longer.len() == LONGER {
+            let least = self.longer.iter().copied().fold(f64::INFINITY, f64::min);
+            self.longer.clear();
+            self.told.clear();
+            self.trips.clear();
+            self.trips.push_back((at, least));
+        }
+    }
+
     /// Nothing is under way any more.
     pub fn disconnected(&mut self) {
+        self.stalled = None;
+        self.longer.clear();
         self.sent.clear();
         self.told.clear();
         self.trips.clear();
@@ -193,23 +241,32 @@ impl Transit {
     /// Bytes a second on the wire; less than was measured while a frame is overdue.
     pub fn rate(&self, now: Instant) -> Option<f64> {
         let rate = self.rate.get()?;
-        let late = |s: &&Sent| {
-            let waited = now.saturating_duration_since(s.at).as_secs_f64();
-            waited > s.expected * (1.0 + SHARE) + DEVIATIONS * self.deviation + SLACK
-        };
         // What has taken long will, on average, take as long again.
-        let overdue = self
-            .sent
-            .iter()
-            .filter(late)
-            .map(|s| self.most(s, now) / 2.0);
-        Some(overdue.fold(rate, f64::min))
+        let slower = |s: &&Sent| !self.is_delay(s.bytes, waited(s, now) - self.rtt());
+        let overdue = self.overdue(now).filter(slower);
+        let most = overdue.map(|s| self.most(s, now) / 2.0);
+        Some(most.fold(rate, f64::min))
+    }
+
+    /// Frames that should have been answered by now.
+    fn overdue(&self, now: Instant) -> impl Iterator<Item = &Sent> {
+        let late = DEVIATIONS * self.deviation + SLACK;
+        let sent = self.sent.iter();
+        sent.filter(move |s| waited(s, now) > s.expected * (1.0 + SHARE) + late)
+    }
+
+    /// For how long, seconds, the link has let nothing through for another reason than its rate; most likely it will not for
+    /// as long again.
+    pub fn stall(&self, now: Instant) -> f64 {
+        let delayed = |s: &&Sent| self.is_delay(s.bytes, waited(s, now) - self.rtt());
+        let overdue = self.overdue(now).filter(delayed);
+        let overdue = overdue.map(|s| waited(s, now) - s.expected);
+        overdue.fold(self.stalled.unwrap_or_default(), f64::max)
     }
 
     /// The fastest that the link can be, as this frame has not been answered yet.
     fn most(&self, frame: &Sent, now: Instant) -> f64 {
-        let waited = now.saturating_duration_since(frame.at).as_secs_f64();
-        frame.bytes / (waited - self.rtt()).max(SHORTEST)
+        frame.bytes / (waited(frame, now) - self.rtt()).max(SHORTEST)
     }
 
     /// Seconds until the link is done with what was sent.
@@ -230,6 +287,16 @@ impl Transit {
     /// How long ago anything told the rate.
     pub fn age(&self, now: Instant) -> Option<Duration> {
         self.informed.map(|at| now.saturating_duration_since(at))
+    }
+
+    /// For how long nothing has come back.
+    pub fn silent(&self, now: Instant) -> Option<Duration> {
+        self.heard.map(|at| now.saturating_duration_since(at))
+    }
+
+    /// Frames under way.
+    pub fn unanswered(&self) -> u32 {
+        self.sent.len() as u32
     }
 
     fn learn(&mut self, rate: f64, now: Instant) {
@@ -254,6 +321,10 @@ impl Transit {
             rate * (-age / PEAK_MEMORY).exp2()
         })
     }
+}
+
+fn waited(frame: &Sent, now: Instant) -> f64 {
+    now.saturating_duration_since(frame.at).as_secs_f64()
 }
 
 /// With headers.

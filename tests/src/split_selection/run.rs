@@ -127,7 +127,7 @@ pub fn run(setting: &Arc<Setting>, policy: &mut dyn Policy, monitored: bool) -> 
         decisions.push(begun.elapsed());
         let advice = match wanted.choice {
             Choice::Here => Advice::Keep,
-            _ => health.advice(now),
+            _ => health.advice_for(wanted.probe, now),
         };
         let order = Order {
             choice: if advice == Advice::Keep {
@@ -135,7 +135,7 @@ pub fn run(setting: &Arc<Setting>, policy: &mut dyn Policy, monitored: bool) -> 
             } else {
                 wanted.choice
             },
-            probe: advice == Advice::Probe || wanted.probe,
+            probe: advice == Advice::Probe,
             reserve: policy.rest(wanted.choice) + MARGIN,
             patience: wanted.patience,
         };

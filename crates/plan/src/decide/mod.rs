@@ -45,6 +45,10 @@ pub struct Situation<'a> {
     pub waited: Duration,
     /// Frames that may be under way at a time; `None`: any number.
     pub in_flight: Option<u32>,
+    /// For how long, by now, the link has let nothing through.
+    pub stall: Duration,
+    /// Frames on the way to the server without an answer.
+    pub unanswered: u32,
     pub objective: Objective,
     /// What runs now.
     pub current: Option<Choice>,
@@ -62,6 +66,8 @@ impl<'a> Situation<'a> {
             interval: None,
             waited: Duration::ZERO,
             in_flight: None,
+            stall: Duration::ZERO,
+            unanswered: 0,
             objective: Objective::Latency,
             current: None,
             margin: 0.1,

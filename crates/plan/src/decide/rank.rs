@@ -39,11 +39,8 @@ pub(super) fn rank(situation: &Situation<'_>, p: &Prediction, budget: Option<Dur
     } else {
         Duration::ZERO
     };
-    // An answer that comes after the budget is no longer taken: the frame is completed here then.
     let answered = match situation.budget {
-        Some(whole) if p.choice != Choice::Here && p.latency > whole => {
-            p.latency.max(whole.saturating_add(p.rest))
-        }
+        Some(whole) if p.choice != Choice::Here => answered(situation, p, whole),
         _ => p.latency,
     };
     let latency = answered.saturating_add(pile);
@@ -67,6 +64,27 @@ pub(super) fn rank(situation: &Situation<'_>, p: &Prediction, budget: Option<Dur
         latency: p.latency,
         bytes: p.bytes,
     }
+}
+
+/// When the result is there on average. An answer that comes after the budget is no longer taken: the frame is completed here
+/// then. A link that has let nothing through for a while goes on so for as long again with a chance of one half, for twice
+/// as long with one of a third, and so on (as stretches do whose lengths span orders of magnitude).
+fn answered(situation: &Situation<'_>, p: &Prediction, budget: Duration) -> Duration {
+    let missed = budget.saturating_add(p.rest);
+    let Some(spare) = budget.checked_sub(p.latency) else {
+        return p.latency.max(missed);
+    };
+    let (stall, spare) = (situation.stall.as_secs_f64(), spare.as_secs_f64());
+    if stall == 0.0 || spare == 0.0 {
+        return if stall == 0.0 { p.latency } else { missed };
+    }
+    // All that wait are completed here one after the other then.
+    let each = p.rest.saturating_sub(situation.interval.unwrap_or_default());
+    let missed = missed.as_secs_f64() + f64::from(situation.unanswered) * each.as_secs_f64();
+    let miss = stall / (stall + spare);
+    let wait = stall * (spare / stall).ln_1p() - stall * (1.0 - miss);
+    let mean = (1.0 - miss) * p.latency.as_secs_f64() + wait + miss * missed;
+    Duration::try_from_secs_f64(mean).unwrap_or(Duration::MAX)
 }
 
 /// What a choice costs the frames behind this one: the next one waits until this machine is free again; where more time

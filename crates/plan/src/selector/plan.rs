@@ -16,7 +16,7 @@ use crate::{Choice, Decision, Path, Profile, Situation, decide};
 const MARGIN: f64 = 0.04;
 /// An answer may come so many mean deviations later than expected, and this share.
 const DEVIATIONS: f64 = 3.0;
-const SPARE: f64 = 0.1;
+const SPARE: f64 = 0.3;
 
 impl Selector {
     /// Where the next frame goes.
@@ -25,7 +25,8 @@ impl Selector {
         let waited = self.waited(wish.interval, now);
         let profile = self.profile_now(wish, now);
         let path = wish.connected.then(|| self.path(now, false));
-        let mut decision = self.decide_on(wish, &profile, path.as_ref(), waited);
+        let stall = Duration::from_secs_f64(self.link.stall(now).clamp(0.0, 1e3));
+        let mut decision = self.decide_on(wish, &profile, path.as_ref(), waited, stall);
         if decision.choice != Choice::Here && self.current == Some(Choice::Here) {
             self.probes = Probes::default();
         }
@@ -76,12 +77,15 @@ impl Selector {
         profile: &Profile,
         path: Option<&Path>,
         waited: Duration,
+        stall: Duration,
     ) -> Decision {
         decide(&Situation {
             budget: Some(wish.budget),
             interval: wish.interval,
             waited,
             in_flight: Some(wish.in_flight),
+            stall,
+            unanswered: self.link.unanswered(),
             objective: wish.objective,
             current: self.current,
             margin: MARGIN,

@@ -14,6 +14,9 @@ use crate::{Choice, Decision, Profile};
 /// After so long without news of the link it is asked whether it has become better, more and more seldom while it has not.
 const FIRST_PROBE: Duration = Duration::from_millis(150);
 const SLOWEST_PROBE: Duration = Duration::from_secs(2);
+/// More often than that where it costs next to nothing: this share of the machine's time, and so many bytes a second.
+const MOST_WORK: f64 = 0.02;
+const MOST_BYTES: f64 = 5_000.0;
 /// Where a monitor has told the rate within this time nobody else needs to ask.
 const WATCHED: Duration = Duration::from_millis(600);
 
@@ -46,7 +49,7 @@ impl Selector {
         let watched = self
             .monitored
             .is_some_and(|at| now.saturating_duration_since(at) < WATCHED);
-        let age = self.link.age(now);
+        let age = self.link.silent(now);
         let recent = |at: Instant| now.saturating_duration_since(at) < self.probes.wait;
         if age.is_some_and(|age| age < self.probes.wait)
             || self.probes.last.is_some_and(recent)
@@ -54,13 +57,21 @@ impl Selector {
         {
             return None;
         }
-        let hopeful = self.decide_on(wish, profile, Some(&self.path(now, true)), waited);
+        let path = self.path(now, true);
+        let hopeful = self.decide_on(wish, profile, Some(&path), waited, Duration::ZERO);
         let better = hopeful.choice != decision.choice && hopeful.choice != Choice::Here;
         if !better {
             return None;
         }
         self.probes.last = Some(now);
-        self.probes.wait = (self.probes.wait * 2).min(SLOWEST_PROBE);
+        let mut table = hopeful.table.iter();
+        let probe = table.find(|p| p.choice == hopeful.choice);
+        let worth = probe.map_or(SLOWEST_PROBE, |p| {
+            let bytes = Duration::from_secs_f64(p.bytes as f64 / MOST_BYTES);
+            bytes.max(p.edge.div_f64(MOST_WORK))
+        });
+        let slowest = worth.clamp(FIRST_PROBE, SLOWEST_PROBE);
+        self.probes.wait = (self.probes.wait * 2).min(slowest);
         Some(hopeful.choice)
     }
 }
