@@ -22,6 +22,7 @@
 //! println!("{}", decision.reason);
 //! ```
 
+mod crowd;
 mod decide;
 mod fixed;
 mod health;

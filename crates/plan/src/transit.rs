@@ -234,6 +234,11 @@ impl Transit {
     }
 
     /// Mean difference between expected and measured round, seconds.
+    /// Frames on their way or at the server.
+    pub fn under_way(&self) -> usize {
+        self.sent.len()
+    }
+
     pub fn deviation(&self) -> f64 {
         self.deviation
     }

@@ -79,7 +79,9 @@ fn answered(situation: &Situation<'_>, p: &Prediction, budget: Duration) -> Dura
         return if stall == 0.0 { p.latency } else { missed };
     }
     // All that wait are completed here one after the other then.
-    let each = p.rest.saturating_sub(situation.interval.unwrap_or_default());
+    let each = p
+        .rest
+        .saturating_sub(situation.interval.unwrap_or_default());
     let missed = missed.as_secs_f64() + f64::from(situation.unanswered) * each.as_secs_f64();
     let miss = stall / (stall + spare);
     let wait = stall * (spare / stall).ln_1p() - stall * (1.0 - miss);

@@ -6,6 +6,7 @@
 
 //! The selector as an edge uses it: it learns from the frames that pass, and says where the next one goes.
 
+mod crowded;
 mod outlook;
 mod plan;
 mod probes;
@@ -14,6 +15,7 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
+use crate::crowd::Crowd;
 use crate::speeds::Speeds;
 use crate::transit::Transit;
 use crate::{Choice, Decision, Objective, Offload, Profile};
@@ -79,6 +81,9 @@ pub struct Selector {
     coded: Option<(usize, bool)>,
     /// The server has what the next frame of the video is predicted from.
     video: bool,
+    crowd: Crowd,
+    /// When the last frame went to the server.
+    last_sent: Option<Instant>,
     probes: Probes,
     /// When the last frame is likely to have come, whatever it waited for.
     came: Option<Instant>,
@@ -87,6 +92,14 @@ pub struct Selector {
 }
 
 impl Selector {
+    /// `seed`: any number, but not that of another edge of the same server: they would do the same at the same time.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            crowd: Crowd::new(seed),
+            ..Self::default()
+        }
+    }
+
     /// What each choice costs on this machine; until it is set, everything is done here.
     pub fn set_profile(&mut self, profile: Profile) {
         self.speeds = Some(Speeds::new(profile));
@@ -134,6 +147,7 @@ impl Selector {
 
     pub fn sent(&mut self, number: u64, choice: Choice, bytes: u64, now: Instant) {
         let there = self.speeds.as_ref().map_or(0.0, |s| s.there(choice));
+        self.last_sent = Some(now);
         self.link.sent(number, bytes, self.queue + there, now);
         if let Choice::Candidate(i) = choice
             && self.coded.is_none_or(|(cut, _)| cut != i)
@@ -214,13 +228,19 @@ impl Selector {
         times: impl Iterator<Item = (Choice, Duration)>,
         now: Instant,
     ) {
-        if self.link.age(now).is_none_or(|age| age >= SILENT) {
+        let silent = |at: Instant| now.saturating_duration_since(at) >= SILENT;
+        if self.last_sent.is_none_or(silent) {
             self.queue = queue.as_secs_f64();
         }
         let unknown = self.speeds.as_mut().filter(|s| !s.server_known());
         if let Some(speeds) = unknown {
             times.for_each(|(choice, took)| speeds.served(choice, took));
         }
+    }
+
+    /// So many frames, of this edge and of others, wait at the server.
+    pub fn waiting(&mut self, frames: u32, now: Instant) {
+        self.crowd.seen(frames, self.link.under_way(), now);
     }
 
     /// Bytes a second of the link, as far as they are known.

@@ -8,6 +8,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::crowded::Ground;
 use super::probes::Probes;
 use super::{Plan, Selector, Wish};
 use crate::{Choice, Decision, Path, Profile, Situation, decide};
@@ -26,7 +27,15 @@ impl Selector {
         let profile = self.profile_now(wish, now);
         let path = wish.connected.then(|| self.path(now, false));
         let stall = Duration::from_secs_f64(self.link.stall(now).clamp(0.0, 1e3));
-        let mut decision = self.decide_on(wish, &profile, path.as_ref(), waited, stall);
+        let ground = Ground {
+            wish,
+            profile: &profile,
+            path: path.as_ref(),
+            waited,
+            stall,
+        };
+        let decision = self.decide_on(wish, &profile, path.as_ref(), waited, stall);
+        let mut decision = self.among_others(decision, ground, now);
         if decision.choice != Choice::Here && self.current == Some(Choice::Here) {
             self.probes = Probes::default();
         }

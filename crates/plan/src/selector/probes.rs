@@ -54,6 +54,7 @@ impl Selector {
         if age.is_some_and(|age| age < self.probes.wait)
             || self.probes.last.is_some_and(recent)
             || watched && speeds.server_known()
+            || self.crowd.stays_away(now).is_some()
         {
             return None;
         }

@@ -56,6 +56,7 @@ pub(super) fn tell(selector: &mut Selector, stats: &LinkStats, now: Instant) {
     };
     let times = times(load, &stats.load, profile);
     selector.server(usual_work(load) * load.queue, times.into_iter(), now);
+    selector.waiting(load.queue, now);
 }
 
 /// How long the server works on frames of each choice, decoding included, where it has run any. The monitor tells times of

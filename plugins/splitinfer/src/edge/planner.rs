@@ -6,6 +6,7 @@
 
 //! Which split the next frame gets: the one the user fixed, or the one that `crates/plan` finds best.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use splitinfer_plan::{Choice, Fixed, Objective, Plan, Selector, Wish};
@@ -72,7 +73,7 @@ pub(super) struct Planner {
 impl Planner {
     pub(super) fn new() -> Self {
         Self {
-            selector: Selector::default(),
+            selector: Selector::new(RandomState::new().hash_one(0)),
             survey: None,
             surveyed: false,
             fixed: Fixed::default(),

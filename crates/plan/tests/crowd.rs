@@ -1,0 +1,253 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! Several edges on one server, simulated: a fast link, a server with one worker that serves the edges in turn.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use splitinfer_plan::{Choice, Objective, Offload, Profile, Round, Selector, Wish};
+
+const MS: Duration = Duration::from_millis(1);
+const WHOLE: Duration = Duration::from_millis(60);
+const ENCODE: Duration = Duration::from_millis(2);
+/// On the server: it can do five and a half edges' frames.
+const WORK: Duration = Duration::from_millis(12);
+const INTERVAL: Duration = Duration::from_millis(66);
+const BUDGET: Duration = Duration::from_millis(200);
+const RTT: Duration = Duration::from_millis(6);
+const TOLD_EVERY: Duration = Duration::from_millis(250);
+const SECONDS: u32 = 60;
+/// Frames before that are not counted.
+const SETTLING: Duration = Duration::from_secs(10);
+
+struct Flying {
+    number: u64,
+    begun: Duration,
+    answer: Option<Duration>,
+    queue: Duration,
+}
+
+struct Edge {
+    selector: Selector,
+    next: Duration,
+    number: u64,
+    flying: VecDeque<Flying>,
+    latencies: Vec<Duration>,
+    by_server: u32,
+}
+
+struct Job {
+    edge: usize,
+    number: u64,
+    came: Duration,
+}
+
+struct Crowd {
+    start: Instant,
+    edges: Vec<Edge>,
+    queue: VecDeque<Job>,
+    busy_until: Duration,
+}
+
+fn offload() -> Offload {
+    Offload {
+        encode: ENCODE,
+        bytes: 10_000,
+        fresh_bytes: 10_000,
+        decode: MS,
+        tail: WHOLE,
+        ..Offload::default()
+    }
+}
+
+impl Crowd {
+    fn new(edges: u32) -> Self {
+        let edge = |i: u32| {
+            let mut selector = Selector::new(i.into());
+            selector.set_profile(Profile {
+                whole: WHOLE,
+                picture: Some(offload()),
+                ..Profile::default()
+            });
+            Edge {
+                selector,
+                next: INTERVAL * i / edges,
+                number: 0,
+                flying: VecDeque::new(),
+                latencies: Vec::new(),
+                by_server: 0,
+            }
+        };
+        Self {
+            start: Instant::now(),
+            edges: (0..edges).map(edge).collect(),
+            queue: VecDeque::new(),
+            busy_until: Duration::ZERO,
+        }
+    }
+
+    /// `tells`: whether the server says how many frames wait.
+    fn run(mut self, tells: bool) -> Vec<Edge> {
+        let mut told = Duration::ZERO;
+        for tick in 0..SECONDS * 1000 {
+            let at = MS * tick;
+            self.serve(at);
+            if at >= told {
+                told += TOLD_EVERY;
+                self.tell(at, tells);
+            }
+            for i in 0..self.edges.len() {
+                self.answered(i, at);
+                if at >= self.edges[i].next {
+                    self.edges[i].next += INTERVAL;
+                    self.begin(i, at);
+                }
+            }
+        }
+        self.edges
+    }
+
+    fn serve(&mut self, at: Duration) {
+        if at < self.busy_until {
+            return;
+        }
+        let Some(first) = self.queue.iter().position(|job| job.came <= at) else {
+            return;
+        };
+        let Some(job) = self.queue.remove(first) else {
+            return;
+        };
+        self.busy_until = at + WORK;
+        let mut flying = self.edges[job.edge].flying.iter_mut();
+        if let Some(flying) = flying.find(|f| f.number == job.number) {
+            flying.queue = at - job.came;
+            flying.answer = Some(at + WORK + RTT / 2);
+        }
+    }
+
+    fn tell(&mut self, at: Duration, tells: bool) {
+        let (now, waiting) = (self.start + at, self.queue.len() as u32);
+        for edge in &mut self.edges {
+            let times = [(Choice::Picture, WORK)].into_iter();
+            edge.selector.monitored(Some(RTT), Some((12.5e6, now)), now);
+            edge.selector.server(WORK * waiting, times, now);
+            if tells {
+                edge.selector.waiting(waiting, now);
+            }
+        }
+    }
+
+    /// Answers that have come, and frames for which the time is up.
+    fn answered(&mut self, i: usize, at: Duration) {
+        let edge = &mut self.edges[i];
+        while let Some(first) = edge.flying.front() {
+            let due = first.begun + BUDGET - WHOLE;
+            match first.answer {
+                Some(answer) if answer <= at => {
+                    edge.selector.answered(&Round {
+                        number: first.number,
+                        choice: Choice::Picture,
+                        bytes: 10_000,
+                        alone: true,
+                        taken: answer - first.begun - ENCODE,
+                        queue: first.queue,
+                        work: WORK,
+                    });
+                    edge.by_server += u32::from(at >= SETTLING);
+                    count(edge, answer - first.begun, at);
+                }
+                _ if due <= at => {
+                    let number = first.number;
+                    edge.selector.given_up(number, self.start + at);
+                    edge.selector.completed(Choice::Picture, WHOLE);
+                    self.queue.retain(|j| (j.edge, j.number) != (i, number));
+                    count(edge, BUDGET, at);
+                }
+                _ => return,
+            }
+            edge.flying.pop_front();
+        }
+    }
+
+    fn begin(&mut self, i: usize, at: Duration) {
+        let (edge, now) = (&mut self.edges[i], self.start + at);
+        let wish = Wish {
+            connected: true,
+            video: false,
+            objective: Objective::Latency,
+            budget: BUDGET,
+            interval: Some(INTERVAL),
+            in_flight: 4,
+        };
+        let plan = edge.selector.decide(&wish, now);
+        if plan.decision.choice == Choice::Here {
+            edge.selector.worked(Choice::Here, WHOLE);
+            return count(edge, WHOLE, at);
+        }
+        edge.selector.worked(Choice::Picture, ENCODE);
+        let number = edge.number;
+        edge.number += 1;
+        edge.selector
+            .sent(number, Choice::Picture, 10_000, now + ENCODE);
+        self.queue.push_back(Job {
+            edge: i,
+            number,
+            came: at + ENCODE + RTT / 2,
+        });
+        edge.flying.push_back(Flying {
+            number,
+            begun: at,
+            answer: None,
+            queue: Duration::ZERO,
+        });
+    }
+}
+
+fn count(edge: &mut Edge, latency: Duration, at: Duration) {
+    if at >= SETTLING {
+        edge.latencies.push(latency);
+    }
+}
+
+/// Mean over all frames of all edges, of the slowest edge, in milliseconds; the share that the server answered.
+fn figures(edges: &[Edge]) -> (f64, f64, f64) {
+    let mean = |e: &Edge| {
+        let sum: Duration = e.latencies.iter().sum();
+        sum.as_secs_f64() * 1e3 / e.latencies.len() as f64
+    };
+    let all = edges.iter().map(mean).sum::<f64>() / edges.len() as f64;
+    let slowest = edges.iter().map(mean).fold(0.0, f64::max);
+    let frames: usize = edges.iter().map(|e| e.latencies.len()).sum();
+    let by_server: u32 = edges.iter().map(|e| e.by_server).sum();
+    (all, slowest, f64::from(by_server) / frames as f64)
+}
+
+#[test]
+fn edges_that_fit_on_the_server_stay_there() {
+    for edges in [1, 2, 4] {
+        let (mean, slowest, share) = figures(&Crowd::new(edges).run(true));
+        println!("{edges} edges: {mean:.1} ms, slowest {slowest:.1} ms, {share:.2} by the server");
+        assert!(slowest < 45.0 && share > 0.95, "{edges}: {slowest} {share}");
+    }
+}
+
+#[test]
+fn of_edges_that_are_too_many_some_stay_away_and_none_is_worse_off_than_alone() {
+    let here = WHOLE.as_secs_f64() * 1e3;
+    for edges in [8, 16] {
+        let (herd, ..) = figures(&Crowd::new(edges).run(false));
+        let (mean, slowest, share) = figures(&Crowd::new(edges).run(true));
+        println!(
+            "{edges} edges: {mean:.1} ms (as a herd {herd:.1}), slowest {slowest:.1} ms, {share:.2} by the server"
+        );
+        assert!(
+            mean < herd && mean < 1.05 * here,
+            "{edges}: {mean} against {herd}"
+        );
+        assert!(slowest < 1.3 * here, "{edges}: {slowest}");
+    }
+}
