@@ -41,7 +41,6 @@ pub(super) struct Stats {
     refused_updates: u64,
     sent_frames: u64,
     sent_bytes: u64,
-    last_bytes: u64,
     video_frames: u64,
     video_keys: u64,
     coding: Option<Coding>,
@@ -73,7 +72,6 @@ impl Default for Stats {
             refused_updates: 0,
             sent_frames: 0,
             sent_bytes: 0,
-            last_bytes: 0,
             video_frames: 0,
             video_keys: 0,
             coding: None,
@@ -98,13 +96,12 @@ impl Stats {
         if begun.plan.as_ref().is_some_and(|p| p.old != "none") {
             self.switches += 1;
         }
-        if let Some(request) = &begun.request {
+        if let Some(sent) = &begun.sent {
             self.sent_frames += 1;
-            self.last_bytes = request.payload.len() as u64;
-            self.sent_bytes += self.last_bytes;
-            if request.choice == Choice::Video {
+            self.sent_bytes += sent.bytes as u64;
+            if sent.choice == Choice::Video {
                 self.video_frames += 1;
-                self.video_keys += u64::from(request.alone);
+                self.video_keys += u64::from(sent.alone);
             }
         }
     }

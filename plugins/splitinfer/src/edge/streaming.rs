@@ -41,11 +41,21 @@ pub(super) struct Request {
     pub(super) pts_ns: Option<u64>,
 }
 
+/// What goes to the server for a frame, for the statistics.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dispatch {
+    pub(super) choice: Choice,
+    pub(super) alone: bool,
+    pub(super) bytes: usize,
+}
+
 /// A frame whose part here is done.
 pub(super) struct Begun {
     pub(super) frame: Box<Frame>,
     /// To be sent once the frame is queued.
     pub(super) request: Option<Request>,
+    /// What that is, or what was sent already, if it was a probe.
+    pub(super) sent: Option<Dispatch>,
     pub(super) plan: Option<PlanChange>,
     pub(super) times: Times,
     /// Where tensors cross.
@@ -212,8 +222,10 @@ impl Streaming {
             link: started.link.as_deref(),
             times: &mut times,
             coding: &mut coding,
+            sent: None,
         };
         let (choice, work, request) = job.begin(picture, wanted, advice)?;
+        let sent = job.sent;
         let split = split::name(choice, engine.candidates()).into();
         Ok(Begun {
             frame: Box::new(Frame {
@@ -226,6 +238,7 @@ impl Streaming {
                 work,
             }),
             request,
+            sent,
             plan,
             times,
             coding,
@@ -270,6 +283,7 @@ impl Begun {
                 work: Work::Skipped,
             }),
             request: None,
+            sent: None,
             plan: None,
             times: Times::default(),
             coding: None,
@@ -329,6 +343,7 @@ struct Job<'a> {
     link: Option<&'a Link>,
     times: &'a mut Times,
     coding: &'a mut Option<Coding>,
+    sent: Option<Dispatch>,
 }
 
 impl Job<'_> {
@@ -357,6 +372,11 @@ impl Job<'_> {
         self.planner.worked(choice, worked);
         let now = Instant::now();
         self.planner.sent(self.number, choice, payload.len(), now);
+        self.sent = Some(Dispatch {
+            choice,
+            alone,
+            bytes: payload.len(),
+        });
         let probe = advice == Advice::Probe;
         // Nobody waits for the answer to a probe: it may come when it likes.
         let deadline = match probe {
