@@ -15,7 +15,6 @@ mod inferoverlay;
 mod net;
 mod provider;
 mod server;
-mod video;
 mod weights;
 
 use gst::glib;

@@ -12,6 +12,7 @@ use splitinfer_tensor::Tensor;
 use splitinfer_tensorcode::{AUTO, AUTO_BITS, Limits, decoder, encoder, picture};
 use splitinfer_tests::measure::{self, Subject, median, ms};
 use splitinfer_tests::model::{LocalModel, largest_difference, matches};
+use splitinfer_video::{VideoDecoder, VideoEncoder};
 use splitinfer_vision::{Object, Picture};
 
 /// As the element encodes it.
@@ -25,6 +26,7 @@ fn main() -> Result<()> {
     println!(
         "One thread; {frames} frames of each video, evenly spread over its first {}. *Coded*: {AUTO_BITS} bits, each frame by \
          itself (what a stream takes, `tensor-code` measures), median bytes a frame; *of JPEG*: against the JPEG (quality {JPEG_QUALITY}) of the model's input picture. \
+         *As H.264*: as `splitinfer-edge` sends it as a video, each from the one {STEP} frames before. \
          *Exact*: largest difference of any output, tail after head against the whole model. *F1*: objects after coding \
          against those of the whole model on the untouched frame (same class, IoU ≥ 0.5; keypoints within 5 % of the \
          person's size).",
@@ -82,6 +84,7 @@ fn table(subject: &Subject, count: usize) -> Result<(f32, f64)> {
     let candidates = model.split.candidates().to_vec();
     let mut rows: Vec<Row> = candidates.iter().map(|_| Row::default()).collect();
     let mut jpeg = Row::default();
+    let mut film = Film::new(&model);
     let mut expected_total = 0;
     let bar = measure::progress(count);
     bar.set_message(subject.name.clone());
@@ -100,9 +103,12 @@ fn table(subject: &Subject, count: usize) -> Result<(f32, f64)> {
             row.add(bytes, &found, &expected);
         }
         let (bytes, received) = through_jpeg(&seen)?;
-        let input = model.tensor(&received)?;
-        let found = model.read(&model.split.whole(&input)?)?;
-        jpeg.add(bytes, &found, &expected);
+        jpeg.add(bytes, &objects(&mut model, &received)?, &expected);
+        if let Some(film) = &mut film {
+            let (bytes, received) = film.pass(&seen)?;
+            let found = objects(&mut model, &received)?;
+            film.row.add(bytes, &found, &expected);
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -145,12 +151,63 @@ fn table(subject: &Subject, count: usize) -> Result<(f32, f64)> {
         jpeg_bytes / 1e3,
         jpeg.f1(expected_total),
     );
+    if let Some(film) = &film {
+        println!(
+            "| – | the picture, as H.264 | {}×{} | 0 | 0 | {:.2} | {:.1} | {:.1} | {:.2} | – | {:.3} |",
+            model.info.input.width,
+            model.info.input.height,
+            ms(profile.whole),
+            f64::from(model.info.input.width * model.info.input.height * 3) / 1e3,
+            median(&film.row.bytes) / 1e3,
+            median(&film.row.bytes) / jpeg_bytes,
+            film.row.f1(expected_total),
+        );
+    }
     let smallest = rows
         .iter()
         .map(|r| median(&r.bytes) / jpeg_bytes)
         .fold(f64::INFINITY, f64::min);
     let worst = rows.iter().map(|r| r.difference).fold(0.0, f32::max);
     Ok((worst, smallest))
+}
+
+/// The picture as the element sends it as a video.
+struct Film {
+    encoder: VideoEncoder,
+    decoder: VideoDecoder,
+    row: Row,
+}
+
+impl Film {
+    /// `None`, and says so, without the codecs.
+    fn new(model: &LocalModel) -> Option<Self> {
+        let (width, height) = (model.info.input.width, model.info.input.height);
+        let codecs = VideoEncoder::new(None, width, height)
+            .and_then(|encoder| Ok((encoder, VideoDecoder::new(width, height)?)));
+        match codecs {
+            Ok((encoder, decoder)) => Some(Self {
+                encoder,
+                decoder,
+                row: Row::default(),
+            }),
+            Err(problem) => {
+                eprintln!("skipped: H.264, {problem}");
+                None
+            }
+        }
+    }
+
+    fn pass(&mut self, seen: &Picture) -> Result<(usize, Picture)> {
+        let key = self.row.bytes.is_empty();
+        let coded = self.encoder.encode(seen, key)?;
+        Ok((coded.bytes.len(), self.decoder.decode(&coded.bytes)?))
+    }
+}
+
+fn objects(model: &mut LocalModel, seen: &Picture) -> Result<Vec<Object>> {
+    let input = model.tensor(seen)?;
+    let outputs = model.split.whole(&input)?;
+    Ok(model.read(&outputs)?)
 }
 
 fn through_code(tensors: &[Tensor]) -> Result<(usize, Vec<Tensor>)> {

@@ -14,7 +14,7 @@ use splitinfer_wire::VideoHeader;
 
 use super::engine::Engine;
 use super::settings::{Settings, VideoWish};
-use crate::video::{Coded, VideoEncoder, VideoError};
+use splitinfer_video::{Coded, VideoEncoder, VideoError};
 
 /// The video of one started element.
 pub(super) struct Filming {

@@ -24,7 +24,7 @@ use super::versions::SharedVersions;
 use super::worker;
 use crate::net::identity::Identity;
 use crate::net::server::{FairQueue, ListenError, Listener, ListenerConfig, local_address};
-use crate::video::VideoDecoder;
+use splitinfer_video::VideoDecoder;
 
 /// Frames of one edge on their way, all told.
 const MAX_IN_FLIGHT: u32 = 32;

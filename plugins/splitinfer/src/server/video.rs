@@ -17,7 +17,7 @@ use super::answer::{Answer, Decoded, Failure, answer};
 use super::service::{Served, Serving};
 use super::worker::{dropped, finish, guarded, reply};
 use crate::net::server::Job;
-use crate::video::{VideoDecoder, VideoError};
+use splitinfer_video::{VideoDecoder, VideoError};
 
 /// The video of one edge.
 #[derive(Default)]

@@ -15,7 +15,7 @@ use splitinfer_wire::{Content, Status, VideoHeader, Wants};
 use super::bench::{Edge, Link, PATIENCE, SIDE, Server, ready};
 use crate::net::client::{Body, ClientEvent, Failure, FrameRequest};
 use crate::net::trust::Trust;
-use crate::video::{VideoDecoder, VideoEncoder};
+use splitinfer_video::{VideoDecoder, VideoEncoder};
 
 /// An edge that films.
 struct Film {
