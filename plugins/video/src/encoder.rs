@@ -16,15 +16,15 @@ use super::{VideoError, pictures};
 
 /// Encoders that are tried where the user names none, the better first. They have no thread of their own, give a buffer for
 /// each they get at once, and a key picture only when it is asked for or the scene is another one. The quality is that of
-/// the JPEGs that are sent otherwise, about; docs/measurements/split-selection.md has the differences.
+/// the JPEGs that are sent otherwise, by the objects that are found (docs/measurements/cuts.md).
 const KNOWN: [(&str, &str); 2] = [
     (
         "x264enc",
-        "x264enc tune=zerolatency speed-preset=veryfast threads=1 key-int-max=100000 pass=qual quantizer=18",
+        "x264enc tune=zerolatency speed-preset=veryfast threads=1 key-int-max=100000 pass=qual quantizer=15",
     ),
     (
         "openh264enc",
-        "openh264enc complexity=low multi-thread=1 gop-size=100000 rate-control=off qp-min=20 qp-max=20",
+        "openh264enc complexity=low multi-thread=1 gop-size=100000 rate-control=off qp-min=17 qp-max=17",
     ),
 ];
 const CAPS: &str = "video/x-h264,stream-format=byte-stream,alignment=au";
