@@ -17,6 +17,7 @@ mod filming;
 mod flow;
 mod frame;
 mod imp;
+mod job;
 mod link;
 mod mirror;
 mod monitor;

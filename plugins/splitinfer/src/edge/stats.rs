@@ -15,10 +15,11 @@ use splitinfer_plan::{Choice, LatencyWindow};
 use super::completion::Finished;
 use super::crossing::Coding;
 use super::engine::Engine;
+use super::job::Times;
 use super::link::Link;
 use super::monitor;
 use super::split;
-use super::streaming::{Begun, Times};
+use super::streaming::Begun;
 use super::swap::Swapped;
 
 /// Counters since the element started, and a window of the last latencies.

@@ -4,50 +4,27 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! The part of a frame's work that is done on the streaming thread: prepare the picture, run the head, encode the cut.
+//! The part of a frame's work that is done on the streaming thread: prepare the picture, choose, and have the choice carried
+//! out.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gst_video::{VideoFrameRef, VideoInfo};
 use splitinfer_plan::{Advice, Choice};
-use splitinfer_tensorcode::AUTO;
 use splitinfer_vision::{Picture, Placement, Preprocessor};
 
 use super::check::Checker;
-use super::crossing::{Coding, Crossing, Feedback, Wanted};
+use super::crossing::{Coding, Crossing, Feedback};
 use super::engine::Engine;
 use super::filming::Filming;
-use super::frame::{Frame, Remote, Rest, Work};
+use super::frame::{Frame, Work};
 use super::imp::Started;
-use super::link::Link;
-use super::planner::{Chosen, PlanChange, Planner};
+use super::job::{Dispatch, Job, Request, Times};
+use super::planner::{PlanChange, Planner};
 use super::settings::Settings;
 use super::split::{self, SplitSetting};
 use splitinfer_inference::picture;
-
-/// What crosses the network for a frame.
-pub(super) struct Request {
-    pub(super) choice: Choice,
-    /// It needs no frame before it.
-    pub(super) alone: bool,
-    /// Until when an answer is of use.
-    pub(super) deadline: Instant,
-    /// Until when it is of use to the frames after it.
-    pub(super) expires: Instant,
-    pub(super) placement: [f32; 6],
-    pub(super) payload: Vec<u8>,
-    pub(super) model_version: u64,
-    pub(super) pts_ns: Option<u64>,
-}
-
-/// What goes to the server for a frame, for the statistics.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Dispatch {
-    pub(super) choice: Choice,
-    pub(super) alone: bool,
-    pub(super) bytes: usize,
-}
 
 /// A frame whose part here is done.
 pub(super) struct Begun {
@@ -60,14 +37,6 @@ pub(super) struct Begun {
     pub(super) times: Times,
     /// Where tensors cross.
     pub(super) coding: Option<Coding>,
-}
-
-/// Where the time on the streaming thread went.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Times {
-    pub(super) prepare: Duration,
-    pub(super) infer: Duration,
-    pub(super) encode: Duration,
 }
 
 /// State of the streaming thread.
@@ -327,201 +296,4 @@ fn interval(video: &VideoInfo, settings: &Settings) -> Option<Duration> {
     );
     let every = u32::try_from(settings.inference_interval).unwrap_or(1);
     (frames > 0).then(|| Duration::from_secs(1) * seconds / frames * every)
-}
-
-/// The work on one picture.
-struct Job<'a> {
-    number: u64,
-    engine: &'a Arc<Engine>,
-    crossing: &'a mut Crossing,
-    filming: &'a mut Option<Filming>,
-    settings: &'a Settings,
-    placement: Placement,
-    pts: Option<gst::ClockTime>,
-    deadline: Instant,
-    planner: &'a mut Planner,
-    link: Option<&'a Link>,
-    times: &'a mut Times,
-    coding: &'a mut Option<Coding>,
-    sent: Option<Dispatch>,
-}
-
-impl Job<'_> {
-    fn begin(
-        &mut self,
-        picture: Picture,
-        wanted: Chosen,
-        advice: Advice,
-    ) -> Result<(Choice, Work, Option<Request>), gst::ErrorMessage> {
-        if advice == Advice::Keep || wanted.choice == Choice::Here {
-            let work = self.here(&picture)?;
-            self.planner.worked(Choice::Here, self.times.infer);
-            return Ok((Choice::Here, work, None));
-        }
-        let Coded {
-            choice,
-            rest,
-            payload,
-            alone,
-        } = match wanted.choice {
-            Choice::Candidate(i) => self.head(&picture, i)?,
-            Choice::Video => self.video(picture)?,
-            _ => self.jpeg(picture)?,
-        };
-        let worked = self.times.infer + self.times.encode;
-        self.planner.worked(choice, worked);
-        let now = Instant::now();
-        self.planner.sent(self.number, choice, payload.len(), now);
-        self.sent = Some(Dispatch {
-            choice,
-            alone,
-            bytes: payload.len(),
-        });
-        let probe = advice == Advice::Probe;
-        // Nobody waits for the answer to a probe: it may come when it likes.
-        let deadline = match probe {
-            true => now + self.settings.latency_budget,
-            false => self.deadline,
-        };
-        let request = Request {
-            choice,
-            alone,
-            deadline,
-            // A key picture in its place would take longer than what is left of it.
-            expires: match choice {
-                Choice::Video => deadline + self.settings.latency_budget,
-                _ => deadline,
-            },
-            placement: self.placement.to_f32x6(),
-            payload,
-            model_version: self.engine.version(),
-            pts_ns: self.pts.map(gst::ClockTime::nseconds),
-        };
-        if probe {
-            if let Some(link) = self.link {
-                link.send(self.number, request);
-            }
-            let begun = Instant::now();
-            let outcome = self.engine.complete(&rest, &self.placement)?;
-            self.times.infer += begun.elapsed();
-            return Ok((choice, Work::Done(outcome), None));
-        }
-        let give_up_at = self.planner.give_up_at(&wanted, self.engine, self.deadline);
-        Ok((
-            choice,
-            Work::Remote(Remote::new(rest, self.placement, give_up_at)),
-            Some(request),
-        ))
-    }
-
-    fn here(&mut self, picture: &Picture) -> Result<Work, gst::ErrorMessage> {
-        let begun = Instant::now();
-        let tensor = self.engine.tensor(picture)?;
-        self.times.prepare += begun.elapsed();
-        let begun = Instant::now();
-        let outputs = self.engine.whole(&tensor)?;
-        let outcome = self.engine.read(outputs, &self.placement)?;
-        self.times.infer += begun.elapsed();
-        Ok(Work::Done(outcome))
-    }
-
-    fn head(&mut self, picture: &Picture, candidate: usize) -> Result<Coded, gst::ErrorMessage> {
-        let begun = Instant::now();
-        let tensor = self.engine.tensor(picture)?;
-        self.times.prepare += begun.elapsed();
-        let begun = Instant::now();
-        let tensors = self.engine.head(candidate, &tensor)?;
-        self.times.infer += begun.elapsed();
-        let begun = Instant::now();
-        let wanted = Wanted {
-            number: self.number,
-            version: self.engine.version(),
-            candidate,
-            bits: bits(self.settings),
-            output_error: self.settings.output_error,
-        };
-        let coded = self.crossing.encode(&tensors, wanted, Some(self.engine));
-        let (payload, coding) = coded.map_err(|e| {
-            gst::error_msg!(
-                gst::StreamError::Encode,
-                ("cannot encode the tensors of this split: {e}")
-            )
-        })?;
-        self.times.encode = begun.elapsed();
-        *self.coding = Some(coding);
-        Ok(Coded {
-            choice: Choice::Candidate(candidate),
-            rest: Rest::Tail { candidate, tensors },
-            payload,
-            alone: coding.alone,
-        })
-    }
-
-    /// As a JPEG where the encoder has failed, which ends its use.
-    fn video(&mut self, picture: Picture) -> Result<Coded, gst::ErrorMessage> {
-        let begun = Instant::now();
-        let answer = self.deadline.saturating_duration_since(begun);
-        let coded = self
-            .filming
-            .as_mut()
-            .map(|filming| filming.encode(self.number, &picture, answer));
-        match coded {
-            Some(Ok((payload, alone))) => {
-                self.times.encode = begun.elapsed();
-                Ok(Coded {
-                    choice: Choice::Video,
-                    rest: Rest::Picture(picture),
-                    payload,
-                    alone,
-                })
-            }
-            failed => {
-                if let Some(Err(problem)) = failed {
-                    gst::warning!(super::imp::CAT, "no more pictures as video: {problem}");
-                }
-                *self.filming = None;
-                self.jpeg(picture)
-            }
-        }
-    }
-
-    fn jpeg(&mut self, picture: Picture) -> Result<Coded, gst::ErrorMessage> {
-        let begun = Instant::now();
-        let payload = splitinfer_tensorcode::picture::encode_jpeg(
-            &picture.rgb,
-            picture.width,
-            picture.height,
-            JPEG_QUALITY,
-        )
-        .map_err(|e| {
-            gst::error_msg!(gst::StreamError::Encode, ("cannot encode the picture: {e}"))
-        })?;
-        self.times.encode += begun.elapsed();
-        Ok(Coded {
-            choice: Choice::Picture,
-            rest: Rest::Picture(picture),
-            payload,
-            alone: true,
-        })
-    }
-}
-
-/// What is to be sent of a frame, and what remains to be done.
-struct Coded {
-    choice: Choice,
-    rest: Rest,
-    payload: Vec<u8>,
-    /// It needs no frame before it.
-    alone: bool,
-}
-
-/// What this costs in bytes and in objects that differ, docs/measurements/cuts.md says: it is not nothing.
-pub(super) const JPEG_QUALITY: u8 = 90;
-
-/// 0 leaves the depth to the code. docs/measurements/cuts.md says which objects that changes.
-pub(super) fn bits(settings: &Settings) -> u8 {
-    match settings.tensor_bits {
-        0 => AUTO,
-        bits => u8::try_from(bits).unwrap_or(32),
-    }
 }

@@ -17,9 +17,9 @@ use splitinfer_vision::Picture;
 
 use super::engine::Engine;
 use super::filming::Filming;
+use super::job::{JPEG_QUALITY, bits};
 use super::settings::Settings;
 use super::split;
-use super::streaming::{JPEG_QUALITY, bits};
 
 /// The part of the time that the survey takes at most.
 const SHARE: f64 = 0.25;

@@ -7,7 +7,8 @@
 //! The pictures of an edge's video, each decoded when the one before it is, whatever order they come in and whether or not
 //! anybody still waits for the answer.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use splitinfer_vision::Picture;
@@ -28,6 +29,8 @@ struct Stream {
     chain: VideoChain<Job<Served>>,
     /// Made for the first picture, and again after one that could not be decoded.
     decoder: Option<VideoDecoder>,
+    /// Decoded pictures, by their frame, whose jobs wait for their turn again.
+    decoded: HashMap<u64, Decoded>,
     /// The edge has gone.
     closed: bool,
 }
@@ -42,14 +45,43 @@ struct Shown {
 /// Does what the coming of this picture makes possible: nothing, if it has to wait for another.
 pub fn serve(serving: &Serving, job: Job<Served>) {
     let begun = Instant::now();
+    let session = job.session.clone();
+    if let Some(decoded) = session.video.decoded(job.header.number) {
+        let picture = Ok(decoded);
+        return conclude(
+            serving,
+            Shown {
+                job,
+                begun,
+                picture,
+            },
+        );
+    }
     let header = match VideoHeader::decode(&job.payload) {
         Ok((header, _)) => header,
         Err(problem) => return finish(serving, job, begun, Err(Failure::bad(problem))),
     };
-    let session = job.session.clone();
-    let shown = session.video.show(header, job);
-    for shown in shown {
-        conclude(serving, shown);
+    let mut computed = false;
+    for shown in session.video.show(header, job) {
+        match shown.picture {
+            // The others wait for their turn, as if they came now: no edge may have many at once.
+            Ok(decoded) if computed => put_back(serving, shown.job, decoded),
+            picture => {
+                computed |= picture.is_ok();
+                conclude(serving, Shown { picture, ..shown });
+            }
+        }
+    }
+}
+
+fn put_back(serving: &Serving, job: Job<Served>, decoded: Decoded) {
+    let (session, number) = (job.session.clone(), job.header.number);
+    session.video.keep(number, decoded);
+    if let Err(job) = serving.queue.push(session.client.id, job) {
+        drop(session.video.decoded(number));
+        let text = "more frames of this edge wait than the server queues".to_owned();
+        let refused = Err(Failure(Status::Overloaded, text));
+        finish(serving, job, Instant::now(), refused);
     }
 }
 
@@ -84,17 +116,34 @@ fn wanted_until(job: &Job<Served>) -> Instant {
 impl Video {
     /// The edge has gone: nothing is waited for any more, and what waits, which holds the edge's session, is dropped.
     pub fn close(&self) {
-        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = self.lock();
         stream.closed = true;
         stream.decoder = None;
+        stream.decoded.clear();
         drop(stream.chain.broken());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stream> {
+        // A thread that failed while it decoded leaves a decoder behind that the next picture may find of no use: it is
+        // made anew then.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The picture of this frame, if it has been decoded before its turn.
+    fn decoded(&self, number: u64) -> Option<Decoded> {
+        self.lock().decoded.remove(&number)
+    }
+
+    fn keep(&self, number: u64, decoded: Decoded) {
+        let mut stream = self.lock();
+        if !stream.closed {
+            stream.decoded.insert(number, decoded);
+        }
     }
 
     /// Those that can be decoded now, in their order, and those that cannot be any more.
     fn show(&self, header: VideoHeader, job: Job<Served>) -> Vec<Shown> {
-        // A thread that failed while it decoded leaves a decoder behind that the next picture may find of no use: it is
-        // made anew then.
-        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = self.lock();
         if stream.closed {
             return vec![missing(job)];
         }
