@@ -55,6 +55,8 @@ pub struct Transit {
     told: VecDeque<f64>,
     /// Round trips of the last seconds, own queues included.
     trips: VecDeque<(Instant, f64)>,
+    /// The least one of late, and when it was.
+    nearest: Option<(f64, Instant)>,
     rate: Tracked,
     /// When the rate was last told, by whatever.
     informed: Option<Instant>,
@@ -83,6 +85,9 @@ impl Transit {
             self.trips.pop_front();
         }
         let trip = rtt.as_secs_f64();
+        if self.nearest.is_none_or(|n| trip <= faded(n, now)) {
+            self.nearest = Some((trip, now));
+        }
         while self.trips.back().is_some_and(|t| t.1 >= trip) {
             self.trips.pop_back();
         }
@@ -111,6 +116,12 @@ impl Transit {
     pub fn rtt(&self) -> f64 {
         let told = self.told.iter().copied().min_by(f64::total_cmp);
         told.unwrap_or_else(|| self.trips.front().map_or(0.0, |t| t.1))
+    }
+
+    /// What it may be, as it was before.
+    pub fn rtt_at_best(&self, now: Instant) -> f64 {
+        let nearest = self.nearest.map_or(f64::INFINITY, |n| faded(n, now));
+        self.rtt().min(nearest)
     }
 
     /// `there`: what the server is expected to spend on it, seconds.
@@ -321,6 +332,12 @@ impl Transit {
             rate * (-age / PEAK_MEMORY).exp2()
         })
     }
+}
+
+/// A least value loses its weight with time as the highest rate does.
+fn faded((least, at): (f64, Instant), now: Instant) -> f64 {
+    let age = now.saturating_duration_since(at).as_secs_f64();
+    least * (age / PEAK_MEMORY).exp2()
 }
 
 fn waited(frame: &Sent, now: Instant) -> f64 {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::probes::Probes;
 use super::{Plan, Selector, Wish};
-use crate::{Choice, Decision, Path, Profile, Situation, decide};
+use crate::{Choice, Decision, Doubt, Path, Profile, Situation, decide};
 
 /// By what share another choice must be better than the current one to replace it.
 const MARGIN: f64 = 0.04;
@@ -25,8 +25,8 @@ impl Selector {
         let waited = self.waited(wish.interval, now);
         let profile = self.profile_now(wish, now);
         let path = wish.connected.then(|| self.path(now, false));
-        let stall = Duration::from_secs_f64(self.link.stall(now).clamp(0.0, 1e3));
-        let mut decision = self.decide_on(wish, &profile, path.as_ref(), waited, stall);
+        let doubt = self.doubt(now);
+        let mut decision = self.decide_on(wish, &profile, path.as_ref(), waited, doubt);
         if decision.choice != Choice::Here && self.current == Some(Choice::Here) {
             self.probes = Probes::default();
         }
@@ -49,8 +49,9 @@ impl Selector {
         let late = DEVIATIONS * self.link.deviation() + decision.predicted.as_secs_f64() * SPARE;
         let answer = decision.predicted + Duration::from_secs_f64(late);
         let rest = self.time_to_complete(decision.choice);
-        if answer + rest.unwrap_or_default() > wish.budget {
-            wish.budget
+        let rest = rest.unwrap_or_default();
+        if answer + rest > wish.budget {
+            wish.budget.min(answer.max(decision.predicted + rest))
         } else {
             Duration::ZERO
         }
@@ -77,15 +78,14 @@ impl Selector {
         profile: &Profile,
         path: Option<&Path>,
         waited: Duration,
-        stall: Duration,
+        doubt: Doubt,
     ) -> Decision {
         decide(&Situation {
             budget: Some(wish.budget),
             interval: wish.interval,
             waited,
             in_flight: Some(wish.in_flight),
-            stall,
-            unanswered: self.link.unanswered(),
+            doubt,
             objective: wish.objective,
             current: self.current,
             margin: MARGIN,
