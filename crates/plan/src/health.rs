@@ -135,6 +135,19 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_that_is_asked_for_is_sent_whatever_was_missed() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        assert_eq!(health.advice_for(true, now), Advice::Keep);
+        health.connected();
+        assert_eq!(health.advice_for(true, now), Advice::Probe);
+        (0..MISSES_TO_SUSPEND).for_each(|_| drop(health.missed(now)));
+        assert_eq!(health.advice_for(true, now), Advice::Probe);
+        assert_eq!(health.advice_for(false, now), Advice::Keep);
+        health.answered();
+        assert_eq!(health.advice_for(false, now), Advice::Send);
+    }
+
+    #[test]
     fn a_first_connection_is_nothing_to_announce() {
         assert_eq!(Health::default().connected(), None);
     }

@@ -71,6 +71,8 @@ pub struct Transit {
     done: Option<Instant>,
     /// Mean absolute difference between expected and measured round, seconds.
     deviation: f64,
+    /// By how much answers come later than expected, on average.
+    lateness: f64,
     /// Round trips of the last frames in a row that took longer, but not for their size.
     longer: Vec<f64>,
     /// How long the link had not let anything through, when last looked at; until it does.
@@ -118,6 +120,14 @@ impl Transit {
         told.unwrap_or_else(|| self.trips.front().map_or(0.0, |t| t.1))
     }
 
+    /// By how much answers come later than the monitor's least round trip has it, on average, seconds; 0 without a monitor.
+    pub fn lateness(&self) -> f64 {
+        match self.told.is_empty() {
+            true => 0.0,
+            false => self.lateness.max(0.0),
+        }
+    }
+
     /// What it may be, as it was before.
     pub fn rtt_at_best(&self, now: Instant) -> f64 {
         let nearest = self.nearest.map_or(f64::INFINITY, |n| faded(n, now));
@@ -151,6 +161,8 @@ impl Transit {
         let off = (taken - frame.expected).abs();
         let most = DEVIATIONS * self.deviation + USUAL;
         self.deviation += (off.min(most) - self.deviation) / 8.0;
+        let late = (taken - frame.expected).clamp(-most, most);
+        self.lateness += (late - self.lateness) / 8.0;
         let trip = (taken - there).max(0.0);
         let at = frame.at + Duration::from_secs_f64(taken);
         if self.told.is_empty() {
@@ -352,6 +364,58 @@ pub fn on_wire(bytes: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// 8 Mbit/s and 20 ms, known from ten large frames; and now.
+    fn known() -> (Transit, Instant) {
+        let (mut transit, mut now) = (Transit::default(), Instant::now());
+        transit.trip(Duration::from_millis(20), now);
+        for number in 0..10 {
+            transit.sent(number, 10_000, 0.0, now);
+            transit.answered(number, 0.02 + on_wire(10_000) / 1e6, 0.0);
+            now += SECOND / 30;
+        }
+        (transit, now)
+    }
+
+    /// Nothing is heard of a frame for 200 ms.
+    fn unheard(bytes: u64) -> (Transit, Instant) {
+        let (mut transit, now) = known();
+        transit.sent(10, bytes, 0.0, now);
+        (transit, now + SECOND / 5)
+    }
+
+    #[test]
+    fn a_large_frame_that_is_late_shows_a_slow_link_and_a_small_one_a_stall() {
+        let (large, now) = unheard(40_000);
+        assert!(large.rate(now).unwrap() < 0.5e6 && large.stall(now) == 0.0);
+
+        let (mut small, now) = unheard(300);
+        let rate = small.rate(now).unwrap();
+        assert!((0.9e6..1.1e6).contains(&rate), "{rate}");
+        assert!((0.1..0.2).contains(&small.stall(now)));
+        small.given_up(10, now);
+        assert!((0.9e6..1.1e6).contains(&small.rate(now).unwrap()));
+        assert!(small.stall(now + SECOND) > 0.1, "until something comes");
+        small.sent(11, 300, 0.0, now);
+        small.answered(11, 0.021, 0.0);
+        assert_eq!(small.stall(now), 0.0);
+    }
+
+    #[test]
+    fn small_frames_that_take_longer_in_a_row_show_a_longer_way() {
+        let (mut transit, mut now) = known();
+        for number in 10..13 {
+            assert!(transit.rtt() < 0.03, "{}", transit.rtt());
+            transit.sent(number, 300, 0.0, now);
+            transit.answered(number, 0.1, 0.0);
+            now += SECOND / 30;
+        }
+        assert!((0.09..0.11).contains(&transit.rtt()), "{}", transit.rtt());
+        assert!(transit.rate(now).unwrap() > 0.9e6);
+        assert!(transit.rtt_at_best(now) < 0.03);
+    }
 
     #[test]
     fn what_a_monitor_tells_again_is_no_news() {

@@ -43,8 +43,9 @@ impl Selector {
         }
     }
 
-    /// None where completion here, begun in time for the deadline, comes after the answer most likely has; else all that
-    /// the budget gives, for then it would more often spoil what goes well than save what does not.
+    /// None where completion here, begun in time for the deadline, comes after the answer most likely has; else until an
+    /// answer is late by what completion takes, for before that it would more often spoil what goes well than save what does
+    /// not.
     pub(super) fn patience(&self, wish: &Wish, decision: &Decision) -> Duration {
         let late = DEVIATIONS * self.link.deviation() + decision.predicted.as_secs_f64() * SPARE;
         let answer = decision.predicted + Duration::from_secs_f64(late);
