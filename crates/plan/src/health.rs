@@ -140,7 +140,9 @@ mod tests {
         assert_eq!(health.advice_for(true, now), Advice::Keep);
         health.connected();
         assert_eq!(health.advice_for(true, now), Advice::Probe);
-        (0..MISSES_TO_SUSPEND).for_each(|_| drop(health.missed(now)));
+        for _ in 0..MISSES_TO_SUSPEND {
+            health.missed(now);
+        }
         assert_eq!(health.advice_for(true, now), Advice::Probe);
         assert_eq!(health.advice_for(false, now), Advice::Keep);
         health.answered();

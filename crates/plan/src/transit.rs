@@ -6,6 +6,10 @@
 
 //! What the frames that pass tell of the way to the server.
 
+mod delay;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -22,15 +26,10 @@ const MEMORY: Duration = Duration::from_secs(3);
 const FOREVER: Duration = Duration::from_secs(1);
 /// Frames under way that are remembered.
 const MOST: usize = 32;
-/// A frame is overdue when it is late by so many mean deviations, and by this share of what was expected.
+/// A frame is overdue, or off, when it is so by so many mean deviations.
 const DEVIATIONS: f64 = 3.0;
-const SHARE: f64 = 0.3;
 /// A single frame that is off by more than this and the deviations explain counts as off by that.
 const USUAL: f64 = 0.02;
-/// So many frames in a row that took longer for another reason than their size show a longer way.
-const LONGER: usize = 3;
-/// What an idle system is late by anyway.
-const SLACK: f64 = 0.003;
 /// Of a monitor's last trips, two seconds with its usual interval, the least counts: some waited for frames of ours, and
 /// where delays vary a single one says little.
 const TOLD: usize = 8;
@@ -223,29 +222,6 @@ impl Transit {
         }
     }
 
-    /// Whether a frame that kept the link busy for so long did so for another reason than that the link is slower: for a
-    /// small one the rate would have to have fallen by far more than the round trip would have to have grown.
-    fn is_delay(&self, bytes: f64, seconds: f64) -> bool {
-        let Some(rate) = self.rate.get() else {
-            return false;
-        };
-        let usual = bytes / rate;
-        let slower = seconds / usual;
-        let longer = 1.0 + (seconds - usual) / self.rtt().max(USUAL);
-        slower > 1.0 && longer < slower.sqrt()
-    }
-
-    fn took_longer(&mut self, trip: f64, at: Instant) {
-        self.longer.push(trip);
-        if self.longer.len() == LONGER {
-            let least = self.longer.iter().copied().fold(f64::INFINITY, f64::min);
-            self.longer.clear();
-            self.told.clear();
-            self.trips.clear();
-            self.trips.push_back((at, least));
-        }
-    }
-
     /// Nothing is under way any more.
     pub fn disconnected(&mut self) {
         self.stalled = None;
@@ -269,22 +245,6 @@ impl Transit {
         let overdue = self.overdue(now).filter(slower);
         let most = overdue.map(|s| self.most(s, now) / 2.0);
         Some(most.fold(rate, f64::min))
-    }
-
-    /// Frames that should have been answered by now.
-    fn overdue(&self, now: Instant) -> impl Iterator<Item = &Sent> {
-        let late = DEVIATIONS * self.deviation + SLACK;
-        let sent = self.sent.iter();
-        sent.filter(move |s| waited(s, now) > s.expected * (1.0 + SHARE) + late)
-    }
-
-    /// For how long, seconds, the link has let nothing through for another reason than its rate; most likely it will not for
-    /// as long again.
-    pub fn stall(&self, now: Instant) -> f64 {
-        let delayed = |s: &&Sent| self.is_delay(s.bytes, waited(s, now) - self.rtt());
-        let overdue = self.overdue(now).filter(delayed);
-        let overdue = overdue.map(|s| waited(s, now) - s.expected);
-        overdue.fold(self.stalled.unwrap_or_default(), f64::max)
     }
 
     /// The fastest that the link can be, as this frame has not been answered yet.
@@ -359,72 +319,4 @@ fn waited(frame: &Sent, now: Instant) -> f64 {
 /// With headers.
 pub fn on_wire(bytes: u64) -> f64 {
     (bytes + bytes.div_ceil(PACKET).max(1) * OVERHEAD) as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    /// 8 Mbit/s and 20 ms, known from ten large frames; and now.
-    fn known() -> (Transit, Instant) {
-        let (mut transit, mut now) = (Transit::default(), Instant::now());
-        transit.trip(Duration::from_millis(20), now);
-        for number in 0..10 {
-            transit.sent(number, 10_000, 0.0, now);
-            transit.answered(number, 0.02 + on_wire(10_000) / 1e6, 0.0);
-            now += SECOND / 30;
-        }
-        (transit, now)
-    }
-
-    /// Nothing is heard of a frame for 200 ms.
-    fn unheard(bytes: u64) -> (Transit, Instant) {
-        let (mut transit, now) = known();
-        transit.sent(10, bytes, 0.0, now);
-        (transit, now + SECOND / 5)
-    }
-
-    #[test]
-    fn a_large_frame_that_is_late_shows_a_slow_link_and_a_small_one_a_stall() {
-        let (large, now) = unheard(40_000);
-        assert!(large.rate(now).unwrap() < 0.5e6 && large.stall(now) == 0.0);
-
-        let (mut small, now) = unheard(300);
-        let rate = small.rate(now).unwrap();
-        assert!((0.9e6..1.1e6).contains(&rate), "{rate}");
-        assert!((0.1..0.2).contains(&small.stall(now)));
-        small.given_up(10, now);
-        assert!((0.9e6..1.1e6).contains(&small.rate(now).unwrap()));
-        assert!(small.stall(now + SECOND) > 0.1, "until something comes");
-        small.sent(11, 300, 0.0, now);
-        small.answered(11, 0.021, 0.0);
-        assert_eq!(small.stall(now), 0.0);
-    }
-
-    #[test]
-    fn small_frames_that_take_longer_in_a_row_show_a_longer_way() {
-        let (mut transit, mut now) = known();
-        for number in 10..13 {
-            assert!(transit.rtt() < 0.03, "{}", transit.rtt());
-            transit.sent(number, 300, 0.0, now);
-            transit.answered(number, 0.1, 0.0);
-            now += SECOND / 30;
-        }
-        assert!((0.09..0.11).contains(&transit.rtt()), "{}", transit.rtt());
-        assert!(transit.rate(now).unwrap() > 0.9e6);
-        assert!(transit.rtt_at_best(now) < 0.03);
-    }
-
-    #[test]
-    fn what_a_monitor_tells_again_is_no_news() {
-        let mut transit = Transit::default();
-        let ms = Duration::from_millis;
-        transit.monitored_rtt(ms(20));
-        (0..100).for_each(|_| transit.monitored_rtt(ms(45)));
-        assert!((transit.rtt() - 0.02).abs() < 1e-9, "{}", transit.rtt());
-        (0..TOLD as u64).for_each(|i| transit.monitored_rtt(ms(50 + i)));
-        assert!((transit.rtt() - 0.05).abs() < 1e-9, "{}", transit.rtt());
-    }
 }
