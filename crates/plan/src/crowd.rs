@@ -14,6 +14,8 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 /// Who has stayed so long has found its place.
 const SETTLED: Duration = Duration::from_secs(5);
+/// Edges that find out at the same time that they are too many leave over so long.
+const LONGEST_LINGER: Duration = Duration::from_millis(500);
 /// For how long it is known that others are there.
 const SEEN: Duration = Duration::from_secs(1);
 
@@ -26,6 +28,8 @@ pub(crate) struct Crowd {
     /// How long to stay away the next time, about.
     next: Duration,
     until: Option<Instant>,
+    /// When to leave, should it then still be better to.
+    leaving: Option<Instant>,
     /// When frames began to go to the server again.
     came: Option<Instant>,
 }
@@ -44,6 +48,7 @@ impl Crowd {
             others: None,
             next: FIRST,
             until: None,
+            leaving: None,
             came: None,
         }
     }
@@ -67,6 +72,22 @@ impl Crowd {
         (!left.is_zero()).then_some(left)
     }
 
+    /// It would be better to leave: whether to stay a moment yet, for others may leave and make room. The first time that
+    /// it is asked decides how long.
+    pub(crate) fn lingers(&mut self, now: Instant) -> bool {
+        let at = match self.leaving {
+            Some(at) => at,
+            None => now + LONGEST_LINGER.mul_f64(self.draw()),
+        };
+        self.leaving = Some(at);
+        now < at
+    }
+
+    /// It is better to stay.
+    pub(crate) fn has_room(&mut self) {
+        self.leaving = None;
+    }
+
     /// The next frame is the first one that goes to the server again.
     pub(crate) fn came_back(&mut self, now: Instant) {
         self.came = Some(now);
@@ -74,6 +95,7 @@ impl Crowd {
 
     /// The next frame stays here, because others keep the server busy.
     pub(crate) fn left(&mut self, now: Instant) {
+        self.leaving = None;
         let stayed = self.came.map(|at| now.saturating_duration_since(at));
         if stayed.is_none_or(|stayed| stayed >= SETTLED) {
             self.next = FIRST;

@@ -53,14 +53,9 @@ struct Probe {
 }
 
 impl Health {
-    /// What to do with a frame that is begun now.
-    pub fn advice(&mut self, now: Instant) -> Advice {
-        self.advice_for(false, now)
-    }
-
-    /// The same; `probe`: the frame is to be completed here anyway, and to be sent to see how the link is.
-    pub fn advice_for(&mut self, probe: bool, now: Instant) -> Advice {
-        let asked = probe;
+    /// What to do with a frame that is begun now. `asked`: it is to be completed here anyway, and to be sent to see how the
+    /// link is.
+    pub fn advice(&mut self, asked: bool, now: Instant) -> Advice {
         match &mut self.probe {
             _ if !self.connected => Advice::Keep,
             None if asked => Advice::Probe,
@@ -127,11 +122,26 @@ mod tests {
     fn a_server_that_is_not_there_is_announced_once() {
         let mut health = Health::default();
         let now = Instant::now();
-        assert_eq!(health.advice(now), Advice::Keep);
+        assert_eq!(health.advice(false, now), Advice::Keep);
         assert_eq!(health.disconnected(), Some(Change::Lost));
         assert_eq!(health.disconnected(), None);
         assert_eq!(health.connected(), Some(Change::Back));
-        assert_eq!(health.advice(now), Advice::Send);
+        assert_eq!(health.advice(false, now), Advice::Send);
+    }
+
+    #[test]
+    fn a_probe_that_is_asked_for_is_sent_whatever_was_missed() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        assert_eq!(health.advice(true, now), Advice::Keep);
+        health.connected();
+        assert_eq!(health.advice(true, now), Advice::Probe);
+        for _ in 0..MISSES_TO_SUSPEND {
+            health.missed(now);
+        }
+        assert_eq!(health.advice(true, now), Advice::Probe);
+        assert_eq!(health.advice(false, now), Advice::Keep);
+        health.answered();
+        assert_eq!(health.advice(false, now), Advice::Send);
     }
 
     #[test]
@@ -147,11 +157,11 @@ mod tests {
         assert_eq!(health.missed(t0), None);
         assert_eq!(health.missed(t0), None);
         assert_eq!(health.missed(t0), Some(Change::Lost));
-        assert_eq!(health.advice(t0), Advice::Keep);
+        assert_eq!(health.advice(false, t0), Advice::Keep);
 
         let mut probes = Vec::new();
         for ms in 0..10_000 {
-            if health.advice(t0 + Duration::from_millis(ms)) == Advice::Probe {
+            if health.advice(false, t0 + Duration::from_millis(ms)) == Advice::Probe {
                 probes.push(ms);
                 assert_eq!(health.missed(t0 + Duration::from_millis(ms)), None);
             }
@@ -159,7 +169,7 @@ mod tests {
         assert_eq!(probes[..4], [200, 600, 1400, 3000]);
         assert!(probes.windows(2).all(|w| w[1] - w[0] <= 2000));
         assert_eq!(health.answered(), Some(Change::Back));
-        assert_eq!(health.advice(t0), Advice::Send);
+        assert_eq!(health.advice(false, t0), Advice::Send);
     }
 
     #[test]
@@ -170,7 +180,7 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(health.missed(t0), None);
             assert_eq!(health.answered(), None);
-            assert_eq!(health.advice(t0), Advice::Send);
+            assert_eq!(health.advice(false, t0), Advice::Send);
         }
     }
 }

@@ -36,7 +36,7 @@ mod tracked;
 mod transit;
 mod waiting;
 
-pub use decide::{Decision, Objective, Situation, decide};
+pub use decide::{Decision, Doubt, Objective, Situation, decide};
 pub use fixed::Fixed;
 pub use health::{Advice, Change, Health};
 pub use latency::LatencyWindow;

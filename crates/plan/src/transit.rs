@@ -6,6 +6,10 @@
 
 //! What the frames that pass tell of the way to the server.
 
+mod delay;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -22,15 +26,10 @@ const MEMORY: Duration = Duration::from_secs(3);
 const FOREVER: Duration = Duration::from_secs(1);
 /// Frames under way that are remembered.
 const MOST: usize = 32;
-/// A frame is overdue when it is late by so many mean deviations, and by this share of what was expected.
+/// A frame is overdue, or off, when it is so by so many mean deviations.
 const DEVIATIONS: f64 = 3.0;
-const SHARE: f64 = 0.3;
 /// A single frame that is off by more than this and the deviations explain counts as off by that.
 const USUAL: f64 = 0.02;
-/// So many frames in a row that took longer for another reason than their size show a longer way.
-const LONGER: usize = 3;
-/// What an idle system is late by anyway.
-const SLACK: f64 = 0.003;
 /// Of a monitor's last trips, two seconds with its usual interval, the least counts: some waited for frames of ours, and
 /// where delays vary a single one says little.
 const TOLD: usize = 8;
@@ -55,6 +54,8 @@ pub struct Transit {
     told: VecDeque<f64>,
     /// Round trips of the last seconds, own queues included.
     trips: VecDeque<(Instant, f64)>,
+    /// The least one of late, and when it was.
+    nearest: Option<(f64, Instant)>,
     rate: Tracked,
     /// When the rate was last told, by whatever.
     informed: Option<Instant>,
@@ -69,6 +70,8 @@ pub struct Transit {
     done: Option<Instant>,
     /// Mean absolute difference between expected and measured round, seconds.
     deviation: f64,
+    /// By how much answers come later than expected, on average.
+    lateness: f64,
     /// Round trips of the last frames in a row that took longer, but not for their size.
     longer: Vec<f64>,
     /// How long the link had not let anything through, when last looked at; until it does.
@@ -83,6 +86,9 @@ impl Transit {
             self.trips.pop_front();
         }
         let trip = rtt.as_secs_f64();
+        if self.nearest.is_none_or(|n| trip <= faded(n, now)) {
+            self.nearest = Some((trip, now));
+        }
         while self.trips.back().is_some_and(|t| t.1 >= trip) {
             self.trips.pop_back();
         }
@@ -113,6 +119,20 @@ impl Transit {
         told.unwrap_or_else(|| self.trips.front().map_or(0.0, |t| t.1))
     }
 
+    /// By how much answers come later than the monitor's least round trip has it, on average, seconds; 0 without a monitor.
+    pub fn lateness(&self) -> f64 {
+        match self.told.is_empty() {
+            true => 0.0,
+            false => self.lateness.max(0.0),
+        }
+    }
+
+    /// What it may be, as it was before.
+    pub fn rtt_at_best(&self, now: Instant) -> f64 {
+        let nearest = self.nearest.map_or(f64::INFINITY, |n| faded(n, now));
+        self.rtt().min(nearest)
+    }
+
     /// `there`: what the server is expected to spend on it, seconds.
     pub fn sent(&mut self, number: u64, bytes: u64, there: f64, now: Instant) {
         if self.sent.len() == MOST {
@@ -140,6 +160,8 @@ impl Transit {
         let off = (taken - frame.expected).abs();
         let most = DEVIATIONS * self.deviation + USUAL;
         self.deviation += (off.min(most) - self.deviation) / 8.0;
+        let late = (taken - frame.expected).clamp(-most, most);
+        self.lateness += (late - self.lateness) / 8.0;
         let trip = (taken - there).max(0.0);
         let at = frame.at + Duration::from_secs_f64(taken);
         if self.told.is_empty() {
@@ -200,29 +222,6 @@ impl Transit {
         }
     }
 
-    /// Whether a frame that kept the link busy for so long did so for another reason than that the link is slower: for a
-    /// small one the rate would have to have fallen by far more than the round trip would have to have grown.
-    fn is_delay(&self, bytes: f64, seconds: f64) -> bool {
-        let Some(rate) = self.rate.get() else {
-            return false;
-        };
-        let usual = bytes / rate;
-        let slower = seconds / usual;
-        let longer = 1.0 + (seconds - usual) / self.rtt().max(USUAL);
-        slower > 1.0 && longer < slower.sqrt()
-    }
-
-    fn took_longer(&mut self, trip: f64, at: Instant) {
-        self.longer.push(trip);
-        if self.longer.len() == LONGER {
-            let least = self.longer.iter().copied().fold(f64::INFINITY, f64::min);
-            self.longer.clear();
-            self.told.clear();
-            self.trips.clear();
-            self.trips.push_back((at, least));
-        }
-    }
-
     /// Nothing is under way any more.
     pub fn disconnected(&mut self) {
         self.stalled = None;
@@ -251,22 +250,6 @@ impl Transit {
         let overdue = self.overdue(now).filter(slower);
         let most = overdue.map(|s| self.most(s, now) / 2.0);
         Some(most.fold(rate, f64::min))
-    }
-
-    /// Frames that should have been answered by now.
-    fn overdue(&self, now: Instant) -> impl Iterator<Item = &Sent> {
-        let late = DEVIATIONS * self.deviation + SLACK;
-        let sent = self.sent.iter();
-        sent.filter(move |s| waited(s, now) > s.expected * (1.0 + SHARE) + late)
-    }
-
-    /// For how long, seconds, the link has let nothing through for another reason than its rate; most likely it will not for
-    /// as long again.
-    pub fn stall(&self, now: Instant) -> f64 {
-        let delayed = |s: &&Sent| self.is_delay(s.bytes, waited(s, now) - self.rtt());
-        let overdue = self.overdue(now).filter(delayed);
-        let overdue = overdue.map(|s| waited(s, now) - s.expected);
-        overdue.fold(self.stalled.unwrap_or_default(), f64::max)
     }
 
     /// The fastest that the link can be, as this frame has not been answered yet.
@@ -328,6 +311,12 @@ impl Transit {
     }
 }
 
+/// A least value loses its weight with time as the highest rate does.
+fn faded((least, at): (f64, Instant), now: Instant) -> f64 {
+    let age = now.saturating_duration_since(at).as_secs_f64();
+    least * (age / PEAK_MEMORY).exp2()
+}
+
 fn waited(frame: &Sent, now: Instant) -> f64 {
     now.saturating_duration_since(frame.at).as_secs_f64()
 }
@@ -335,20 +324,4 @@ fn waited(frame: &Sent, now: Instant) -> f64 {
 /// With headers.
 pub fn on_wire(bytes: u64) -> f64 {
     (bytes + bytes.div_ceil(PACKET).max(1) * OVERHEAD) as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_monitor_tells_again_is_no_news() {
-        let mut transit = Transit::default();
-        let ms = Duration::from_millis;
-        transit.monitored_rtt(ms(20));
-        (0..100).for_each(|_| transit.monitored_rtt(ms(45)));
-        assert!((transit.rtt() - 0.02).abs() < 1e-9, "{}", transit.rtt());
-        (0..TOLD as u64).for_each(|i| transit.monitored_rtt(ms(50 + i)));
-        assert!((transit.rtt() - 0.05).abs() < 1e-9, "{}", transit.rtt());
-    }
 }

@@ -127,7 +127,7 @@ pub fn run(setting: &Arc<Setting>, policy: &mut dyn Policy, monitored: bool) -> 
         decisions.push(begun.elapsed());
         let advice = match wanted.choice {
             Choice::Here => Advice::Keep,
-            _ => health.advice_for(wanted.probe, now),
+            _ => health.advice(wanted.probe, now),
         };
         let order = Order {
             choice: if advice == Advice::Keep {

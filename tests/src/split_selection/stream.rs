@@ -89,6 +89,8 @@ impl Stream {
 mod tests {
     use super::*;
 
+    const NOTHING: [u32; 0] = [];
+
     /// The first one is a key picture.
     fn sent(frames: u32) -> (Stream, Vec<Place>) {
         let mut stream = Stream::default();
@@ -108,7 +110,7 @@ mod tests {
         assert_eq!(stream.reference(), Some(2));
         assert!(places[0].key && !places[1].key);
         assert_eq!(stream.arrived(0, places[0]), [0]);
-        assert_eq!(stream.arrived(2, places[2]), []);
+        assert_eq!(stream.arrived(2, places[2]), NOTHING);
         assert_eq!(stream.arrived(1, places[1]), [1, 2]);
     }
 
@@ -116,7 +118,7 @@ mod tests {
     fn after_a_lost_frame_there_is_one_key_frame_which_does_not_wait() {
         let (mut stream, places) = sent(4);
         stream.arrived(0, places[0]);
-        assert_eq!(stream.arrived(2, places[2]), []);
+        assert_eq!(stream.arrived(2, places[2]), NOTHING);
         assert!(stream.lost(1));
         assert!(!stream.lost(3), "a key frame comes already");
         let key = send(&mut stream, 4);
@@ -124,16 +126,16 @@ mod tests {
         assert!(!stream.lost(3), "of the stream before");
         let next = send(&mut stream, 5);
         assert!(!next.key);
-        assert_eq!(stream.arrived(5, next), []);
+        assert_eq!(stream.arrived(5, next), NOTHING);
         assert_eq!(stream.arrived(4, key), [4, 5]);
-        assert_eq!(stream.arrived(3, places[3]), [], "too late");
+        assert_eq!(stream.arrived(3, places[3]), NOTHING, "too late");
     }
 
     #[test]
     fn a_lost_key_frame_is_followed_by_another() {
         let (mut stream, places) = sent(2);
         assert!(stream.lost(0));
-        assert_eq!(stream.arrived(1, places[1]), []);
+        assert_eq!(stream.arrived(1, places[1]), NOTHING);
         let key = send(&mut stream, 2);
         assert_eq!(stream.arrived(2, key), [2]);
     }
@@ -142,7 +144,7 @@ mod tests {
     fn a_server_without_a_stream_decodes_a_key_frame_only() {
         let (_, places) = sent(2);
         let mut other = Stream::default();
-        assert_eq!(other.arrived(1, places[1]), []);
+        assert_eq!(other.arrived(1, places[1]), NOTHING);
         assert_eq!(other.reference(), None);
     }
 }

@@ -30,6 +30,15 @@ pub enum Objective {
     ServerLoad,
 }
 
+/// How far answers can be relied on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Doubt {
+    /// For how long, by now, the link has let nothing through.
+    pub stall: Duration,
+    /// Frames on the way to the server.
+    pub unanswered: u32,
+}
+
 /// Everything that a decision depends on.
 #[derive(Clone, Debug)]
 pub struct Situation<'a> {
@@ -45,10 +54,7 @@ pub struct Situation<'a> {
     pub waited: Duration,
     /// Frames that may be under way at a time; `None`: any number.
     pub in_flight: Option<u32>,
-    /// For how long, by now, the link has let nothing through.
-    pub stall: Duration,
-    /// Frames on the way to the server without an answer.
-    pub unanswered: u32,
+    pub doubt: Doubt,
     pub objective: Objective,
     /// What runs now.
     pub current: Option<Choice>,
@@ -66,8 +72,7 @@ impl<'a> Situation<'a> {
             interval: None,
             waited: Duration::ZERO,
             in_flight: None,
-            stall: Duration::ZERO,
-            unanswered: 0,
+            doubt: Doubt::default(),
             objective: Objective::Latency,
             current: None,
             margin: 0.1,

@@ -66,26 +66,30 @@ pub(super) fn rank(situation: &Situation<'_>, p: &Prediction, budget: Option<Dur
     }
 }
 
-/// When the result is there on average. An answer that comes after the budget is no longer taken: the frame is completed here
-/// then. A link that has let nothing through for a while goes on so for as long again with a chance of one half, for twice
-/// as long with one of a third, and so on (as stretches do whose lengths span orders of magnitude).
+/// When the result is there on average. An answer that comes too late is not taken: the frame is completed here then, in time
+/// for the budget where the answer can be expected before that has to begin. A link that has let nothing through for a while
+/// goes on so for as long again with a chance of one half, for twice as long with one of a third, and so on (as stretches do
+/// whose lengths span orders of magnitude).
 fn answered(situation: &Situation<'_>, p: &Prediction, budget: Duration) -> Duration {
-    let missed = budget.saturating_add(p.rest);
-    let Some(spare) = budget.checked_sub(p.latency) else {
+    let doubt = situation.doubt;
+    let limit = match p.latency.saturating_add(p.rest) > budget {
+        true => budget,
+        false => budget.saturating_sub(p.rest),
+    };
+    let missed = limit.saturating_add(p.rest);
+    let Some(spare) = limit.checked_sub(p.latency) else {
         return p.latency.max(missed);
     };
-    let (stall, spare) = (situation.stall.as_secs_f64(), spare.as_secs_f64());
-    if stall == 0.0 || spare == 0.0 {
-        return if stall == 0.0 { p.latency } else { missed };
-    }
+    let seconds = |d: Duration| d.as_secs_f64().max(1e-6);
+    let (stall, spare) = (seconds(doubt.stall), seconds(spare));
+    let miss = stall / (stall + spare);
     // All that wait are completed here one after the other then.
     let each = p
         .rest
         .saturating_sub(situation.interval.unwrap_or_default());
-    let missed = missed.as_secs_f64() + f64::from(situation.unanswered) * each.as_secs_f64();
-    let miss = stall / (stall + spare);
-    let wait = stall * (spare / stall).ln_1p() - stall * (1.0 - miss);
-    let mean = (1.0 - miss) * p.latency.as_secs_f64() + wait + miss * missed;
+    let missed = seconds(missed) + f64::from(doubt.unanswered) * each.as_secs_f64();
+    let wait = stall * ((spare / stall).ln_1p() - spare / (stall + spare));
+    let mean = (1.0 - miss) * seconds(p.latency) + wait + miss * missed;
     Duration::try_from_secs_f64(mean).unwrap_or(Duration::MAX)
 }
 

@@ -287,3 +287,39 @@ proptest! {
         prop_assert_eq!(decide(&situation).choice, choice);
     }
 }
+
+#[test]
+fn the_longer_a_stall_and_the_more_frames_wait_the_sooner_all_is_done_here() {
+    let (profile, path) = (profile(), path(1e7));
+    let choose = |stall: u32, unanswered| {
+        let doubt = Doubt {
+            stall: stall * MS,
+            unanswered,
+        };
+        decide(&Situation {
+            budget: Some(200 * MS),
+            interval: Some(100 * MS),
+            doubt,
+            ..Situation::new(&profile, Some(&path))
+        })
+        .choice
+    };
+    assert_eq!(choose(0, 4), Choice::Picture);
+    assert_eq!(choose(5, 0), Choice::Picture);
+    assert_eq!(choose(400, 0), Choice::Here);
+    let first = |unanswered| (0..400).find(|s| choose(*s, unanswered) == Choice::Here);
+    assert!(first(0).is_some());
+    let quick = |unanswered| {
+        let shorter = Situation {
+            budget: Some(200 * MS),
+            interval: Some(50 * MS),
+            doubt: Doubt {
+                stall: first(0).unwrap() * MS / 2,
+                unanswered,
+            },
+            ..Situation::new(&profile, Some(&path))
+        };
+        rank(&shorter, &predict(&profile, Some(&path))[1], Some(200 * MS)).cost
+    };
+    assert!(quick(3) > quick(0), "each that waits is completed here too");
+}

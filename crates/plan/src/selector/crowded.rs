@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Selector, Wish};
-use crate::{Choice, Decision, Path, Profile};
+use crate::{Choice, Decision, Doubt, Path, Profile};
 
 /// What the decision was taken from.
 #[derive(Clone, Copy)]
@@ -18,7 +18,7 @@ pub(super) struct Ground<'a> {
     pub(super) profile: &'a Profile,
     pub(super) path: Option<&'a Path>,
     pub(super) waited: Duration,
-    pub(super) stall: Duration,
+    pub(super) doubt: Doubt,
 }
 
 impl Selector {
@@ -33,12 +33,17 @@ impl Selector {
         if !here && let Some(left) = self.crowd.stays_away(now) {
             return self.away(ground, left);
         }
-        let was_here = self.current.is_none_or(|c| c == Choice::Here);
-        if was_here && !here {
-            self.crowd.came_back(now);
-        }
-        if !was_here && here && self.crowd.is_there(now) && self.would_stay_alone(ground) {
-            self.crowd.left(now);
+        let before = self.current.unwrap_or(Choice::Here);
+        match (before == Choice::Here, here) {
+            (true, false) => self.crowd.came_back(now),
+            (false, false) => self.crowd.has_room(),
+            (false, true) if self.crowd.is_there(now) && self.would_stay_alone(ground) => {
+                if self.crowd.lingers(now) {
+                    return lingering(decision, before);
+                }
+                self.crowd.left(now);
+            }
+            _ => {}
         }
         decision
     }
@@ -54,7 +59,7 @@ impl Selector {
             ground.profile,
             Some(&path),
             ground.waited,
-            ground.stall,
+            ground.doubt,
         );
         alone.choice != Choice::Here
     }
@@ -65,7 +70,7 @@ impl Selector {
             ground.profile,
             None,
             ground.waited,
-            ground.stall,
+            ground.doubt,
         );
         decision.reason = format!(
             "all here ({:.1} ms): others keep the server busy, it is tried again in {:.1} s",
@@ -73,5 +78,21 @@ impl Selector {
             left.as_secs_f64()
         );
         decision
+    }
+}
+
+/// As before, though it is not the best.
+fn lingering(decision: Decision, before: Choice) -> Decision {
+    let Some(as_before) = decision.table.iter().find(|p| p.choice == before) else {
+        return decision;
+    };
+    Decision {
+        choice: before,
+        predicted: as_before.latency,
+        reason: format!(
+            "stays ({:.1} ms): others keep the server busy, and may leave first",
+            as_before.latency.as_secs_f64() * 1e3
+        ),
+        ..decision
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::{Selector, Wish};
 use crate::transit::on_wire;
-use crate::{ASSUMED_BANDWIDTH, Choice, Path, Profile, Server};
+use crate::{ASSUMED_BANDWIDTH, Choice, Doubt, Path, Profile, Server};
 
 /// By how much it may have become better in a second, at most in all, and, where nothing is known, what it may be.
 const HOPE: f64 = 4.0;
@@ -41,8 +41,12 @@ impl Selector {
             (None, false) => ASSUMED_BANDWIDTH,
             (None, true) => HOPED_BANDWIDTH,
         };
+        let rtt = match hopeful {
+            true => self.link.rtt_at_best(now),
+            false => self.link.rtt() + self.link.lateness(),
+        };
         Path {
-            rtt: Duration::from_secs_f64(self.link.rtt()),
+            rtt: Duration::from_secs_f64(rtt),
             bandwidth: Some(rate),
             backlog: Duration::from_secs_f64(self.link.backlog(now).min(1e3)),
             server: Server {
@@ -52,6 +56,13 @@ impl Selector {
                 tails: (0..count).map(|i| there(Choice::Candidate(i))).collect(),
                 ..Server::default()
             },
+        }
+    }
+
+    pub(super) fn doubt(&self, now: Instant) -> Doubt {
+        Doubt {
+            stall: Duration::from_secs_f64(self.link.stall(now).clamp(0.0, 1e3)),
+            unanswered: self.link.unanswered(),
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::crowded::Ground;
 use super::probes::Probes;
 use super::{Plan, Selector, Wish};
-use crate::{Choice, Decision, Path, Profile, Situation, decide};
+use crate::{Choice, Decision, Doubt, Path, Profile, Situation, decide};
 
 /// By what share another choice must be better than the current one to replace it.
 const MARGIN: f64 = 0.04;
@@ -26,15 +26,15 @@ impl Selector {
         let waited = self.waited(wish.interval, now);
         let profile = self.profile_now(wish, now);
         let path = wish.connected.then(|| self.path(now, false));
-        let stall = Duration::from_secs_f64(self.link.stall(now).clamp(0.0, 1e3));
+        let doubt = self.doubt(now);
         let ground = Ground {
             wish,
             profile: &profile,
             path: path.as_ref(),
             waited,
-            stall,
+            doubt,
         };
-        let decision = self.decide_on(wish, &profile, path.as_ref(), waited, stall);
+        let decision = self.decide_on(wish, &profile, path.as_ref(), waited, doubt);
         let mut decision = self.among_others(decision, ground, now);
         if decision.choice != Choice::Here && self.current == Some(Choice::Here) {
             self.probes = Probes::default();
@@ -52,14 +52,16 @@ impl Selector {
         }
     }
 
-    /// None where completion here, begun in time for the deadline, comes after the answer most likely has; else all that
-    /// the budget gives, for then it would more often spoil what goes well than save what does not.
+    /// None where completion here, begun in time for the deadline, comes after the answer most likely has; else until an
+    /// answer is late by what completion takes, for before that it would more often spoil what goes well than save what does
+    /// not.
     pub(super) fn patience(&self, wish: &Wish, decision: &Decision) -> Duration {
         let late = DEVIATIONS * self.link.deviation() + decision.predicted.as_secs_f64() * SPARE;
         let answer = decision.predicted + Duration::from_secs_f64(late);
         let rest = self.time_to_complete(decision.choice);
-        if answer + rest.unwrap_or_default() > wish.budget {
-            wish.budget
+        let rest = rest.unwrap_or_default();
+        if answer + rest > wish.budget {
+            wish.budget.min(answer.max(decision.predicted + rest))
         } else {
             Duration::ZERO
         }
@@ -86,15 +88,14 @@ impl Selector {
         profile: &Profile,
         path: Option<&Path>,
         waited: Duration,
-        stall: Duration,
+        doubt: Doubt,
     ) -> Decision {
         decide(&Situation {
             budget: Some(wish.budget),
             interval: wish.interval,
             waited,
             in_flight: Some(wish.in_flight),
-            stall,
-            unanswered: self.link.unanswered(),
+            doubt,
             objective: wish.objective,
             current: self.current,
             margin: MARGIN,

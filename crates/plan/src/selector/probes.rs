@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Selector, Wish};
-use crate::{Choice, Decision, Profile};
+use crate::{Choice, Decision, Doubt, Profile};
 
 /// After so long without news of the link it is asked whether it has become better, more and more seldom while it has not.
 const FIRST_PROBE: Duration = Duration::from_millis(150);
@@ -59,7 +59,7 @@ impl Selector {
             return None;
         }
         let path = self.path(now, true);
-        let hopeful = self.decide_on(wish, profile, Some(&path), waited, Duration::ZERO);
+        let hopeful = self.decide_on(wish, profile, Some(&path), waited, Doubt::default());
         let better = hopeful.choice != decision.choice && hopeful.choice != Choice::Here;
         if !better {
             return None;

@@ -170,13 +170,9 @@ impl Streaming {
             (Some(link), Choice::Picture | Choice::Video | Choice::Candidate(_))
                 if link.has_version(engine.version()) =>
             {
-                link.advice(now)
+                link.advice(wanted.probe, now)
             }
             _ => Advice::Keep,
-        };
-        let advice = match advice {
-            Advice::Send if wanted.probe => Advice::Probe,
-            advice => advice,
         };
         let mut job = Job {
             number,

@@ -124,8 +124,9 @@ impl Link {
         }))
     }
 
-    pub(super) fn advice(&self, now: Instant) -> Advice {
-        self.shared.health.lock().unwrap().advice(now)
+    /// `asked`: the plan wants to know how the link is.
+    pub(super) fn advice(&self, asked: bool, now: Instant) -> Advice {
+        self.shared.health.lock().unwrap().advice(asked, now)
     }
 
     /// Whether the server can complete frames that were begun with this version.

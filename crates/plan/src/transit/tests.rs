@@ -1,0 +1,70 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// 8 Mbit/s and 20 ms, known from ten large frames; and now.
+fn known() -> (Transit, Instant) {
+    let (mut transit, mut now) = (Transit::default(), Instant::now());
+    transit.trip(Duration::from_millis(20), now);
+    for number in 0..10 {
+        transit.sent(number, 10_000, 0.0, now);
+        transit.answered(number, 0.02 + on_wire(10_000) / 1e6, 0.0);
+        now += SECOND / 30;
+    }
+    (transit, now)
+}
+
+/// Nothing is heard of a frame for 200 ms.
+fn unheard(bytes: u64) -> (Transit, Instant) {
+    let (mut transit, now) = known();
+    transit.sent(10, bytes, 0.0, now);
+    (transit, now + SECOND / 5)
+}
+
+#[test]
+fn a_large_frame_that_is_late_shows_a_slow_link_and_a_small_one_a_stall() {
+    let (large, now) = unheard(40_000);
+    assert!(large.rate(now).unwrap() < 0.5e6 && large.stall(now) == 0.0);
+
+    let (mut small, now) = unheard(300);
+    let rate = small.rate(now).unwrap();
+    assert!((0.9e6..1.1e6).contains(&rate), "{rate}");
+    assert!((0.1..0.2).contains(&small.stall(now)));
+    small.given_up(10, now);
+    assert!((0.9e6..1.1e6).contains(&small.rate(now).unwrap()));
+    assert!(small.stall(now + SECOND) > 0.1, "until something comes");
+    small.sent(11, 300, 0.0, now);
+    small.answered(11, 0.021, 0.0);
+    assert_eq!(small.stall(now), 0.0);
+}
+
+#[test]
+fn small_frames_that_take_longer_in_a_row_show_a_longer_way() {
+    let (mut transit, mut now) = known();
+    for number in 10..13 {
+        assert!(transit.rtt() < 0.03, "{}", transit.rtt());
+        transit.sent(number, 300, 0.0, now);
+        transit.answered(number, 0.1, 0.0);
+        now += SECOND / 30;
+    }
+    assert!((0.09..0.11).contains(&transit.rtt()), "{}", transit.rtt());
+    assert!(transit.rate(now).unwrap() > 0.9e6);
+    assert!(transit.rtt_at_best(now) < 0.03);
+}
+
+#[test]
+fn what_a_monitor_tells_again_is_no_news() {
+    let mut transit = Transit::default();
+    let ms = Duration::from_millis;
+    transit.monitored_rtt(ms(20));
+    (0..100).for_each(|_| transit.monitored_rtt(ms(45)));
+    assert!((transit.rtt() - 0.02).abs() < 1e-9, "{}", transit.rtt());
+    (0..TOLD as u64).for_each(|i| transit.monitored_rtt(ms(50 + i)));
+    assert!((transit.rtt() - 0.05).abs() < 1e-9, "{}", transit.rtt());
+}
