@@ -20,7 +20,7 @@ use super::{VideoError, pictures};
 const KNOWN: [(&str, &str); 2] = [
     (
         "x264enc",
-        "x264enc tune=zerolatency speed-preset=veryfast threads=1 key-int-max=100000 pass=qual quantizer=15",
+        "x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max=100000 pass=qual quantizer=18",
     ),
     (
         "openh264enc",

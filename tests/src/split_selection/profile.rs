@@ -37,8 +37,6 @@ pub struct ModelProfile {
 /// The picture as a stream of H.264.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct H264 {
-    /// The constant quality at which it was measured.
-    pub crf: u32,
     /// Mean relative error of the model's outputs when it sees the decoded picture, and when it sees that of the JPEG.
     pub error: f64,
     pub jpeg_error: f64,

@@ -4,37 +4,30 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the picture costs as H.264, by GStreamer's x264enc and avdec_h264, one thread each, without delay.
+//! What the picture costs as H.264, coded and decoded as the elements do it.
 //!
-//! The codecs work on threads of their own, so their time is the processor time of the whole program, in which nothing
-//! else runs meanwhile; it includes the conversion from and to RGB, as a JPEG's does, and the handing over of buffers.
+//! Times are processor time of the whole program, in which nothing else runs meanwhile; they include the conversion from and
+//! to RGB, as a JPEG's do.
 //! JPEG is measured frame by frame beside it, and the stored time of the JPEG times the ratio of the two is kept: so the
 //! figures go together with others that were measured when the machine was as busy or as idle as it was then.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use splitinfer_tensorcode::{Limits, picture};
+use splitinfer_video::{VideoDecoder, VideoEncoder};
 use splitinfer_vision::Picture;
 
 use super::profile::{AGES, Coded, H264};
 use super::profiling::{JPEG_QUALITY, micros, relative_error};
 use crate::measure::{median, processor_time, processor_time_of_all};
 use crate::model::LocalModel;
-use crate::tensor_code::StreamCode;
-use crate::tensor_code::picture_video::PictureVideo;
 use crate::tensor_code::subject::Outputs;
-use crate::tensor_code::video::{Chroma, Control, Settings, Standard};
-
-/// Constant qualities that are tried, from fine to coarse.
-const QUALITIES: [u32; 19] = [
-    4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40,
-];
 
 /// `None` without the codec; `jpeg`: as it was measured before.
 ///
 /// # Errors
 /// When a codec or the model fails.
 pub fn measure(model: &mut LocalModel, pictures: &[Picture], jpeg: &Coded) -> Result<Option<H264>> {
-    if let Err(missing) = Standard::H264.available() {
+    if let Err(missing) = Codec::of(pictures) {
         eprintln!("skipped: H.264, {missing}");
         return Ok(None);
     }
@@ -43,24 +36,14 @@ pub fn measure(model: &mut LocalModel, pictures: &[Picture], jpeg: &Coded) -> Re
         .map(|p| answer(model, p))
         .collect::<Result<Vec<_>>>()?;
     let jpeg_error = jpeg_error(model, pictures, &exact)?;
-    let mut tried = Vec::new();
-    for crf in QUALITIES {
-        tried.push((crf, stream_error(model, pictures, &exact, crf)?));
-    }
-    let off = |error: f64| (error / jpeg_error).ln().abs();
-    let nearest = tried.iter().min_by(|a, b| off(a.1).total_cmp(&off(b.1)));
-    let Some(&(crf, error)) = nearest else {
-        return Ok(None);
-    };
     let mut predicted = Vec::new();
     for age in AGES {
-        predicted.push(Stream::of_age(pictures, crf, age)?.coded(jpeg));
+        predicted.push(Stream::of_age(pictures, age)?.coded(jpeg));
     }
     Ok(Some(H264 {
-        crf,
-        error,
+        error: stream_error(model, pictures, &exact)?,
         jpeg_error,
-        alone: Stream::of_keys(pictures, crf)?.coded(jpeg),
+        alone: Stream::of_keys(pictures)?.coded(jpeg),
         predicted,
     }))
 }
@@ -80,30 +63,39 @@ fn jpeg_error(model: &mut LocalModel, pictures: &[Picture], exact: &[Outputs]) -
     Ok(super::figures::mean(&errors))
 }
 
-fn stream_error(
-    model: &mut LocalModel,
-    pictures: &[Picture],
-    exact: &[Outputs],
-    crf: u32,
-) -> Result<f64> {
-    let mut codec = codec(crf);
+fn stream_error(model: &mut LocalModel, pictures: &[Picture], exact: &[Outputs]) -> Result<f64> {
+    let mut codec = Codec::of(pictures)?;
     let mut errors = Vec::new();
     for (picture, exact) in pictures.iter().zip(exact) {
-        let bytes = codec.encode(picture)?;
-        let seen = codec.decode(&bytes)?;
+        let bytes = codec.encode(picture, false)?;
+        let seen = codec.decoder.decode(&bytes)?;
         errors.extend(relative_error(exact, &answer(model, &seen)?).map(f64::from));
     }
     Ok(super::figures::mean(&errors))
 }
 
-/// With the chroma of a camera's picture, a quarter of its samples.
-fn codec(crf: u32) -> PictureVideo {
-    PictureVideo::new(Settings {
-        standard: Standard::H264,
-        control: Control::Crf(crf),
-        plain: false,
-        chroma: Chroma::Half,
-    })
+/// Both ends of one stream.
+struct Codec {
+    encoder: VideoEncoder,
+    decoder: VideoDecoder,
+    begun: bool,
+}
+
+impl Codec {
+    fn of(pictures: &[Picture]) -> Result<Self> {
+        let first = pictures.first().context("there are no pictures")?;
+        Ok(Self {
+            encoder: VideoEncoder::new(None, first.width, first.height)?,
+            decoder: VideoDecoder::new(first.width, first.height)?,
+            begun: false,
+        })
+    }
+
+    /// The first picture is a key picture whatever `key`.
+    fn encode(&mut self, picture: &Picture, key: bool) -> Result<Vec<u8>> {
+        let key = key || !std::mem::replace(&mut self.begun, true);
+        Ok(self.encoder.encode(picture, key)?.bytes)
+    }
 }
 
 /// The picture that arrives, and the times of encoding and decoding.
@@ -130,28 +122,25 @@ struct Stream {
 
 impl Stream {
     /// Every frame that has one `age` frames before it, predicted from that.
-    fn of_age(pictures: &[Picture], crf: u32, age: usize) -> Result<Self> {
+    fn of_age(pictures: &[Picture], age: usize) -> Result<Self> {
         let mut stream = Self::default();
         for offset in 0..age {
-            let mut codec = codec(crf);
+            let mut codec = Codec::of(pictures)?;
             for n in (offset..pictures.len()).step_by(age) {
-                stream.pass(&mut codec, n, &pictures[n], n != offset)?;
+                stream.pass(&mut codec, n, &pictures[n], (false, n != offset))?;
             }
         }
         Ok(stream)
     }
 
     /// Every frame as a key frame between others.
-    fn of_keys(pictures: &[Picture], crf: u32) -> Result<Self> {
+    fn of_keys(pictures: &[Picture]) -> Result<Self> {
         let mut stream = Self::default();
         for odd in 0..2 {
-            let mut codec = codec(crf);
+            let mut codec = Codec::of(pictures)?;
             for (n, picture) in pictures.iter().enumerate() {
                 let key = n % 2 == odd;
-                if key {
-                    codec.force_key()?;
-                }
-                stream.pass(&mut codec, n, picture, key)?;
+                stream.pass(&mut codec, n, picture, (key, key))?;
             }
         }
         Ok(stream)
@@ -159,15 +148,15 @@ impl Stream {
 
     fn pass(
         &mut self,
-        codec: &mut PictureVideo,
+        codec: &mut Codec,
         number: usize,
         picture: &Picture,
-        counts: bool,
+        (key, counts): (bool, bool),
     ) -> Result<()> {
         let begun = processor_time_of_all();
-        let code = codec.encode(picture)?;
+        let code = codec.encode(picture, key)?;
         let encoded = processor_time_of_all();
-        codec.decode(&code)?;
+        codec.decoder.decode(&code)?;
         let decode = processor_time_of_all() - encoded;
         if counts {
             let (_, jpeg_encode, jpeg_decode) = as_jpeg(picture)?;

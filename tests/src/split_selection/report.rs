@@ -39,8 +39,7 @@ pub fn profiles(profiles: &Profiles) -> String {
         if let Some(h264) = &model.h264 {
             let _ = writeln!(
                 out,
-                "| picture, H.264, crf {} | 0 | {:.2} | {} | {:.1} | {:.2} | {:.2} |",
-                h264.crf,
+                "| picture, H.264 | 0 | {:.2} | {} | {:.1} | {:.2} | {:.2} |",
                 h264.predicted[0].encode_us / 1e3,
                 by_age(&h264.predicted),
                 kilobytes(&h264.alone),

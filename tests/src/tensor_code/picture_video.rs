@@ -33,14 +33,6 @@ impl PictureVideo {
             size: [0; 2],
         }
     }
-
-    /// The next frame is to be a key frame; the first one is anyway.
-    ///
-    /// # Errors
-    /// When the encoder does not take the wish.
-    pub fn force_key(&mut self) -> Result<()> {
-        self.codec.as_mut().map_or(Ok(()), VideoCodec::force_key)
-    }
 }
 
 impl StreamCode<Picture> for PictureVideo {

@@ -223,23 +223,6 @@ impl VideoCodec {
         Ok(buffer.map_readable()?.to_vec())
     }
 
-    /// The next frame is to be a key frame.
-    ///
-    /// # Errors
-    /// When the encoder does not take the wish.
-    pub fn force_key(&mut self) -> Result<()> {
-        let encoder = self.encoder.pipeline.by_name("encoder");
-        let pad = encoder.and_then(|e| e.static_pad("src"));
-        let wish = gst_video::UpstreamForceKeyUnitEvent::builder()
-            .all_headers(true)
-            .build();
-        ensure!(
-            pad.context("no encoder")?.send_event(wish),
-            "the encoder makes no key frames on demand"
-        );
-        Ok(())
-    }
-
     /// The planes one after the other, without padding.
     ///
     /// # Errors
