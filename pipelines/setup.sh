@@ -63,7 +63,7 @@ find_missing() {
     need 'has_element videoconvert' gstreamer1.0-plugins-base "conversion, decodebin"
     need 'has_element rtspsrc' gstreamer1.0-plugins-good "cameras, RTSP, MP4"
     need 'has_element h264parse' gstreamer1.0-plugins-bad "H.264 streams"
-    need 'has_element x264enc' gstreamer1.0-plugins-ugly "H.264 encoder, for the annotated video"
+    need 'has_element x264enc' gstreamer1.0-plugins-ugly "H.264 encoder: pictures to the server, and the annotated video"
     need 'has_element avdec_h264' gstreamer1.0-libav "H.264 decoder"
     need 'find_python Gst' "python3-gi gir1.2-gstreamer-1.0" "GStreamer in Python"
     need 'find_python GstApp' gir1.2-gst-plugins-base-1.0 "GStreamer's appsink in Python"
