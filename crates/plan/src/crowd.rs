@@ -54,8 +54,8 @@ impl Crowd {
     }
 
     /// So many frames wait at the server, and so many of this edge are on their way or there.
-    pub(crate) fn seen(&mut self, waiting: u32, own: usize, now: Instant) {
-        if waiting as usize > own {
+    pub(crate) fn seen(&mut self, waiting: u32, own: u32, now: Instant) {
+        if waiting > own {
             self.others = Some(now);
         }
     }
@@ -81,6 +81,11 @@ impl Crowd {
         };
         self.leaving = Some(at);
         now < at
+    }
+
+    /// There may be another server, and others at it.
+    pub(crate) fn disconnected(&mut self) {
+        *self = Self::new(self.random);
     }
 
     /// It is better to stay.

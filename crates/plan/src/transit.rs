@@ -233,11 +233,6 @@ impl Transit {
     }
 
     /// Mean difference between expected and measured round, seconds.
-    /// Frames on their way or at the server.
-    pub fn under_way(&self) -> usize {
-        self.sent.len()
-    }
-
     pub fn deviation(&self) -> f64 {
         self.deviation
     }
@@ -282,7 +277,7 @@ impl Transit {
         self.heard.map(|at| now.saturating_duration_since(at))
     }
 
-    /// Frames under way.
+    /// Frames on their way or at the server.
     pub fn unanswered(&self) -> u32 {
         self.sent.len() as u32
     }

@@ -86,35 +86,6 @@ impl Policy for Planner {
             in_flight: MAX_IN_FLIGHT as u32,
         };
         let plan = self.selector.decide(&wish, view.now);
-        if std::env::var_os("SIM_DBG").is_some() {
-            //DBG
-            let t: Vec<String> = plan
-                .decision
-                .table
-                .iter()
-                .map(|p| {
-                    format!(
-                        "{:?}:{:.0}({}+{:.0}+{:.0})",
-                        p.choice,
-                        p.latency.as_secs_f64() * 1e3,
-                        p.edge.as_millis(),
-                        p.link.as_secs_f64() * 1e3,
-                        p.server.as_secs_f64() * 1e3
-                    )
-                })
-                .collect(); //DBG
-            eprintln!(
-                "f{} t{:.3} {:?} probe {} pat {} rate {:.2} wait {} | {}",
-                view.frame,
-                (view.now - self.start).as_secs_f64(),
-                plan.decision.choice,
-                plan.probe,
-                plan.patience.as_millis(),
-                self.selector.bandwidth(view.now).unwrap_or(0.0) * 8e-6,
-                view.waited.as_millis(),
-                t.join(" ")
-            ); //DBG
-        } //DBG
         Wanted {
             choice: plan.decision.choice,
             probe: plan.probe,

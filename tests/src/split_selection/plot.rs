@@ -54,7 +54,7 @@ fn points(cell: &Cell, frames: &[Frame]) -> Vec<Point> {
         let split = match frame.choice? {
             Choice::Here => "edge".to_owned(),
             Choice::Picture => "server".to_owned(),
-            Choice::Video => "video".to_owned(),
+            Choice::Video => "server-video".to_owned(),
             Choice::Candidate(i) => format!("cut {i}"),
         };
         let at = i as f64 * interval;

@@ -8,36 +8,29 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Selector, Wish};
-use crate::{Choice, Decision, Doubt, Path, Profile};
-
-/// What the decision was taken from.
-#[derive(Clone, Copy)]
-pub(super) struct Ground<'a> {
-    pub(super) wish: &'a Wish,
-    pub(super) profile: &'a Profile,
-    pub(super) path: Option<&'a Path>,
-    pub(super) waited: Duration,
-    pub(super) doubt: Doubt,
-}
+use super::Selector;
+use crate::{Choice, Decision, Path, Situation, decide};
 
 impl Selector {
     /// The decision, or to stay here while the server is left to others.
     pub(super) fn among_others(
         &mut self,
         decision: Decision,
-        ground: Ground<'_>,
+        situation: &Situation<'_>,
         now: Instant,
     ) -> Decision {
         let here = decision.choice == Choice::Here;
-        if !here && let Some(left) = self.crowd.stays_away(now) {
-            return self.away(ground, left);
+        if !here
+            && let Some(left) = self.crowd.stays_away(now)
+            && let Some(decision) = away(&decision, situation, left)
+        {
+            return decision;
         }
         let before = self.current.unwrap_or(Choice::Here);
         match (before == Choice::Here, here) {
             (true, false) => self.crowd.came_back(now),
             (false, false) => self.crowd.has_room(),
-            (false, true) if self.crowd.is_there(now) && self.would_stay_alone(ground) => {
+            (false, true) if self.crowd.is_there(now) && would_stay_alone(situation) => {
                 if self.crowd.lingers(now) {
                     return lingering(decision, before);
                 }
@@ -47,38 +40,37 @@ impl Selector {
         }
         decision
     }
+}
 
-    /// Whether frames would go on to the server if none waited there.
-    fn would_stay_alone(&self, ground: Ground<'_>) -> bool {
-        let Some(mut path) = ground.path.cloned() else {
-            return false;
-        };
-        path.server.queue = Duration::ZERO;
-        let alone = self.decide_on(
-            ground.wish,
-            ground.profile,
-            Some(&path),
-            ground.waited,
-            ground.doubt,
-        );
-        alone.choice != Choice::Here
-    }
+/// Whether frames would go on to the server if none waited there.
+fn would_stay_alone(situation: &Situation<'_>) -> bool {
+    let Some(mut path) = situation.path.cloned() else {
+        return false;
+    };
+    path.server.queue = Duration::ZERO;
+    let alone = decide(&Situation {
+        path: Some(&path),
+        ..situation.clone()
+    });
+    alone.choice != Choice::Here
+}
 
-    fn away(&self, ground: Ground<'_>, left: Duration) -> Decision {
-        let mut decision = self.decide_on(
-            ground.wish,
-            ground.profile,
-            None,
-            ground.waited,
-            ground.doubt,
-        );
-        decision.reason = format!(
-            "all here ({:.1} ms): others keep the server busy, it is tried again in {:.1} s",
-            decision.predicted.as_secs_f64() * 1e3,
-            left.as_secs_f64()
-        );
-        decision
+/// All here for so long yet; `None` where that has become too slow for the budget and the server has not.
+fn away(decision: &Decision, situation: &Situation<'_>, left: Duration) -> Option<Decision> {
+    let mut here = decide(&Situation {
+        path: None::<&Path>,
+        ..situation.clone()
+    });
+    let late = |d: &Decision| situation.budget.is_some_and(|b| d.predicted > b);
+    if late(&here) && !late(decision) {
+        return None;
     }
+    here.reason = format!(
+        "all here ({:.1} ms): others keep the server busy, it is tried again in {:.1} s",
+        here.predicted.as_secs_f64() * 1e3,
+        left.as_secs_f64()
+    );
+    Some(here)
 }
 
 /// As before, though it is not the best.

@@ -194,6 +194,7 @@ impl Selector {
     /// The session is gone, and what the server had with it.
     pub fn disconnected(&mut self) {
         self.link.disconnected();
+        self.crowd.disconnected();
         self.coded = None;
         self.video = false;
     }
@@ -240,7 +241,7 @@ impl Selector {
 
     /// So many frames, of this edge and of others, wait at the server.
     pub fn waiting(&mut self, frames: u32, now: Instant) {
-        self.crowd.seen(frames, self.link.under_way(), now);
+        self.crowd.seen(frames, self.link.unanswered(), now);
     }
 
     /// Bytes a second of the link, as far as they are known.

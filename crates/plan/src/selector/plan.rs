@@ -8,10 +8,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::crowded::Ground;
 use super::probes::Probes;
 use super::{Plan, Selector, Wish};
-use crate::{Choice, Decision, Doubt, Path, Profile, Situation, decide};
+use crate::{Choice, Decision, Situation, decide};
 
 /// By what share another choice must be better than the current one to replace it.
 const MARGIN: f64 = 0.04;
@@ -26,22 +25,24 @@ impl Selector {
         let waited = self.waited(wish.interval, now);
         let profile = self.profile_now(wish, now);
         let path = wish.connected.then(|| self.path(now, false));
-        let doubt = self.doubt(now);
-        let ground = Ground {
-            wish,
-            profile: &profile,
-            path: path.as_ref(),
+        let situation = Situation {
+            budget: Some(wish.budget),
+            interval: wish.interval,
             waited,
-            doubt,
+            in_flight: Some(wish.in_flight),
+            doubt: self.doubt(now),
+            objective: wish.objective,
+            current: self.current,
+            margin: MARGIN,
+            ..Situation::new(&profile, path.as_ref())
         };
-        let decision = self.decide_on(wish, &profile, path.as_ref(), waited, doubt);
-        let mut decision = self.among_others(decision, ground, now);
+        let mut decision = self.among_others(decide(&situation), &situation, now);
         if decision.choice != Choice::Here && self.current == Some(Choice::Here) {
             self.probes = Probes::default();
         }
         self.current = Some(decision.choice);
         let mut probe = false;
-        if let Some(choice) = self.probe(wish, &profile, &decision, waited, now) {
+        if let Some(choice) = self.probe(&situation, &decision, now) {
             probe = decision.choice == Choice::Here;
             decision.choice = choice;
         }
@@ -80,26 +81,5 @@ impl Selector {
         };
         self.came = now.checked_sub(waited);
         waited
-    }
-
-    pub(super) fn decide_on(
-        &self,
-        wish: &Wish,
-        profile: &Profile,
-        path: Option<&Path>,
-        waited: Duration,
-        doubt: Doubt,
-    ) -> Decision {
-        decide(&Situation {
-            budget: Some(wish.budget),
-            interval: wish.interval,
-            waited,
-            in_flight: Some(wish.in_flight),
-            doubt,
-            objective: wish.objective,
-            current: self.current,
-            margin: MARGIN,
-            ..Situation::new(profile, path)
-        })
     }
 }

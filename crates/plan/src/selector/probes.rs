@@ -8,8 +8,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Selector, Wish};
-use crate::{Choice, Decision, Doubt, Profile};
+use super::Selector;
+use crate::{Choice, Decision, Doubt, Situation, decide};
 
 /// After so long without news of the link it is asked whether it has become better, more and more seldom while it has not.
 const FIRST_PROBE: Duration = Duration::from_millis(150);
@@ -39,13 +39,11 @@ impl Selector {
     /// Whether to ask how the link is, and with which choice: the one that would be best were it better.
     pub(super) fn probe(
         &mut self,
-        wish: &Wish,
-        profile: &Profile,
+        situation: &Situation<'_>,
         decision: &Decision,
-        waited: Duration,
         now: Instant,
     ) -> Option<Choice> {
-        let speeds = self.speeds.as_ref().filter(|_| wish.connected)?;
+        let speeds = self.speeds.as_ref().filter(|_| situation.path.is_some())?;
         let watched = self
             .monitored
             .is_some_and(|at| now.saturating_duration_since(at) < WATCHED);
@@ -59,7 +57,11 @@ impl Selector {
             return None;
         }
         let path = self.path(now, true);
-        let hopeful = self.decide_on(wish, profile, Some(&path), waited, Doubt::default());
+        let hopeful = decide(&Situation {
+            path: Some(&path),
+            doubt: Doubt::default(),
+            ..situation.clone()
+        });
         let better = hopeful.choice != decision.choice && hopeful.choice != Choice::Here;
         if !better {
             return None;

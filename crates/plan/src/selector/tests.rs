@@ -121,3 +121,56 @@ fn a_slow_link_takes_the_video_where_the_picture_is_too_large() {
         plan.decision.reason
     );
 }
+
+/// Frames of others keep the server busy, and this edge has left it.
+fn sent_home() -> (Selector, Instant) {
+    let (mut selector, mut now) = (selector(), Instant::now());
+    selector.monitored(Some(10 * MS), Some((12.5e6, now)), now);
+    for number in 0..40 {
+        answered(&mut selector, number, Choice::Picture, 15_000, true);
+    }
+    assert_ne!(selector.decide(&wish(), now).decision.choice, Choice::Here);
+    for _ in 0..200 {
+        now += 10 * MS;
+        selector.waiting(50, now);
+        selector.queue = 0.5;
+        if selector.decide(&wish(), now).decision.choice == Choice::Here {
+            return (selector, now);
+        }
+    }
+    panic!("it stays");
+}
+
+#[test]
+fn an_edge_that_others_sent_home_stays_there_for_a_while_though_the_queue_is_gone() {
+    let (mut selector, mut now) = sent_home();
+    selector.queue = 0.0;
+    let plan = selector.decide(&wish(), now);
+    assert_eq!(plan.decision.choice, Choice::Here);
+    let reason = plan.decision.reason;
+    assert!(reason.contains("others keep the server busy"), "{reason}");
+    now += 1500 * MS;
+    let plan = selector.decide(&wish(), now);
+    assert!(plan.decision.choice != Choice::Here, "it is tried again");
+}
+
+#[test]
+fn it_does_not_where_all_here_has_become_too_slow_or_the_session_is_another() {
+    let (mut selector, now) = sent_home();
+    selector.queue = 0.0;
+    for _ in 0..10 {
+        selector.worked(Choice::Here, 600 * MS);
+    }
+    let plan = selector.decide(&wish(), now);
+    assert_ne!(
+        plan.decision.choice,
+        Choice::Here,
+        "{}",
+        plan.decision.reason
+    );
+    let (mut selector, now) = sent_home();
+    selector.disconnected();
+    selector.queue = 0.0;
+    let reason = selector.decide(&wish(), now).decision.reason;
+    assert!(!reason.contains("others"), "{reason}");
+}
