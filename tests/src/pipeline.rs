@@ -266,3 +266,11 @@ pub fn assert_complete(received: &[Received], count: u64) {
         );
     }
 }
+
+/// How many of them the server completed.
+pub fn by_server(received: &[Received]) -> usize {
+    let there = received
+        .iter()
+        .filter(|r| r.completed() == Completed::Server);
+    there.count()
+}

@@ -8,10 +8,9 @@
 
 use std::time::Duration;
 
-use splitinfer_meta::Completed;
 use splitinfer_tests::network::{FarServer, MONITOR_PORT, Network, ONE_PACKET};
 use splitinfer_tests::numbered;
-use splitinfer_tests::pipeline::{Numbered, Received, assert_complete};
+use splitinfer_tests::pipeline::{Numbered, assert_complete, by_server};
 
 struct Setup {
     stream: Numbered,
@@ -55,13 +54,6 @@ impl Setup {
             (found / kbit - 1.0).abs() < 0.2
         });
     }
-}
-
-fn by_server(received: &[Received]) -> usize {
-    let there = received
-        .iter()
-        .filter(|r| r.completed() == Completed::Server);
-    there.count()
 }
 
 #[test]

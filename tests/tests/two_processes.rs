@@ -9,7 +9,7 @@
 use gst::prelude::*;
 use splitinfer_meta::Completed;
 use splitinfer_tests::numbered;
-use splitinfer_tests::pipeline::{Numbered, Received, assert_complete};
+use splitinfer_tests::pipeline::{Numbered, assert_complete, by_server};
 use splitinfer_tests::process::{Server, free_port};
 
 const FRAMES: u64 = 1000;
@@ -44,13 +44,6 @@ fn candidates(stream: &Numbered) -> Vec<String> {
     rows.iter()
         .map(|row| row.get::<gst::Structure>().unwrap().get("name").unwrap())
         .collect()
-}
-
-fn by_server(received: &[Received]) -> usize {
-    received
-        .iter()
-        .filter(|r| r.completed() == Completed::Server)
-        .count()
 }
 
 #[test]

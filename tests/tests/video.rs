@@ -12,9 +12,8 @@ use std::time::Instant;
 
 use gst::prelude::*;
 use splitinfer_link::Trace;
-use splitinfer_meta::Completed;
 use splitinfer_tests::numbered;
-use splitinfer_tests::pipeline::{Numbered, Received, assert_complete};
+use splitinfer_tests::pipeline::{Numbered, assert_complete, by_server};
 use splitinfer_tests::process::{Server, free_port};
 use splitinfer_tools::network::{Forward, Relay};
 
@@ -65,13 +64,6 @@ impl Setup {
         let stats: gst::Structure = self.stream.edge.property("stats");
         stats.get(name).unwrap()
     }
-}
-
-fn by_server(received: &[Received]) -> usize {
-    let there = received
-        .iter()
-        .filter(|r| r.completed() == Completed::Server);
-    there.count()
 }
 
 #[test]

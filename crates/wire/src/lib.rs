@@ -57,7 +57,7 @@ pub use server::{
     ServerTiming,
 };
 pub use token::Token;
-pub use video::{Arrived, VIDEO_HEADER_BYTES, VideoChain, VideoHeader};
+pub use video::{Arrived, VIDEO_HEADER_BYTES, VideoChain, VideoHeader, VideoSender};
 pub use weights::WeightsEvent;
 
 /// The application protocol both sides name in the TLS handshake; the number is the major version.

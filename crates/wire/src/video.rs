@@ -69,6 +69,61 @@ impl VideoHeader {
     }
 }
 
+/// The sender's side of a stream of pictures: when a key picture is due.
+#[derive(Clone, Debug)]
+pub struct VideoSender {
+    /// Of the next picture.
+    sequence: u32,
+    key_due: bool,
+    /// The last frame that was a key picture.
+    last_key: Option<u64>,
+}
+
+impl Default for VideoSender {
+    fn default() -> Self {
+        Self {
+            sequence: 0,
+            key_due: true,
+            last_key: None,
+        }
+    }
+}
+
+impl VideoSender {
+    /// Whether the next picture has to be a key picture.
+    pub fn key_due(&self) -> bool {
+        self.key_due
+    }
+
+    /// The next picture will not be predicted from the last one that was sent.
+    pub fn begin_anew(&mut self) {
+        self.key_due = true;
+    }
+
+    /// The receiver may not have the picture of this frame. Whether the stream is broken by it, and that is news: not
+    /// where a key picture was sent since, or is due anyway.
+    pub fn lost(&mut self, frame: u64) -> bool {
+        let broken = !self.key_due && self.last_key.is_none_or(|key| frame >= key);
+        self.key_due |= broken;
+        broken
+    }
+
+    /// The picture of this frame is sent. Frames have ascending numbers.
+    pub fn sent(&mut self, frame: u64, key: bool, answer_us: u32) -> VideoHeader {
+        if key {
+            self.key_due = false;
+            self.last_key = Some(frame);
+        }
+        let header = VideoHeader {
+            sequence: self.sequence,
+            answer_us,
+            key,
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        header
+    }
+}
+
 /// What the coming of a picture makes possible.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arrived<T> {
@@ -88,7 +143,7 @@ impl<T> Default for Arrived<T> {
 }
 
 /// The receiver's side of a stream of pictures.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct VideoChain<T> {
     /// The picture after the one that was decoded last; `None`: only a key picture can be decoded.
     next: Option<u32>,
@@ -185,6 +240,21 @@ mod tests {
             let refused = VideoHeader::decode(&bytes).unwrap_err().to_string();
             assert!(refused.contains("flags"), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_lost_picture_is_followed_by_a_key_picture_unless_one_was_sent_since() {
+        let mut sender = VideoSender::default();
+        assert!(sender.key_due());
+        let first = sender.sent(10, true, 7);
+        assert_eq!(first, header(0, true));
+        assert_eq!(sender.sent(12, false, 7), header(1, false));
+        assert!(!sender.key_due());
+        assert!(sender.lost(12) && sender.key_due(), "that breaks it");
+        assert!(!sender.lost(12), "it is broken already");
+        sender.sent(13, true, 7);
+        assert!(!sender.lost(12), "that was before the key picture");
+        assert!(sender.lost(13), "the key picture itself");
     }
 
     #[test]

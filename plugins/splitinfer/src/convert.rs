@@ -40,3 +40,16 @@ pub(crate) fn from_wire(object: splitinfer_wire::WireObject) -> splitinfer_visio
         quality: object.quality,
     }
 }
+
+/// An object for the edge.
+pub(crate) fn to_wire(object: splitinfer_vision::Object) -> splitinfer_wire::WireObject {
+    splitinfer_wire::WireObject {
+        class: object.class,
+        label: object.label,
+        score: object.score,
+        box_: object.box_,
+        track: object.track,
+        keypoints: object.keypoints,
+        quality: object.quality,
+    }
+}

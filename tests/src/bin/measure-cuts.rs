@@ -142,25 +142,17 @@ fn table(subject: &Subject, count: usize) -> Result<(f32, f64)> {
             row.f1(expected_total),
         );
     }
-    println!(
-        "| – | the picture, as JPEG | {}×{} | 0 | 0 | {:.2} | {:.1} | {:.1} | 1 | – | {:.3} |",
-        model.info.input.width,
-        model.info.input.height,
-        ms(profile.whole),
-        f64::from(model.info.input.width * model.info.input.height * 3) / 1e3,
-        jpeg_bytes / 1e3,
-        jpeg.f1(expected_total),
-    );
-    if let Some(film) = &film {
+    let film = film.iter().map(|film| ("H.264", &film.row));
+    for (name, row) in [("JPEG", &jpeg)].into_iter().chain(film) {
         println!(
-            "| – | the picture, as H.264 | {}×{} | 0 | 0 | {:.2} | {:.1} | {:.1} | {:.2} | – | {:.3} |",
+            "| – | the picture, as {name} | {}×{} | 0 | 0 | {:.2} | {:.1} | {:.1} | {:.2} | – | {:.3} |",
             model.info.input.width,
             model.info.input.height,
             ms(profile.whole),
             f64::from(model.info.input.width * model.info.input.height * 3) / 1e3,
-            median(&film.row.bytes) / 1e3,
-            median(&film.row.bytes) / jpeg_bytes,
-            film.row.f1(expected_total),
+            median(&row.bytes) / 1e3,
+            median(&row.bytes) / jpeg_bytes,
+            row.f1(expected_total),
         );
     }
     let smallest = rows

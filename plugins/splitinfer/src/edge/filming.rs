@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use splitinfer_vision::Picture;
-use splitinfer_wire::VideoHeader;
+use splitinfer_wire::VideoSender;
 
 use super::engine::Engine;
 use super::settings::{Settings, VideoWish};
@@ -19,12 +19,7 @@ use splitinfer_video::{Coded, VideoEncoder, VideoError};
 /// The video of one started element.
 pub(super) struct Filming {
     encoder: VideoEncoder,
-    /// Of the next picture.
-    sequence: u32,
-    /// The next picture has to be a key picture.
-    key_due: bool,
-    /// The last frame that was one.
-    last_key: Option<u64>,
+    sender: VideoSender,
 }
 
 impl Filming {
@@ -46,9 +41,7 @@ impl Filming {
         match begun {
             Ok(encoder) => Ok(Some(Self {
                 encoder,
-                sequence: 0,
-                key_due: true,
-                last_key: None,
+                sender: VideoSender::default(),
             })),
             Err(problem) if settings.video() == VideoWish::IfPossible => {
                 gst::info!(super::imp::CAT, "no pictures as video: {problem}");
@@ -61,13 +54,9 @@ impl Filming {
         }
     }
 
-    /// To be called before each frame. `lost`: the newest frame of the video that the server does not have. Whether the video
-    /// is broken by it: the next picture has to be a key picture then.
-    pub(super) fn heed(&mut self, lost: Option<u64>) -> bool {
-        let broken = lost.is_some_and(|lost| self.last_key.is_none_or(|key| lost >= key));
-        let news = broken && !self.key_due;
-        self.key_due |= broken;
-        news
+    /// The server does not have this frame of the video. Whether the video is broken by it, and that is news.
+    pub(super) fn lost(&mut self, number: u64) -> bool {
+        self.sender.lost(number)
     }
 
     /// The payload for the picture of this frame, and whether it needs none before it. It has to be sent.
@@ -80,22 +69,14 @@ impl Filming {
         picture: &Picture,
         answer: Duration,
     ) -> Result<(Vec<u8>, bool), VideoError> {
-        let Coded { bytes, key } = self.encoder.encode(picture, self.key_due)?;
-        if self.key_due && !key {
-            return Err(VideoError::new(
-                "the encoder gave no key picture when asked for one",
-            ));
+        let due = self.sender.key_due();
+        let Coded { bytes, key } = self.encoder.encode(picture, due)?;
+        if due && !key {
+            let text = "the encoder gave no key picture when asked for one";
+            return Err(VideoError::new(text));
         }
-        self.key_due = false;
-        if key {
-            self.last_key = Some(number);
-        }
-        let header = VideoHeader {
-            sequence: self.sequence,
-            answer_us: u32::try_from(answer.as_micros()).unwrap_or(u32::MAX),
-            key,
-        };
-        self.sequence = self.sequence.wrapping_add(1);
+        let answer_us = u32::try_from(answer.as_micros()).unwrap_or(u32::MAX);
+        let header = self.sender.sent(number, key, answer_us);
         Ok(([&header.encode()[..], &bytes].concat(), key))
     }
 
@@ -104,59 +85,54 @@ impl Filming {
     /// # Errors
     /// When the encoder fails.
     pub(super) fn rehearse(&mut self, picture: &Picture, key: bool) -> Result<usize, VideoError> {
-        self.key_due = true;
+        self.sender.begin_anew();
         let coded = self.encoder.encode(picture, key)?;
         Ok(coded.bytes.len() + splitinfer_wire::VIDEO_HEADER_BYTES)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn filming() -> Filming {
-        gst::init().unwrap();
-        Filming {
-            encoder: VideoEncoder::new(None, 64, 48).unwrap(),
-            sequence: 7,
-            key_due: true,
-            last_key: None,
+/// Does something with the video, if there is one; a failure ends it.
+pub(super) fn attempt<T>(
+    filming: &mut Option<Filming>,
+    with: impl FnOnce(&mut Filming) -> Result<T, VideoError>,
+) -> Option<T> {
+    match with(filming.as_mut()?) {
+        Ok(done) => Some(done),
+        Err(problem) => {
+            gst::warning!(super::imp::CAT, "no more pictures as video: {problem}");
+            *filming = None;
+            None
         }
     }
+}
 
-    fn encode(filming: &mut Filming, number: u64) -> VideoHeader {
-        let picture = Picture::new(64, 48, vec![number as u8; 64 * 48 * 3]).unwrap();
-        let answer = Duration::from_millis(80);
-        let (payload, alone) = filming.encode(number, &picture, answer).unwrap();
-        let (header, _) = VideoHeader::decode(&payload).unwrap();
-        assert_eq!((header.key, header.answer_us), (alone, 80_000));
-        header
-    }
+#[cfg(test)]
+mod tests {
+    use splitinfer_wire::VideoHeader;
+
+    use super::*;
 
     #[test]
-    fn a_lost_picture_is_followed_by_a_key_picture_unless_one_was_sent_since() {
-        let mut filming = filming();
-        let first = encode(&mut filming, 10);
-        assert!(first.key && first.sequence == 7);
-        let second = encode(&mut filming, 12);
-        assert!(!second.key && second.sequence == 8);
-        assert!(!filming.heed(None));
-        assert!(filming.heed(Some(12)), "that breaks it");
-        assert!(!filming.heed(Some(12)), "it is broken already");
-        assert!(encode(&mut filming, 13).key);
-        assert!(!filming.heed(Some(12)), "that was before the key picture");
-        assert!(!encode(&mut filming, 14).key);
-        assert!(filming.heed(Some(13)), "the key picture itself");
-        assert!(encode(&mut filming, 15).key);
-    }
-
-    #[test]
-    fn a_rehearsal_is_not_part_of_the_video() {
-        let mut filming = filming();
-        encode(&mut filming, 0);
-        let picture = Picture::new(64, 48, vec![3; 64 * 48 * 3]).unwrap();
-        assert!(filming.rehearse(&picture, true).unwrap() > 9);
-        let next = encode(&mut filming, 1);
-        assert!(next.key && next.sequence == 8);
+    fn a_rehearsal_and_a_lost_picture_are_followed_by_a_key_picture() {
+        gst::init().unwrap();
+        let mut filming = Filming {
+            encoder: VideoEncoder::new(None, 64, 48).unwrap(),
+            sender: VideoSender::default(),
+        };
+        let picture = |shade| Picture::new(64, 48, vec![shade; 64 * 48 * 3]).unwrap();
+        let encode = |filming: &mut Filming, number: u64| {
+            let answer = Duration::from_millis(80);
+            let coded = filming.encode(number, &picture(number as u8), answer);
+            let (payload, alone) = coded.unwrap();
+            let (header, _) = VideoHeader::decode(&payload).unwrap();
+            assert_eq!((header.key, header.answer_us), (alone, 80_000));
+            (header.sequence, header.key)
+        };
+        assert_eq!(encode(&mut filming, 5), (0, true));
+        assert_eq!(encode(&mut filming, 6), (1, false));
+        assert!(filming.rehearse(&picture(3), false).unwrap() > 9);
+        assert_eq!(encode(&mut filming, 7), (2, true));
+        assert!(!filming.lost(6) && filming.lost(7));
+        assert_eq!(encode(&mut filming, 8), (3, true));
     }
 }

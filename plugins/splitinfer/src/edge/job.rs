@@ -15,7 +15,7 @@ use splitinfer_vision::{Picture, Placement};
 
 use super::crossing::{Coding, Crossing, Wanted};
 use super::engine::Engine;
-use super::filming::Filming;
+use super::filming::{self, Filming};
 use super::frame::{Remote, Rest, Work};
 use super::link::Link;
 use super::planner::{Chosen, Planner};
@@ -82,6 +82,11 @@ impl Job<'_> {
             self.planner.worked(Choice::Here, self.times.infer);
             return Ok((Choice::Here, work, None));
         }
+        let probe = advice == Advice::Probe;
+        if probe {
+            // Nobody waits for the answer to a probe: it may come when it likes.
+            self.deadline = Instant::now() + self.settings.latency_budget;
+        }
         let Coded {
             choice,
             rest,
@@ -101,20 +106,14 @@ impl Job<'_> {
             alone,
             bytes: payload.len(),
         });
-        let probe = advice == Advice::Probe;
-        // Nobody waits for the answer to a probe: it may come when it likes.
-        let deadline = match probe {
-            true => now + self.settings.latency_budget,
-            false => self.deadline,
-        };
         let request = Request {
             choice,
             alone,
-            deadline,
+            deadline: self.deadline,
             // A key picture in its place would take longer than what is left of it.
             expires: match choice {
-                Choice::Video => deadline + self.settings.latency_budget,
-                _ => deadline,
+                Choice::Video => self.deadline + self.settings.latency_budget,
+                _ => self.deadline,
             },
             placement: self.placement.to_f32x6(),
             payload,
@@ -181,32 +180,23 @@ impl Job<'_> {
         })
     }
 
-    /// As a JPEG where the encoder has failed, which ends its use.
+    /// As a JPEG where the encoder fails.
     fn video(&mut self, picture: Picture) -> Result<Coded, gst::ErrorMessage> {
         let begun = Instant::now();
         let answer = self.deadline.saturating_duration_since(begun);
-        let coded = self
-            .filming
-            .as_mut()
-            .map(|filming| filming.encode(self.number, &picture, answer));
-        match coded {
-            Some(Ok((payload, alone))) => {
-                self.times.encode = begun.elapsed();
-                Ok(Coded {
-                    choice: Choice::Video,
-                    rest: Rest::Picture(picture),
-                    payload,
-                    alone,
-                })
-            }
-            failed => {
-                if let Some(Err(problem)) = failed {
-                    gst::warning!(super::imp::CAT, "no more pictures as video: {problem}");
-                }
-                *self.filming = None;
-                self.jpeg(picture)
-            }
-        }
+        let coded = filming::attempt(self.filming, |filming| {
+            filming.encode(self.number, &picture, answer)
+        });
+        self.times.encode = begun.elapsed();
+        let Some((payload, alone)) = coded else {
+            return self.jpeg(picture);
+        };
+        Ok(Coded {
+            choice: Choice::Video,
+            rest: Rest::Picture(picture),
+            payload,
+            alone,
+        })
     }
 
     fn jpeg(&mut self, picture: Picture) -> Result<Coded, gst::ErrorMessage> {

@@ -247,7 +247,7 @@ impl Planner {
         engine: &Engine,
         settings: &Settings,
         picture: &Picture,
-        filming: Option<&mut Filming>,
+        filming: &mut Option<Filming>,
         interval: Option<Duration>,
     ) -> Result<(), gst::ErrorMessage> {
         let survey = self.survey.get_or_insert_with(|| Survey::new(engine));

@@ -227,7 +227,7 @@ impl Streaming {
         };
         let interval = self.video.as_ref().and_then(|v| interval(v, settings));
         let engine = started.current.get();
-        let filming = tools.filming.as_mut();
+        let filming = &mut tools.filming;
         tools
             .planner
             .survey(&engine, settings, &picture, filming, interval)
@@ -259,8 +259,8 @@ impl Begun {
 impl Tools {
     fn heed(&mut self, feedback: &Feedback) {
         self.crossing.heed(feedback);
-        if let Some(filming) = &mut self.filming
-            && filming.heed(feedback.video_lost)
+        if let (Some(filming), Some(lost)) = (&mut self.filming, feedback.video_lost)
+            && filming.lost(lost)
         {
             self.planner.video_broken();
         }

@@ -16,7 +16,7 @@ use splitinfer_tensorcode::{Encode, Predictive, picture::encode_jpeg};
 use splitinfer_vision::Picture;
 
 use super::engine::Engine;
-use super::filming::Filming;
+use super::filming::{self, Filming};
 use super::job::{JPEG_QUALITY, bits};
 use super::settings::Settings;
 use super::split;
@@ -90,7 +90,7 @@ impl Survey {
         engine: &Engine,
         settings: &Settings,
         picture: &Picture,
-        filming: Option<&mut Filming>,
+        filming: &mut Option<Filming>,
         patience: Duration,
     ) -> Result<Vec<Finding>, gst::ErrorMessage> {
         let since = Instant::now();
@@ -130,19 +130,22 @@ impl Survey {
         &mut self,
         engine: &Engine,
         picture: &Picture,
-        filming: Option<&mut Filming>,
+        filming: &mut Option<Filming>,
     ) -> Result<Option<Offload>, gst::ErrorMessage> {
-        let Some(filming) = filming else {
-            self.video = VideoSurvey::Done;
+        let since = Instant::now();
+        let known = std::mem::replace(&mut self.video, VideoSurvey::Done);
+        let key = match known {
+            VideoSurvey::Nothing => true,
+            VideoSurvey::Key(_) => false,
+            VideoSurvey::Done => return Ok(None),
+        };
+        let Some(bytes) = filming::attempt(filming, |f| f.rehearse(picture, key)) else {
             return Ok(None);
         };
-        let since = Instant::now();
-        let mut take = |key| filming.rehearse(picture, key).map_err(|e| failed(&e));
-        match self.video {
-            VideoSurvey::Nothing => self.video = VideoSurvey::Key(take(true)? as u64),
+        let bytes = bytes as u64;
+        match known {
+            VideoSurvey::Nothing => self.video = VideoSurvey::Key(bytes),
             VideoSurvey::Key(fresh_bytes) => {
-                self.video = VideoSurvey::Done;
-                let bytes = take(false)? as u64;
                 let encode = since.elapsed();
                 return Ok(Some(Offload {
                     name: "server-video".into(),

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use splitinfer_tensor::Tensor;
 use splitinfer_tensorcode::{Affine, CodeError, Decode, Encode, Limits, picture};
 use splitinfer_vision::{Object, Picture, Placement};
-use splitinfer_wire::{Content, FrameHeader, Status, Wants, WireObject};
+use splitinfer_wire::{Content, FrameHeader, Status, Wants};
 
 use super::models::Route;
 use super::published::{publish, report};
 use super::service::{Served, Serving};
 use super::versions::Version;
+use crate::convert;
 use crate::net::server::{Job, OutcomeBody};
 
 /// Every bit of an output is kept: an edge that asks for raw tensors wants what the model gave.
@@ -117,9 +118,14 @@ pub(super) fn answer(
     let found = compute(&version, header, work)?;
     let compute = begun.elapsed();
     let body = match session.wants {
-        Wants::Objects => {
-            OutcomeBody::Objects(found.objects.iter().cloned().map(to_wire).collect())
-        }
+        Wants::Objects => OutcomeBody::Objects(
+            found
+                .objects
+                .iter()
+                .cloned()
+                .map(convert::to_wire)
+                .collect(),
+        ),
         Wants::Tensors => {
             let tensors: Vec<_> = found.outputs.iter().map(|(_, t)| t.clone()).collect();
             let bytes = Affine::default()
@@ -238,16 +244,4 @@ fn crossing(
             })
         })
         .collect()
-}
-
-fn to_wire(object: Object) -> WireObject {
-    WireObject {
-        class: object.class,
-        label: object.label,
-        score: object.score,
-        box_: object.box_,
-        track: object.track,
-        keypoints: object.keypoints,
-        quality: object.quality,
-    }
 }

@@ -182,6 +182,7 @@ fn describe(session: &Served, structure: &mut gst::Structure) {
     structure.set("model", &session.subject.name);
     structure.set("model-version", session.versions.in_use());
     structure.set("ready-versions", session.versions.ready() as u64);
+    structure.set("held-pictures", session.video.held() as u64);
     structure.set("seconds", session.since.elapsed().as_secs_f64());
     if let Some(outlet) = &session.outlet {
         structure.set("pad", outlet.pad_name());

@@ -123,6 +123,11 @@ impl Video {
         drop(stream.chain.broken());
     }
 
+    /// Pictures that wait for an earlier one.
+    pub fn held(&self) -> usize {
+        self.lock().chain.held()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Stream> {
         // A thread that failed while it decoded leaves a decoder behind that the next picture may find of no use: it is
         // made anew then.

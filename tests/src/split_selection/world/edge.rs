@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use splitinfer_plan::Choice;
+use splitinfer_wire::VideoHeader;
 
 use super::super::events::Event;
 use super::server::Job;
@@ -27,6 +28,8 @@ pub(super) struct Working {
     pub(super) bytes: u64,
     /// It was coded without an earlier frame.
     pub(super) alone: bool,
+    /// In the video.
+    pub(super) place: Option<VideoHeader>,
     pub(super) decode: Duration,
     pub(super) infer: Duration,
     pub(super) encode: Duration,
@@ -74,9 +77,7 @@ impl World {
             Choice::Video => self.stream.reference(),
             _ => self.encoder.reference(choice, frame),
         };
-        if choice == Choice::Video {
-            self.stream.encoded(frame);
-        }
+        let place = (choice == Choice::Video).then(|| self.stream.coded(frame));
         let code = self.setting.code(choice, frame, reference, now);
         let infer = self.setting.head(choice, frame, now);
         self.events.add(now + infer + code.encode, Event::Begun);
@@ -87,6 +88,7 @@ impl World {
             order,
             bytes: code.bytes,
             alone: reference.is_none(),
+            place,
             decode: code.decode,
             infer,
             encode: code.encode,
@@ -163,8 +165,7 @@ impl World {
             true => self.now + self.setting.budget,
             false => self.deadline(number),
         };
-        let place = (choice == Choice::Video).then(|| self.stream.sent(work.alone));
-        if place.is_some() {
+        if work.place.is_some() {
             let end = deadline + self.setting.budget;
             self.events.add(end, Event::Outlived(number));
         }
@@ -173,7 +174,7 @@ impl World {
             choice,
             bytes,
             alone: work.alone,
-            place,
+            place: work.place,
             decode: work.decode,
             sent: self.now,
             deadline,

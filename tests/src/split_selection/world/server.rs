@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use splitinfer_link::{Fate, Trace};
 use splitinfer_plan::{Choice, Round};
+use splitinfer_wire::VideoHeader;
 
 use super::super::events::Event;
 use super::super::load::Times;
-use super::super::stream::Place;
 use super::edge::Progress;
 use super::{Seen, World};
 
@@ -31,7 +31,7 @@ pub(super) struct Job {
     pub(super) bytes: u64,
     pub(super) alone: bool,
     /// In the video.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<VideoHeader>,
     pub(super) decode: Duration,
     pub(super) sent: Duration,
     /// After that the answer is of no use.
