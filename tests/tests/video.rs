@@ -118,6 +118,21 @@ fn an_encoder_of_the_users_choice_makes_the_video() {
 }
 
 #[test]
+fn an_encoder_that_fails_later_ends_the_video_and_nothing_else() {
+    // The pictures that are tried at the start count, too; with `auto` it fails while the choices are measured.
+    for (split, pictures) in [("server-video", 30), ("auto", 3)] {
+        let encoder = format!("identity error-after={pictures} ! x264enc tune=zerolatency");
+        let setup = start(&[("video-encoder", &encoder), ("split", split)]);
+        setup.stream.push_live(120, |_| {});
+        let received = setup.stream.finish();
+        assert_complete(&received, 120);
+        let filmed = received.iter().filter_map(|r| r.result.as_ref());
+        let filmed = filmed.filter(|r| r.split == "server-video").count();
+        assert!(filmed < pictures, "{split}: {filmed}");
+    }
+}
+
+#[test]
 fn an_encoder_that_is_of_no_use_is_an_error_at_the_start() {
     splitinfer_tests::init();
     let folder = tempfile::tempdir().unwrap();

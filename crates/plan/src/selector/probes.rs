@@ -60,6 +60,7 @@ impl Selector {
         let hopeful = decide(&Situation {
             path: Some(&path),
             doubt: Doubt::default(),
+            current: Some(decision.choice),
             ..situation.clone()
         });
         let better = hopeful.choice != decision.choice && hopeful.choice != Choice::Here;
