@@ -18,7 +18,8 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 /// The end of the process waits this long for running inferences, and no longer: it must never hang.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// To be called once, after the library was loaded: what is registered later is run earlier.
+/// To be called after ONNX Runtime has done something for the first time: what it makes then it destroys before that which was
+/// registered earlier is run. Any number of times.
 pub(crate) fn guard_the_end() {
     // SAFETY: `end` is a plain function that does not unwind.
     unsafe { libc::atexit(end) };

@@ -20,6 +20,7 @@ use std::borrow::Cow;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a session uses the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Session {
     inner: ManuallyDrop<Mutex<OrtSession>>,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
+    /// It has run: what ONNX Runtime makes for that is there.
+    has_run: AtomicBool,
 }
 
 /// What a session is made for.
@@ -169,10 +172,12 @@ impl Session {
         let session = builder
             .commit_from_memory(bytes)
             .map_err(RuntimeError::load)?;
+        exit::guard_the_end();
         Ok(Self {
             inputs: session.inputs().iter().map(port).collect(),
             outputs: session.outputs().iter().map(port).collect(),
             inner: ManuallyDrop::new(Mutex::new(session)),
+            has_run: AtomicBool::new(false),
         })
     }
 
@@ -224,10 +229,14 @@ impl Session {
         let inputs: SessionInputs<'_, '_, 0> = SessionInputs::ValueMap(inputs);
         let mut session = self.inner.lock().unwrap();
         let outputs = session.run(inputs).map_err(|e| RuntimeError::run(&e))?;
-        Ok(outputs
-            .into_iter()
+        let outputs = outputs.into_iter();
+        let outputs = outputs
             .map(|(name, value)| (name.to_owned(), value))
-            .collect())
+            .collect();
+        if !self.has_run.swap(true, Ordering::Relaxed) {
+            exit::guard_the_end();
+        }
+        Ok(outputs)
     }
 
     /// ONNX Runtime's own session, for what has to be done with it directly. The caller has entered.

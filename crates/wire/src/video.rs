@@ -145,7 +145,8 @@ impl<T> Default for Arrived<T> {
 /// The receiver's side of a stream of pictures.
 #[derive(Clone, Debug)]
 pub struct VideoChain<T> {
-    /// The picture after the one that was decoded last; `None`: only a key picture can be decoded.
+    /// The picture after the one that was decoded last; `None`: only a key picture can be decoded, which may come after those
+    /// that are predicted from it, as it is larger.
     next: Option<u32>,
     /// Came before the ones that they were predicted from.
     held: BTreeMap<u32, T>,
@@ -165,7 +166,7 @@ impl<T> VideoChain<T> {
     pub fn arrived(&mut self, header: VideoHeader, picture: T) -> Arrived<T> {
         let mut arrived = Arrived::default();
         let old = self.next.is_some_and(|next| header.sequence < next);
-        if old || (self.next.is_none() && !header.key) {
+        if old {
             arrived.lost.push(picture);
             return arrived;
         }
@@ -271,12 +272,13 @@ mod tests {
     #[test]
     fn without_a_key_picture_nothing_can_be_decoded() {
         let mut chain = VideoChain::default();
-        assert_eq!(arrive(&mut chain, 0, false), (vec![], vec![0]));
-        arrive(&mut chain, 1, true);
-        arrive(&mut chain, 3, false);
-        assert_eq!(chain.broken(), [3]);
-        assert_eq!(arrive(&mut chain, 2, false), (vec![], vec![2]));
-        assert_eq!(arrive(&mut chain, 4, true), (vec![4], vec![]));
+        assert_eq!(arrive(&mut chain, 0, false), (vec![], vec![]));
+        assert_eq!(arrive(&mut chain, 2, false), (vec![], vec![]));
+        assert_eq!(arrive(&mut chain, 1, true), (vec![1, 2], vec![0]));
+        arrive(&mut chain, 4, false);
+        assert_eq!(chain.broken(), [4]);
+        assert_eq!(arrive(&mut chain, 3, false), (vec![], vec![]));
+        assert_eq!(arrive(&mut chain, 5, true), (vec![5], vec![3]));
     }
 
     #[test]

@@ -30,10 +30,9 @@ pub struct VideoDecoder {
 }
 
 impl VideoDecoder {
-    /// Whether this machine has one.
-    pub fn is_there() -> bool {
-        let found = |(name, _): &(&str, &str)| gst::ElementFactory::find(name).is_some();
-        KNOWN.iter().any(found)
+    /// Whether this machine has one. Loads the library behind it, which may take longer than the first picture has.
+    pub fn works() -> bool {
+        Self::new(64, 64).is_ok()
     }
 
     /// # Errors

@@ -117,7 +117,7 @@ impl Running {
             max_in_flight: MAX_IN_FLIGHT,
             max_frame_bytes: settings.max_tensor_bytes,
             max_model_bytes: MAX_MODEL_BYTES,
-            video: settings.accept_video && VideoDecoder::is_there(),
+            video: settings.accept_video && VideoDecoder::works(),
         };
         let listener =
             Listener::start(config, serving.clone(), queue).map_err(|e| listen_error(&e))?;

@@ -107,7 +107,7 @@ fn wait_until(reached: impl Fn() -> bool) {
 }
 
 fn begin() -> Option<(Film, Server, Link)> {
-    if !ready() || !VideoDecoder::is_there() {
+    if !ready() || !VideoDecoder::works() {
         return None;
     }
     let film = Film::new();
@@ -121,7 +121,7 @@ fn begin() -> Option<(Film, Server, Link)> {
 
 #[test]
 fn the_model_sees_the_pictures_of_the_video() {
-    if !ready() || !VideoDecoder::is_there() {
+    if !ready() || !VideoDecoder::works() {
         return;
     }
     let mut film = Film::new();
