@@ -18,6 +18,13 @@ pub const FRAME_HEADER_BYTES: usize = 68;
 /// Bytes of a [`ResultHeader`] in version 1.0.
 pub const RESULT_HEADER_BYTES: usize = 36;
 
+/// Set in the number of a report, and in no other: the frame that it tells of may be under way itself.
+pub const REPORT_BIT: u64 = 1 << 63;
+
+pub(crate) fn is_report(number: u64) -> bool {
+    number & REPORT_BIT != 0
+}
+
 /// What a frame's payload holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
@@ -30,8 +37,9 @@ pub enum Content {
     /// runs the whole model. Where `Welcome.video` allows it. An answer without body says that the picture was decoded too
     /// late for more.
     Video,
-    /// The edge has completed the frame; the payload is its objects ([`crate::objects`]), for the
-    /// server's own pipeline. The server answers with status ok and no body.
+    /// What became of a frame, for the server's own pipeline: the edge's result as one object of JSON, and the frame's
+    /// picture as attachment where it is wanted. Its number is the frame's with [`REPORT_BIT`]. The server answers with
+    /// status ok and no body. From version 1.4 on.
     Report,
 }
 
@@ -79,8 +87,8 @@ pub struct FrameHeader {
     pub picture_size: (u16, u16),
     /// Bytes of payload that follow the header.
     pub payload_len: u32,
-    /// Bytes of a JPEG picture of the frame that follow the payload, for the server's own pipeline; 0
-    /// unless `send_frames` and `RequestFrames` call for it.
+    /// Bytes of a JPEG picture of the frame that follow the payload of a report, for the server's own pipeline; 0 unless
+    /// `send_frames` and `RequestFrames` call for it.
     pub attachment_len: u32,
 }
 

@@ -44,7 +44,7 @@ pub use edge::{
     ResultBody,
 };
 pub use flight::Rejection;
-pub use frame::{BodyKind, Content, FrameHeader, ResultHeader, Status};
+pub use frame::{BodyKind, Content, FrameHeader, REPORT_BIT, ResultHeader, Status};
 pub use framing::MessageReader;
 pub use message::{
     ByeReason, Hello, Load, Message, Refuse, RefuseCode, SendFrames, ServerPhase, Version, Wants,

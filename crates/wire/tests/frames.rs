@@ -11,7 +11,7 @@ mod pair;
 use bytes::Bytes;
 use pair::{MS, Pair, edge_config, model, object, server_config};
 use splitinfer_wire::{
-    Answer, AnswerBody, Content, EdgeEvent, EdgeState, Failure, FrameHeader, OpenError, Rejection,
+    Answer, AnswerBody, Content, EdgeEvent, EdgeState, Failure, FrameHeader, OpenError, REPORT_BIT, Rejection,
     ResultBody, ResultHeader, SendFrames, ServerEvent, Status, Wants,
 };
 
@@ -268,7 +268,11 @@ fn answers_the_edge_would_not_take_become_failures() {
 /// What comes of an answer without a body to a frame of this content.
 fn answered_without_body(content: Content) -> EdgeEvent {
     let mut pair = Pair::ready();
-    let mut opening = pair.opening(1, MS(1000));
+    let number = match content {
+        Content::Report => 1 | REPORT_BIT,
+        _ => 1,
+    };
+    let mut opening = pair.opening(number, MS(1000));
     opening.content = content;
     let bytes = pair.edge.open_frame(pair.now, &opening).unwrap();
     let (header, _) = FrameHeader::decode(&bytes).unwrap().unwrap();
@@ -280,8 +284,8 @@ fn answered_without_body(content: Content) -> EdgeEvent {
         compute: MS(0),
         body: AnswerBody::None,
     };
-    let reply = pair.server.finish_frame(pair.now, 1, answer).unwrap();
-    pair.receive(1, &reply);
+    let reply = pair.server.finish_frame(pair.now, number, answer);
+    pair.receive(number, &reply.unwrap());
     pair.take_edge_events().remove(0)
 }
 
@@ -347,6 +351,8 @@ fn frames_the_edge_may_not_send_are_not_opened() {
         with(&|o: &mut O| o.payload_len = 100_001),
         with(&|o: &mut O| o.deadline = pair.now),
         with(&|o: &mut O| o.attachment_len = 1),
+        with(&|o: &mut O| o.content = Content::Report),
+        with(&|o: &mut O| o.number |= REPORT_BIT),
         with(&|o: &mut O| o.placement[0] = 0.0),
         with(&|o: &mut O| o.placement[3] = f32::NAN),
     ] {
@@ -377,13 +383,23 @@ fn the_server_refuses_what_breaks_its_bounds() {
     };
     type H = FrameHeader;
     type Change<'a> = &'a dyn Fn(&mut H);
-    let changes: [(Change, Status); 5] = [
+    let changes: [(Change, Status); 8] = [
         (&|h: &mut H| h.payload_len = u32::MAX, Status::BadInput),
         (
             &|h: &mut H| h.content = Content::Candidate(2),
             Status::BadInput,
         ),
         (&|h: &mut H| h.attachment_len = 1, Status::BadInput),
+        (&|h: &mut H| h.number |= REPORT_BIT, Status::BadInput),
+        (&|h: &mut H| h.content = Content::Report, Status::BadInput),
+        // As this edge sends no frames.
+        (
+            &|h: &mut H| {
+                h.content = Content::Report;
+                h.number |= REPORT_BIT;
+            },
+            Status::BadInput,
+        ),
         (&|h: &mut H| h.budget_us = 0, Status::Dropped),
         (&|_| (), Status::Ok),
     ];

@@ -37,6 +37,7 @@ pub fn to_json(result: &FrameResult, pts: Option<gst::ClockTime>) -> String {
         budget_ms: result.budget.map(ms),
         completed: result.completed.as_str().to_owned(),
         objects: result.objects.iter().map(JsonObject::from).collect(),
+        mirror_agreement: result.mirror_agreement,
         tensors: result.tensors.iter().map(JsonTensor::from).collect(),
     })
 }
@@ -53,8 +54,7 @@ pub fn without_result(frame: u64, pts: Option<gst::ClockTime>) -> String {
 
 /// Reads what [`to_json`] wrote: the result, and the time stamp of its frame.
 ///
-/// What the line does not hold stays empty: the number of the class, the mirror agreement and the
-/// skeleton. `null` in place of a number becomes NaN.
+/// What the line does not hold stays empty: the number of the class and the skeleton. `null` in place of a number becomes NaN.
 ///
 /// # Errors
 /// When the line is not a result.
@@ -68,6 +68,7 @@ pub fn from_json(line: &str) -> Result<(FrameResult, Option<gst::ClockTime>), Js
         budget: line.budget_ms.map(from_ms),
         completed: line.completed.parse()?,
         objects: line.objects.into_iter().map(Object::from).collect(),
+        mirror_agreement: line.mirror_agreement,
         tensors: line
             .tensors
             .into_iter()
@@ -106,6 +107,8 @@ struct Line {
     budget_ms: Option<f64>,
     completed: String,
     objects: Vec<JsonObject>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mirror_agreement: Option<f64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tensors: Vec<JsonTensor>,
 }
@@ -131,6 +134,12 @@ struct JsonObject {
         deserialize_with = "optional_number"
     )]
     quality: Option<f32>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "optional_number"
+    )]
+    mirror_agreement: Option<f32>,
 }
 
 /// What a number is read as that may have been written as `null`.
@@ -165,6 +174,7 @@ impl From<&Object> for JsonObject {
             track: o.track,
             keypoints: o.keypoints.clone(),
             quality: o.quality,
+            mirror_agreement: o.mirror_agreement,
         }
     }
 }
@@ -179,7 +189,7 @@ impl From<JsonObject> for Object {
             track: o.track,
             keypoints: o.keypoints,
             quality: o.quality,
-            mirror_agreement: None,
+            mirror_agreement: o.mirror_agreement,
         }
     }
 }

@@ -45,6 +45,7 @@ mod analytics;
 mod frame;
 mod json;
 mod labels;
+mod pictures;
 mod region;
 mod result;
 mod weights;
@@ -52,6 +53,7 @@ mod weights;
 pub use frame::{META_NAME, attach, detach, is_attached, read, register, register_custom, update};
 pub use json::{JsonError, from_json, to_json, without_result};
 pub use labels::{LABELS_NAME, Labels, attach_labels, read_labels};
+pub use pictures::{PICTURES_EVENT, pictures_event, read_pictures_event};
 pub use result::{Completed, FrameResult, Object, RawTensor};
 pub use weights::{
     WEIGHTS_EVENT, WeightsEventError, WeightsUpdate, read_weights_event, weights_event,

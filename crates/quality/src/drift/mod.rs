@@ -36,6 +36,9 @@ const LEARNING_EVERY: u64 = 8;
 const DOUBTING_EVERY: u64 = 3;
 /// The same while it is seen what a round of learning has brought.
 const CHECKING_EVERY: u64 = 2;
+/// Where pictures have to be asked for: while nothing is wrong, of every so many frames. Enough for looks by rule to find one soon,
+/// and for a first round to find some among the frames that are kept.
+const CALM_EVERY: u64 = 10;
 /// Evidence from which there is doubt, of what makes an alarm.
 const DOUBT: f64 = 0.15;
 /// So many looks without an alarm settle a doubt that signs raised.
@@ -188,7 +191,9 @@ pub struct DriftWatch {
     taught: usize,
     /// On the frame of the last look neither student nor teacher found anything.
     empty: bool,
-    /// Frames that the branch has had, of those that are kept.
+    /// Whether there is a picture of the frame now.
+    pictured: bool,
+    /// Frames that the branch has had, of those that are kept, and those without a picture.
     taken: VecDeque<u64>,
 }
 
@@ -214,6 +219,7 @@ impl DriftWatch {
             first: 0,
             taught: 0,
             empty: false,
+            pictured: false,
             taken: VecDeque::new(),
         }
     }
@@ -241,12 +247,23 @@ impl DriftWatch {
         }
     }
 
-    /// The next frame, its number greater than the last one's, that the student of this `version` answered.
-    /// `random` is uniform in [0, 1).
-    pub fn frame(&mut self, number: u64, version: u64, signs: Signs, random: f64) -> Orders {
+    /// The next frame, its number greater than the last one's, that the student of this `version` answered. `pictured`: there
+    /// is a picture of it for the teacher. `random` is uniform in [0, 1).
+    pub fn frame(
+        &mut self,
+        number: u64,
+        version: u64,
+        signs: Signs,
+        pictured: bool,
+        random: f64,
+    ) -> Orders {
         self.now = number;
         let kept_from = self.kept_from();
         self.taken.retain(|f| *f >= kept_from);
+        self.pictured = pictured;
+        if !pictured {
+            self.taken.push_back(number);
+        }
         if self.version.replace(version).is_some_and(|v| v != version) {
             self.new_weights();
         }
@@ -265,7 +282,8 @@ impl DriftWatch {
                 self.look(pace, random, &mut orders);
             }
             Phase::Watching => self.watch(sign, nothing, random, &mut orders),
-            Phase::Gathering { .. } => self.gather(&mut orders),
+            Phase::Gathering { .. } if pictured => self.gather(&mut orders),
+            Phase::Gathering { .. } => {}
             Phase::Training { since } if number.saturating_sub(since) > self.patience() => {
                 self.end_round()
             }
@@ -275,7 +293,9 @@ impl DriftWatch {
     }
 
     fn look(&mut self, pace: Pace, random: f64, orders: &mut Orders) {
-        orders.look = self.sampling.looks(self.now, pace, random);
+        orders.look = self
+            .sampling
+            .looks(self.now, pace, self.pictured, random);
         orders.teaches = orders.look && pace != Pace::Rule;
         if orders.look {
             self.taken.push_back(self.now);
@@ -538,6 +558,16 @@ impl DriftWatch {
     fn kept_from(&self) -> u64 {
         let kept = self.settings.window as u64;
         (self.now + 1).saturating_sub(kept).max(self.first)
+    }
+
+    /// Of every how many frames there should be a picture for what comes next.
+    pub fn pictures_every(&self) -> u64 {
+        match self.phase {
+            Phase::Gathering { .. } => 1,
+            Phase::Learning => self.round.map_or(LEARNING_EVERY, |_| CHECKING_EVERY),
+            Phase::Watching if self.doubting() != Pace::Rule => DOUBTING_EVERY,
+            Phase::Watching | Phase::Training { .. } => CALM_EVERY,
+        }
     }
 
     /// Probability of being wrong from which a window is worse than usual; `None` while that is being learnt.

@@ -63,14 +63,17 @@ impl Sampling {
         self.rate > 0.0
     }
 
-    /// Whether to look at this frame. `random` is uniform in [0, 1).
-    pub(super) fn looks(&mut self, frame: u64, pace: Pace, random: f64) -> bool {
+    /// Whether to look at this frame, if there is a picture of it. `random` is uniform in [0, 1).
+    pub(super) fn looks(&mut self, frame: u64, pace: Pace, pictured: bool, random: f64) -> bool {
         if !self.is_on() {
             return false;
         }
         self.budget = (self.budget + DOUBT_SHARE * self.rate).min(BURST);
         self.under_way
             .retain(|f| frame.saturating_sub(*f) < LOST_AFTER);
+        if !pictured {
+            return false;
+        }
         let by_rule = self.by_rule(frame, random);
         let rested = |every: u64| self.last.is_none_or(|l| frame.saturating_sub(l) >= every);
         let doubt = match pace {
@@ -124,7 +127,7 @@ mod tests {
         let mut at = Vec::new();
         for frame in 0..frames {
             let random = (frame * 7919 % 1000) as f64 / 1000.0;
-            if sampling.looks(frame, pace, random) {
+            if sampling.looks(frame, pace, true, random) {
                 at.push(frame);
                 sampling.came_back(frame);
             }
@@ -137,7 +140,7 @@ mod tests {
         let at = looks(&mut Sampling::new(0.02), 5000, Pace::Rule);
         assert!((98..=101).contains(&at.len()), "{}", at.len());
         assert!(at.windows(2).all(|w| (25..=75).contains(&(w[1] - w[0]))));
-        assert_eq!(looks(&mut Sampling::new(1.0), 50, Pace::Rule).len(), 50);
+        assert_eq!(looks(&mut Sampling::new(1.0), 50, true, Pace::Rule).len(), 50);
         assert!(looks(&mut Sampling::new(0.0), 50, Pace::Every(1)).is_empty());
     }
 
@@ -152,10 +155,10 @@ mod tests {
     #[test]
     fn a_teacher_that_does_not_answer_is_asked_by_rule_alone() {
         let mut sampling = Sampling::new(0.001);
-        let asked = (0..200).filter(|f| sampling.looks(*f, Pace::Every(2), 0.999));
+        let asked = (0..200).filter(|f| sampling.looks(*f, Pace::Every(2), true, 0.999));
         assert_eq!(asked.count(), UNDER_WAY);
         assert!(
-            sampling.looks(400, Pace::Every(2), 0.999),
+            sampling.looks(400, Pace::Every(2), true, 0.999),
             "lost looks are forgotten"
         );
     }

@@ -64,7 +64,7 @@ impl Scene {
                 jitters: vec![0.02 * noise; objects],
                 windows: vec![],
             };
-            let orders = self.watch.frame(frame, self.version, signs, random(frame));
+            let orders = self.watch.frame(frame, self.version, signs, true, random(frame));
             let looks = orders.look;
             self.follow(&orders, error);
             if looks {
@@ -174,7 +174,7 @@ fn an_empty_scene_is_not_looked_at_more_than_by_rule() {
     let mut watch = DriftWatch::new(SETTINGS);
     let mut looks = 0;
     for frame in 0..2000 {
-        if watch.frame(frame, 0, Signs::default(), random(frame)).look {
+        if watch.frame(frame, 0, Signs::default(), true, random(frame)).look {
             looks += 1;
             watch.error(frame, None);
         }
@@ -183,7 +183,7 @@ fn an_empty_scene_is_not_looked_at_more_than_by_rule() {
     // Somebody comes, whom the student does not see.
     let mut began = None;
     for frame in 2000..2200 {
-        let looks = watch.frame(frame, 0, Signs::default(), random(frame)).look;
+        let looks = watch.frame(frame, 0, Signs::default(), true, random(frame)).look;
         if looks && watch.error(frame, Some(1.0)).began.is_some() {
             began = began.or(Some(frame));
         }
@@ -252,7 +252,7 @@ proptest! {
                 jitters: vec![0.02; objects.into()],
                 windows: vec![0.3],
             };
-            let mut orders = vec![watch.frame(frame, version, signs, random(frame))];
+            let mut orders = vec![watch.frame(frame, version, signs, true, random(frame))];
             if orders[0].look {
                 prop_assert!(sent.insert(frame));
             }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::{EdgeEvent, EdgeSession, EdgeState, Failure, FrameOpening, OpenError, ResultBody};
 use crate::flight::{Ending, Flight, Rejection};
-use crate::frame::{BodyKind, Content, FrameHeader, ResultHeader, Status};
+use crate::frame::{BodyKind, Content, FrameHeader, ResultHeader, Status, is_report};
 use crate::message::Wants;
 use crate::objects;
 
@@ -94,6 +94,10 @@ impl EdgeSession {
         }
         if frame.content == Content::Video && !welcome.video {
             return Err(OpenError::NoVideo);
+        }
+        let report = frame.content == Content::Report;
+        if report != is_report(frame.number) || (report && !welcome.version.has_reports()) {
+            return Err(OpenError::NoReport);
         }
         if frame.attachment_len > 0 && self.pictures_every == 0 {
             return Err(OpenError::PictureNotAllowed);

@@ -62,6 +62,13 @@ pub struct Hello {
 }
 
 impl Hello {
+    /// Whether this edge tells of each of its frames in a report.
+    pub fn has_reports(&self) -> bool {
+        self.version.has_reports() && self.send_frames != SendFrames::Never
+    }
+}
+
+impl Hello {
     pub(super) fn write(&self, w: &mut Writer) -> Result<(), EncodeError> {
         w.u16(self.version.major);
         w.u16(self.version.minor);

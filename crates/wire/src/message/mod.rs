@@ -36,7 +36,7 @@ pub struct Version {
 
 impl Version {
     /// What this crate speaks.
-    pub const OURS: Self = Self { major: 1, minor: 3 };
+    pub const OURS: Self = Self { major: 1, minor: 4 };
 
     /// Whether updates of the weights can be sent.
     pub fn has_weights(self) -> bool {
@@ -51,6 +51,11 @@ impl Version {
     /// Whether `Welcome` tells whether the server takes [`crate::Content::Video`].
     pub fn has_video(self) -> bool {
         self.minor >= 3
+    }
+
+    /// Whether the edge may tell of its frames in [`crate::Content::Report`].
+    pub fn has_reports(self) -> bool {
+        self.minor >= 4
     }
 
     /// The version both sides speak, or `None` when their major versions differ.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{Admitted, Answer, AnswerBody, Reply, ServerEvent, ServerSession, ServerState};
-use crate::frame::{BodyKind, Content, FrameHeader, ResultHeader, Status};
+use crate::frame::{BodyKind, Content, FrameHeader, ResultHeader, Status, is_report};
 use crate::message::{SendFrames, Wants};
 use crate::objects;
 
@@ -63,6 +63,15 @@ impl ServerSession {
         }
         if header.content == Content::Video && !self.config.video {
             let text = "this server takes no video".to_owned();
+            return Err((Status::BadInput, text));
+        }
+        let report = header.content == Content::Report;
+        if report != is_report(header.number) {
+            let text = "reports, and they alone, have numbers with the highest bit".to_owned();
+            return Err((Status::BadInput, text));
+        }
+        if report && !self.has_reports() {
+            let text = "a report of a frame, which Hello ruled out".to_owned();
             return Err((Status::BadInput, text));
         }
         if header.attachment_len > 0 && self.send_frames() == SendFrames::Never {

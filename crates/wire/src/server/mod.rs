@@ -273,6 +273,12 @@ impl ServerSession {
         possible
     }
 
+    /// Whether the edge tells of each of its frames in a report: then these, and not the answers to its frames, are what
+    /// became of them.
+    pub fn has_reports(&self) -> bool {
+        self.hello.as_ref().is_some_and(Hello::has_reports)
+    }
+
     fn send_frames(&self) -> SendFrames {
         let hello = self.hello.as_ref();
         hello.map_or(SendFrames::Never, |hello| hello.send_frames)

@@ -17,6 +17,7 @@ use splitinfer_wire::{
     Answer, AnswerBody, Content, EdgeConfig, EdgeEvent, EdgeSession, EdgeTiming, FrameHeader,
     FrameOpening, Hello, Reply, ResultHeader, SendFrames, ServerConfig, ServerEvent, ServerSession,
     ServerTiming, Token, Version, Wants, WireObject,
+ REPORT_BIT,
 };
 
 pub const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -202,7 +203,7 @@ impl Pair {
             number,
             content: Content::Candidate(1),
             model_version: 3,
-            pts_ns: Some(number * 33_333_333),
+            pts_ns: Some((number & !REPORT_BIT) * 33_333_333),
             deadline: self.now + budget,
             placement: [0.5, 0.5, 0.0, 40.0, 640.0, 360.0],
             picture_size: (416, 416),

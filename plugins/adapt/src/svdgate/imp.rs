@@ -237,8 +237,11 @@ impl SvdGate {
         self.srcpad.push(buffer)
     }
 
-    /// Sends frames to the branch, of which `most` may be on their way, and posts messages.
+    /// Sends frames to the branch, of which `most` may be on their way, posts messages, and asks upstream for pictures.
     fn tell(&self, seen: Seen, most: usize) {
+        if let Some(every) = seen.pictures {
+            self.ask_for_pictures(every);
+        }
         for frame in seen.send {
             self.branch.push_frame(frame, most);
         }
@@ -246,6 +249,14 @@ impl SvdGate {
             let message = gst::message::Element::builder(structure).src(&*self.obj());
             let _ = self.obj().post_message(message.build());
         }
+    }
+
+    /// Who has all pictures anyway takes no notice.
+    fn ask_for_pictures(&self, every: u32) {
+        let heard = self
+            .sinkpad
+            .push_event(splitinfer_meta::pictures_event(every));
+        gst::log!(CAT, imp = self, "picture of every {every}. frame, heard: {heard}");
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
@@ -275,7 +286,14 @@ impl SvdGate {
             }
             // What comes next is another stream, or measured in other pixels.
             EventView::StreamStart(_) | EventView::Caps(_) => {
-                self.watch.lock().unwrap().interrupt();
+                let mut watch = self.watch.lock().unwrap();
+                watch.interrupt();
+                let linked = adapt.as_ref().is_some_and(|pad| pad.is_linked());
+                let every = linked.then(|| watch.pictures()).flatten();
+                drop(watch);
+                if let Some(every) = every {
+                    self.ask_for_pictures(every);
+                }
             }
             EventView::Segment(_) => self.gap_due.store(true, Ordering::Relaxed),
             _ => {}

@@ -30,6 +30,8 @@ pub(super) struct Seen {
     pub(super) send: Vec<gst::Buffer>,
     /// Structures of element messages.
     pub(super) messages: Vec<gst::Structure>,
+    /// Of every how many frames upstream should give pictures from now on, where it has not been asked so.
+    pub(super) pictures: Option<u32>,
 }
 
 /// Watches one stream.
@@ -45,6 +47,8 @@ pub(super) struct Watch {
     looks: VecDeque<(u64, u64)>,
     /// The lowest on the last frame.
     quality: Option<f64>,
+    /// Of every how many frames upstream was asked for pictures.
+    asked: Option<u32>,
 }
 
 impl Watch {
@@ -58,6 +62,7 @@ impl Watch {
             next: 0,
             looks: VecDeque::new(),
             quality: None,
+            asked: None,
         }
     }
 
@@ -75,6 +80,14 @@ impl Watch {
         self.frames.clear();
         self.looks.clear();
         self.quality = None;
+        self.asked = None;
+    }
+
+    /// What upstream is to be asked for, unless it has been: where frames come over a network, not all of them bring their
+    /// pictures.
+    pub(super) fn pictures(&mut self) -> Option<u32> {
+        let every = u32::try_from(self.drift.pictures_every()).unwrap_or(u32::MAX);
+        (self.asked.replace(every) != Some(every)).then_some(every)
     }
 
     pub(super) fn quality(&self) -> f64 {
@@ -101,6 +114,8 @@ impl Watch {
             return Seen::default();
         }
         self.counts.scored += 1;
+        // Over a network a frame may come without its picture; what is there in its place is the last one.
+        let pictured = !buffer.flags().contains(gst::BufferFlags::GAP);
         let this = self.next;
         self.next += 1;
         let outcome = self.gate.frame(this, objects(&result));
@@ -111,16 +126,20 @@ impl Watch {
         let kept = Kept {
             number: this,
             frame: result.frame,
-            copy: wanted.then(|| buffer.copy_deep().ok()).flatten(),
+            copy: (wanted && pictured)
+                .then(|| buffer.copy_deep().ok())
+                .flatten(),
         };
         self.frames.push(kept, self.gate.settings().window);
         let mut seen = Seen::default();
         seen.messages = self.verdicts(&outcome, &result, &mut seen.send);
         if wanted {
             let signs = signs(&result, &outcome);
-            let orders = self.drift.frame(this, result.model_version, signs, random);
+            let version = result.model_version;
+            let orders = self.drift.frame(this, version, signs, pictured, random);
             self.follow(&orders, &mut seen);
             self.gate.set(self.settings.gate(self.drift.threshold()));
+            seen.pictures = self.pictures();
         }
         seen
     }

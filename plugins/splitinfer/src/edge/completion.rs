@@ -19,8 +19,8 @@ use super::imp::Started;
 /// A buffer that is ready to leave, and what became of it.
 pub(super) struct Finished {
     pub(super) buffer: gst::Buffer,
-    pub(super) split: String,
-    pub(super) completed: Completed,
+    /// As it is on the buffer.
+    pub(super) result: FrameResult,
     /// From the arrival of the frame to its result.
     pub(super) latency: Duration,
     pub(super) server: Option<ServerTimes>,
@@ -104,8 +104,7 @@ pub(super) fn finish(
     splitinfer_meta::attach(buffer.make_mut(), &result);
     Ok(Finished {
         buffer,
-        split: result.split,
-        completed,
+        result,
         latency,
         server,
         missed,

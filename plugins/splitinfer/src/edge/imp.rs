@@ -15,12 +15,14 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use super::SendFrames;
 use super::completion;
 use super::engine::Engine;
 use super::flow::{Flow, Step};
 use super::link::{Link, Notice};
 use super::mirror::Mirror;
 use super::qos::{Late, Qos};
+use super::reporter::Reporter;
 use super::settings::{self, Settings};
 use super::stats::Stats;
 use super::streaming::{Begun, Streaming};
@@ -60,6 +62,8 @@ pub(super) struct Started {
     pub(super) swap: Swap,
     /// With `mirror-check`.
     pub(super) mirror: Option<Mirror>,
+    /// With `send-frames`.
+    pub(super) reporter: Option<Reporter>,
 }
 
 #[glib::object_subclass]
@@ -236,6 +240,7 @@ impl SplitInferEdge {
         let link = self.open_link(&settings, &engine, tasks.clone())?;
         let link = link.map(Arc::new);
         let mirror = mirror(&settings, &engine)?;
+        let reporter = reporter(&settings, link.as_ref())?;
         let current = Arc::new(Current::new(engine));
         let element = self.swap_element();
         let swap = Swap::start((tasks, inbox), Arc::clone(&current), link.as_ref(), element)
@@ -245,6 +250,7 @@ impl SplitInferEdge {
             link,
             swap,
             mirror,
+            reporter,
         };
         *self.started.lock().unwrap() = Some(Arc::new(started));
         Ok(())
@@ -315,6 +321,11 @@ impl SplitInferEdge {
         let mut structure = stats.to_structure(engine.as_deref(), link);
         drop(stats);
         structure.set("lost-buffers", self.flow.lost());
+        if let Some(reporter) = started.as_ref().and_then(|s| s.reporter.as_ref()) {
+            for (name, count) in reporter.counts().fields() {
+                structure.set(name, count);
+            }
+        }
         structure
     }
 
@@ -595,8 +606,24 @@ impl SplitInferEdge {
         })?;
         self.stats.lock().unwrap().finished(&finished);
         self.watch_latency(finished.latency);
+        if let Some(reporter) = &started.reporter {
+            let caps = self.srcpad.current_caps();
+            reporter.finished(&finished.result, &finished.buffer, caps);
+        }
         Ok(finished.buffer)
     }
+}
+
+/// What tells the pipeline behind the server of frames, where that is wanted.
+fn reporter(
+    settings: &Settings,
+    link: Option<&Arc<Link>>,
+) -> Result<Option<Reporter>, gst::ErrorMessage> {
+    let link = link.filter(|_| settings.send_frames != SendFrames::Never);
+    let started = link.map(|link| Reporter::start(Arc::clone(link)));
+    started
+        .transpose()
+        .map_err(|e| gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("no thread: {e}")))
 }
 
 /// What is asked to look at frames in the mirror, where that is wanted and objects are known.

@@ -23,6 +23,7 @@ mod mirror;
 mod monitor;
 mod planner;
 mod qos;
+mod reporter;
 mod settings;
 mod split;
 mod stats;
@@ -62,6 +63,20 @@ pub enum OnDeadline {
     Complete = 0,
     #[enum_value(name = "Let it pass, marked as without result", nick = "skip")]
     Skip = 1,
+}
+
+/// Whether the stream is shown to the pipeline behind the server.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstSplitInferSendFrames")]
+#[repr(i32)]
+pub enum SendFrames {
+    #[default]
+    #[enum_value(name = "No picture leaves for it; it sees what the server completes", nick = "never")]
+    Never = 0,
+    #[enum_value(name = "Every result, and the pictures that it asks for", nick = "on-request")]
+    OnRequest = 1,
+    #[enum_value(name = "Every result and every picture", nick = "always")]
+    Always = 2,
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

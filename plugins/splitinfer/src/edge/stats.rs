@@ -116,15 +116,16 @@ impl Stats {
             return;
         }
         self.inferred += 1;
-        self.split.clone_from(&finished.split);
+        self.split.clone_from(&finished.result.split);
         self.latency.add(finished.latency);
         self.deadline_misses += u64::from(finished.missed);
-        match finished.completed {
+        let completed = finished.result.completed;
+        match completed {
             Completed::Edge => self.completed_edge += 1,
             Completed::Server => self.completed_server += 1,
             Completed::None => self.skipped += 1,
         }
-        if finished.missed && finished.completed == Completed::Edge {
+        if finished.missed && completed == Completed::Edge {
             self.local_completions += 1;
         }
         if let Some(server) = finished.server {

@@ -15,7 +15,7 @@ use splitinfer_vision::{Object, Picture, Placement};
 use splitinfer_wire::{Content, FrameHeader, Status, Wants};
 
 use super::models::Route;
-use super::published::{publish, report};
+use super::published::publish;
 use super::service::{Served, Serving};
 use super::versions::Version;
 use crate::convert;
@@ -95,10 +95,6 @@ pub(super) fn answer(
     decoded: Option<Decoded>,
 ) -> Result<Answer, Failure> {
     let (session, header) = (&*job.session, &job.header);
-    if header.content == Content::Report {
-        report(job)?;
-        return Ok(Answer::empty(Duration::ZERO));
-    }
     let version = session.versions.get(header.model_version).ok_or_else(|| {
         let text = format!(
             "version {} of the weights is not ready here",

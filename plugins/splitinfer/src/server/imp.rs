@@ -6,7 +6,7 @@
 
 //! The GObject.
 
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
@@ -16,8 +16,10 @@ use splitinfer_meta::WeightsUpdate;
 use super::CAT;
 use super::pads;
 use super::running::{Loaded, Running};
+use super::service::Served;
 use super::settings::{Settings, properties};
 use super::weights;
+use crate::net::server::Errand;
 
 #[derive(Default)]
 pub struct Server {
@@ -168,23 +170,51 @@ impl Server {
         Self::catch_panic_pad_function(
             parent,
             || false,
-            |imp| match splitinfer_meta::read_weights_event(&event) {
-                Some(update) => imp.send_weights(pad, update.map_err(|e| e.to_string())),
-                None => gst::Pad::event_default(pad, Some(&*imp.obj()), event.clone()),
+            |imp| {
+                if let Some(update) = splitinfer_meta::read_weights_event(&event) {
+                    return imp.send_weights(pad, update.map_err(|e| e.to_string()));
+                }
+                if let Some(every) = splitinfer_meta::read_pictures_event(&event) {
+                    return imp.want_pictures(pad, every);
+                }
+                gst::Pad::event_default(pad, Some(&*imp.obj()), event.clone())
             },
         )
     }
 
+    pub(super) fn most_bytes(&self) -> usize {
+        self.settings.lock().unwrap().max_tensor_bytes as usize
+    }
+
+    /// The edge behind a pad, while it has a session.
+    fn session(&self, pad: &gst::Pad) -> Option<Arc<Served>> {
+        let state = self.state.lock().unwrap();
+        let serving = &state.running.as_ref()?.serving;
+        let user = serving.pads.user(pad)?;
+        let served = serving.served();
+        served.into_iter().find(|s| s.client.id == user)
+    }
+
+    /// Whoever is behind a pad says of how many frames it wants pictures. The pad's task passes that on.
+    fn want_pictures(&self, pad: &gst::Pad, every: u32) -> bool {
+        let state = self.state.lock().unwrap();
+        let running = state.running.as_ref();
+        running.is_some_and(|running| running.serving.pads.want(pad, every))
+    }
+
+    /// Asks the edge behind a pad for the picture of every n-th frame, 0: of none.
+    pub(super) fn request_pictures(&self, pad: &gst::Pad, every: u32) {
+        if let Some(session) = self.session(pad)
+            && let Some(outbox) = session.outbox.get()
+        {
+            gst::debug!(CAT, obj = pad, "asking for the picture of every {every}. frame");
+            outbox.send(Errand::RequestPictures(every));
+        }
+    }
+
     /// Sends new weights to the edge behind whose pad they were trained.
     fn send_weights(&self, pad: &gst::Pad, update: Result<WeightsUpdate, String>) -> bool {
-        let session = {
-            let state = self.state.lock().unwrap();
-            state.running.as_ref().and_then(|running| {
-                let user = running.serving.pads.user(pad)?;
-                let served = running.serving.served();
-                served.into_iter().find(|s| s.client.id == user)
-            })
-        };
+        let session = self.session(pad);
         let rate = self.settings.lock().unwrap().update_rate();
         let sent = update.and_then(|update| match session {
             Some(session) => weights::send(&session, &update, rate),

@@ -28,6 +28,7 @@ use std::sync::LazyLock;
 
 use gst::glib;
 use gst::prelude::*;
+use gst::subclass::prelude::*;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -40,6 +41,13 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 glib::wrapper! {
     /// The element.
     pub struct ServerElement(ObjectSubclass<imp::Server>) @extends gst::Element, gst::Object;
+}
+
+impl ServerElement {
+    /// Of a tensor or a decoded picture that comes from an edge.
+    fn most_bytes(&self) -> usize {
+        imp::Server::from_obj(self).most_bytes()
+    }
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

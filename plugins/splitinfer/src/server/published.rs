@@ -9,17 +9,22 @@
 use splitinfer_meta::{Completed, FrameResult};
 use splitinfer_wire::Content;
 
-use super::answer::{Failure, Found};
-use super::pads::Outlet;
+use super::answer::Found;
+use super::pads::{Outlet, Told};
 use super::service::Served;
 use crate::convert;
 use crate::net::server::Job;
 
-/// Hands the result to the pipeline behind the edge's pad.
+/// Hands the result to the pipeline behind the edge's pad, unless the edge itself tells what became of the frame.
 pub(super) fn publish(job: &Job<Served>, found: Found) {
     let (session, header) = (&*job.session, &job.header);
+    // Nothing is made of a result that nobody would see.
+    if session.reports || !session.outlet.as_ref().is_some_and(Outlet::is_linked) {
+        return;
+    }
     let raw = session.subject.head.is_raw();
-    emit(job, || FrameResult {
+    let since = u64::try_from(job.received.elapsed().as_nanos()).unwrap_or(0);
+    let result = FrameResult {
         frame: header.number,
         split: match header.content {
             Content::Candidate(candidate) => session.subject.split_name(candidate).to_owned(),
@@ -27,6 +32,7 @@ pub(super) fn publish(job: &Job<Served>, found: Found) {
             Content::Picture | Content::Report => "server".to_owned(),
         },
         model_version: header.model_version,
+        latency: gst::ClockTime::from_nseconds(since),
         completed: Completed::Server,
         objects: found.objects.into_iter().map(convert::object).collect(),
         tensors: match raw {
@@ -34,36 +40,8 @@ pub(super) fn publish(job: &Job<Served>, found: Found) {
             false => Vec::new(),
         },
         ..FrameResult::default()
-    });
-}
-
-/// An edge tells of a frame it completed itself.
-pub(super) fn report(job: &Job<Served>) -> Result<(), Failure> {
-    let objects = splitinfer_wire::objects::decode(&job.payload).map_err(Failure::bad)?;
-    emit(job, || FrameResult {
-        frame: job.header.number,
-        split: "edge".to_owned(),
-        model_version: job.header.model_version,
-        completed: Completed::Edge,
-        objects: objects
-            .into_iter()
-            .map(|o| convert::object(convert::from_wire(o)))
-            .collect(),
-        ..FrameResult::default()
-    });
-    Ok(())
-}
-
-/// Nothing is made of a result that nobody would see.
-fn emit(job: &Job<Served>, result: impl FnOnce() -> FrameResult) {
-    let session = &job.session;
-    if !session.outlet.as_ref().is_some_and(Outlet::is_linked) {
-        return;
-    }
-    let mut result = result();
-    let since = job.received.elapsed().as_nanos();
-    result.latency = gst::ClockTime::from_nseconds(u64::try_from(since).unwrap_or(0));
-    let pts = job.header.pts_ns.map(gst::ClockTime::from_nseconds);
-    let line = splitinfer_meta::to_json(&result, pts);
-    session.lines.lock().unwrap().hold(job.header.number, line);
+    };
+    let pts = header.pts_ns.map(gst::ClockTime::from_nseconds);
+    let told = Told::Completed(result, pts);
+    session.told.lock().unwrap().hold(header.number, told);
 }

@@ -13,18 +13,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use gst::glib;
 use gst::prelude::*;
-use splitinfer_wire::{Hello, Load, RefuseCode, Wants, WeightsEvent};
+use splitinfer_wire::{Hello, Load, REPORT_BIT, RefuseCode, SendFrames, Wants, WeightsEvent};
 
 use super::ServerElement;
 use super::in_order::InOrder;
 use super::models::{Models, Subject, short};
-use super::pads::{Outlet, Pads};
+use super::pads::{Outlet, Pads, Source, Told};
 use super::timing::Utilisation;
 use super::versions::{EdgeVersions, SharedVersions};
 use super::video::Video;
 use super::weights;
 use crate::net::server::{
-    ClientId, ClientInfo, Decision, FairQueue, Job, Outbox, Refusal, Service, WeightsRefusal,
+    ClientId, ClientInfo, Decision, FairQueue, Job, Outbox, Refusal, Report, Service, WeightsRefusal,
 };
 
 /// Frames of one edge that may wait for a worker.
@@ -43,8 +43,10 @@ pub struct Served {
     pub outlet: Option<Outlet>,
     /// The way to it, once its session is open.
     pub outbox: OnceLock<Outbox>,
-    /// Lines for the outlet.
-    pub lines: Mutex<InOrder<String>>,
+    /// The edge tells of its frames itself: what it says, and not what it was answered, goes to the outlet.
+    pub reports: bool,
+    /// Frames for the outlet.
+    pub told: Mutex<InOrder<Told>>,
     pads: Weak<Pads>,
 }
 
@@ -53,6 +55,14 @@ impl Drop for Served {
         if let Some(pads) = self.pads.upgrade() {
             pads.give_back(self.client.id);
         }
+    }
+}
+
+impl Served {
+    /// The frame that the outlet is told of when the one of this number has ended.
+    fn shown(&self, number: u64) -> Option<u64> {
+        let report = number & REPORT_BIT != 0;
+        (report == self.reports).then_some(number & !REPORT_BIT)
     }
 }
 
@@ -169,7 +179,16 @@ impl Service for Serving {
         let prepared = self.models.prepare(hello, model.as_ref())?;
         let element = self.element.upgrade();
         let outlet = element.and_then(|element| {
-            let pad = self.pads.take(&element, client.id, client.peer.ip());
+            let source = Source {
+                peer: client.peer.to_string(),
+                pictures: match hello.has_reports() {
+                    true => hello.send_frames,
+                    false => SendFrames::Never,
+                },
+                subject: Some(prepared.subject.clone()),
+            };
+            let ip = client.peer.ip();
+            let pad = self.pads.take(&element, client.id, ip, source);
             pad.inspect_err(|e| gst::warning!(super::CAT, obj = element, "{e}"))
                 .ok()
         });
@@ -183,7 +202,8 @@ impl Service for Serving {
             since: Instant::now(),
             outlet,
             outbox: OnceLock::new(),
-            lines: Mutex::default(),
+            reports: hello.has_reports(),
+            told: Mutex::default(),
             pads: Arc::downgrade(&self.pads),
         }))
     }
@@ -218,16 +238,28 @@ impl Service for Serving {
     }
 
     fn frame_begun(&self, session: &Served, number: u64) {
-        session.lines.lock().unwrap().begin(number);
+        if let Some(frame) = session.shown(number) {
+            session.told.lock().unwrap().begin(frame);
+        }
     }
 
     fn frame_ended(&self, session: &Served, number: u64) {
-        let lines = session.lines.lock().unwrap().end(number);
+        let Some(frame) = session.shown(number) else {
+            return;
+        };
+        let told = session.told.lock().unwrap().end(frame);
         let (Some(outlet), Some(element)) = (&session.outlet, self.element.upgrade()) else {
             return;
         };
-        for line in lines {
-            outlet.push(line, element.current_running_time());
+        for told in told {
+            outlet.push(told, element.current_running_time());
+        }
+    }
+
+    fn reported(&self, session: &Served, report: Report) {
+        if session.outlet.as_ref().is_some_and(Outlet::is_linked) {
+            let mut told = session.told.lock().unwrap();
+            told.hold(report.frame, Told::Report(report));
         }
     }
 

@@ -17,7 +17,7 @@ use splitinfer_wire::WeightsEvent;
 
 use super::ServerElement;
 use super::service::{Served, Serving};
-use crate::net::server::{ClientInfo, Update, WeightsRefusal};
+use crate::net::server::{ClientInfo, Errand, Update, WeightsRefusal};
 use crate::weights::{header, reason};
 
 /// Makes an edge's update ready for its frames.
@@ -71,7 +71,7 @@ pub fn send(session: &Served, update: &WeightsUpdate, rate: u64) -> Result<(), S
     match session
         .outbox
         .get()
-        .is_some_and(|outbox| outbox.send(update))
+        .is_some_and(|outbox| outbox.send(Errand::Update(update)))
     {
         true => Ok(()),
         false => Err("the edge has gone".to_owned()),

@@ -8,6 +8,7 @@
 //! relied on.
 
 mod opening;
+mod reports;
 mod sent;
 mod shared;
 
@@ -16,8 +17,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use splitinfer_plan::{Advice, Choice, Round};
-use splitinfer_wire::Content;
+use splitinfer_wire::{Content, REPORT_BIT};
 
+use super::SendFrames;
 use super::crossing::Feedback;
 use super::engine::Engine;
 use super::flow::Flow;
@@ -27,6 +29,8 @@ use super::settings::Settings;
 use super::swap::Tasks;
 use crate::net::address::ServerAddress;
 use crate::net::client::{Client, ClientConfig, FrameRequest, LinkStats, WeightsOrder};
+pub(super) use reports::Report;
+use reports::Reports;
 use sent::Sent;
 use shared::Shared;
 
@@ -101,6 +105,12 @@ impl Link {
             feedback: Mutex::default(),
             video: AtomicBool::new(false),
             versions: Mutex::default(),
+            reports: Reports::default(),
+            unasked: match settings.send_frames {
+                SendFrames::Never => None,
+                SendFrames::OnRequest => Some(0),
+                SendFrames::Always => Some(1),
+            },
             tasks,
             model_picture: (
                 u16::try_from(input.width).unwrap_or(u16::MAX),
@@ -110,9 +120,9 @@ impl Link {
         let config = ClientConfig {
             servers,
             trust: opening::trust(settings),
-            hello: opening::hello(engine),
+            hello: opening::hello(engine, settings),
             model: opening::model_source(engine),
-            max_in_flight: settings.max_in_flight + GIVEN_UP_IN_FLIGHT,
+            max_in_flight: settings.max_in_flight + GIVEN_UP_IN_FLIGHT + reports::MOST,
         };
         let for_events = Arc::clone(&shared);
         let client = Client::start(config, Box::new(move |event| for_events.on_event(event)))
@@ -174,11 +184,47 @@ impl Link {
             picture_size: self.shared.model_picture,
             payload: request.payload,
             attachment: Vec::new(),
+            attachment_rate: None,
         });
         if !sent {
             self.shared.forget(number);
             self.shared.flow.answer(number, Answer::Failed);
         }
+    }
+
+    /// Whether the server's pipeline is told of frames.
+    pub(super) fn takes_reports(&self) -> bool {
+        self.shared.reports.are_taken()
+    }
+
+    /// Whether a picture of this frame should go with its report.
+    pub(super) fn picture_due(&self, frame: u64) -> bool {
+        self.shared.reports.picture_due(frame)
+    }
+
+    /// Tells the server's pipeline of a frame; `false` where the network does not take it.
+    pub(super) fn report(&self, report: Report) -> bool {
+        let number = report.frame | REPORT_BIT;
+        if !self.shared.reports.begin(number, !report.picture.is_empty()) {
+            return false;
+        }
+        let (width, height) = (f32::from(report.size.0), f32::from(report.size.1));
+        let sent = self.client.send(FrameRequest {
+            number,
+            content: Content::Report,
+            model_version: report.model_version,
+            pts_ns: report.pts_ns,
+            deadline: Instant::now() + reports::LIFE,
+            placement: [1.0, 1.0, 0.0, 0.0, width, height],
+            picture_size: report.size,
+            payload: report.result.into_bytes(),
+            attachment: report.picture,
+            attachment_rate: reports::picture_rate(self.bandwidth()),
+        });
+        if !sent {
+            self.shared.reports.ended(number);
+        }
+        sent
     }
 
     /// A frame was not answered in time; its answer is not wanted any more.

@@ -9,9 +9,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use splitinfer_wire::{Hello, SendFrames, Token, Version, Wants};
+use splitinfer_wire::{Hello, Token, Version, Wants};
 
 use super::MAX_RESULT_BYTES;
+use crate::edge::SendFrames;
 use crate::edge::engine::Engine;
 use crate::edge::settings::Settings;
 use crate::net::client::ModelSource;
@@ -29,7 +30,7 @@ pub(super) fn trust(settings: &Settings) -> Trust {
 }
 
 /// How the edge introduces itself.
-pub(super) fn hello(engine: &Engine) -> Hello {
+pub(super) fn hello(engine: &Engine, settings: &Settings) -> Hello {
     let shape = engine.info.input.shape();
     Hello {
         version: Version::OURS,
@@ -53,7 +54,11 @@ pub(super) fn hello(engine: &Engine) -> Hello {
         } else {
             Wants::Objects
         },
-        send_frames: SendFrames::Never,
+        send_frames: match settings.send_frames {
+            SendFrames::Never => splitinfer_wire::SendFrames::Never,
+            SendFrames::OnRequest => splitinfer_wire::SendFrames::OnRequest,
+            SendFrames::Always => splitinfer_wire::SendFrames::Always,
+        },
         max_result_bytes: MAX_RESULT_BYTES,
     }
 }

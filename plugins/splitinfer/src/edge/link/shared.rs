@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use splitinfer_plan::{Change, Choice, Health, Round};
 use splitinfer_wire::{Status, WeightsEvent};
 
+use super::reports::Reports;
 use super::sent::{Requests, Sent};
 use super::{News, Notice, Tell};
 use crate::edge::crossing::Feedback;
@@ -40,6 +41,9 @@ pub(super) struct Shared {
     pub(super) video: AtomicBool,
     /// Versions of the weights that the server has ready.
     pub(super) versions: Mutex<Vec<u64>>,
+    pub(super) reports: Reports,
+    /// The server's pipeline is told of frames, with the picture of every n-th unless it asks for others.
+    pub(super) unasked: Option<u32>,
     pub(super) tasks: Tasks,
     pub(super) model_picture: (u16, u16),
 }
@@ -66,6 +70,8 @@ impl Shared {
                 feedback.video_lost(u64::MAX);
                 drop(feedback);
                 *self.versions.lock().unwrap() = vec![0];
+                let reported = self.unasked.is_some() && welcome.version.has_reports();
+                self.reports.connected(reported, self.unasked.unwrap_or(0));
                 let change = self.health.lock().unwrap().connected();
                 self.announce(change, "");
                 self.tasks.tell(Task::Connected);
@@ -84,6 +90,11 @@ impl Shared {
                     (self.tell)(Notice::Lost(reason));
                 }
             }
+            ClientEvent::Result(reply) if self.reports.ended(reply.number) => {}
+            ClientEvent::Failed { number, reason } if self.reports.ended(number) => {
+                gst::debug!(crate::edge::imp::CAT, "a report did not arrive: {reason}");
+            }
+            ClientEvent::PicturesWanted { every } => self.reports.wanted(every),
             ClientEvent::Result(reply) => self.on_result(reply),
             ClientEvent::Weights(event) => self.on_weights(event),
             ClientEvent::Failed { number, reason } => {
@@ -139,6 +150,7 @@ impl Shared {
 
     /// There is no session, and nothing of the last one is left on the server.
     fn gone(&self) {
+        self.reports.gone();
         self.versions.lock().unwrap().clear();
         self.tell_plan(News::Disconnected);
         self.tasks.tell(Task::Disconnected);

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use quinn::{ReadError, RecvStream, SendStream, VarInt};
 use splitinfer_wire::close::stream_code;
 use splitinfer_wire::{
-    ByeReason, CloseReason, EdgeConfig, EdgeEvent, EdgeSession, EdgeTiming, FrameOpening,
+    ByeReason, CloseReason, Content, EdgeConfig, EdgeEvent, EdgeSession, EdgeTiming, FrameOpening,
     OpenError, Refuse, ResultBody, ResultHeader, ServerPhase, WeightsCode, WeightsEvent,
     WeightsRefuse,
 };
@@ -21,7 +21,7 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::dial::{DialError, Dialled, explain};
 use super::driver::Driver;
-use super::exchange::exchange;
+use super::exchange::{Outgoing, exchange};
 use super::monitor::Monitor;
 use super::shared::{Command, Inlet};
 use super::{Body, ClientEvent, Failure, FrameReply, FrameRequest, WeightsOrder};
@@ -213,8 +213,11 @@ impl Link<'_> {
         }
     }
 
-    fn send(&mut self, now: Instant, frame: FrameRequest, at: Instant) {
+    fn send(&mut self, now: Instant, mut frame: FrameRequest, at: Instant) {
         let number = frame.number;
+        if self.session.pictures_every() == 0 {
+            frame.attachment.clear();
+        }
         let opening = FrameOpening {
             number,
             content: frame.content,
@@ -265,14 +268,23 @@ impl Link<'_> {
     }
 
     fn begin(&mut self, header: Bytes, frame: FrameRequest) {
-        let parts = [header, frame.payload.into(), frame.attachment.into()];
+        let outgoing = Outgoing {
+            parts: [header, frame.payload.into()],
+            attachment: frame.attachment,
+            attachment_rate: frame.attachment_rate,
+            // What others see of a frame does not hold up the next one.
+            priority: match frame.content {
+                Content::Report => -1,
+                _ => 0,
+            },
+        };
         let (connection, code) = (self.to.connection.clone(), ResetCode::default());
         let most = self.driver.hello.max_result_bytes as usize;
         let (number, reset) = (frame.number, code.clone());
         let task = self.exchanges.spawn(async move {
             Exchanged {
                 number,
-                outcome: exchange(connection, parts, most, code).await,
+                outcome: exchange(connection, outgoing, most, code).await,
             }
         });
         let flight = Flight {
@@ -349,8 +361,10 @@ impl Link<'_> {
             EdgeEvent::Weights(event) => driver.emit(ClientEvent::Weights(event)),
             EdgeEvent::Refused(refuse) => self.refusal = Some(refuse),
             EdgeEvent::Closed(reason) => self.closed(reason),
-            EdgeEvent::FramesWanted { .. }
-            | EdgeEvent::UploadProgress { .. }
+            EdgeEvent::FramesWanted { every } => {
+                driver.emit(ClientEvent::PicturesWanted { every });
+            }
+            EdgeEvent::UploadProgress { .. }
             | EdgeEvent::Rejected { .. } => {}
         }
     }

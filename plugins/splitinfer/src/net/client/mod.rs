@@ -68,8 +68,11 @@ pub struct FrameRequest {
     /// Width and height of the model-sized picture.
     pub picture_size: (u16, u16),
     pub payload: Vec<u8>,
-    /// JPEG picture of the frame for the server's own pipeline; empty for none.
+    /// Of a report: JPEG picture of the frame for the server's own pipeline; empty for none. Left out where the server has
+    /// changed its mind meanwhile.
     pub attachment: Vec<u8>,
+    /// How many bytes of the attachment are sent a second at most; `None`: as many as go.
+    pub attachment_rate: Option<f64>,
 }
 
 /// What the server found on a frame.
@@ -139,6 +142,11 @@ pub enum ClientEvent {
     Failed {
         number: u64,
         reason: Failure,
+    },
+    /// The server's pipeline wants the picture of every n-th frame, 0: of none. Until it says so: of none, or of all where the
+    /// edge always sends them.
+    PicturesWanted {
+        every: u32,
     },
     /// What became of an update of the weights, or one from the server.
     Weights(WeightsEvent),

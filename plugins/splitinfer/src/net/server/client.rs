@@ -28,7 +28,7 @@ use super::accept::Newcomer;
 use super::frame;
 use super::monitor::Monitor;
 use super::weights::{self, Due, Weights};
-use super::{ClientId, ClientInfo, Common, Decision, Refusal, Service, Update};
+use super::{ClientId, ClientInfo, Common, Decision, Errand, Refusal, Service, Update};
 
 /// Until the first stream is there.
 const CONTROL: Duration = Duration::from_secs(3);
@@ -225,7 +225,10 @@ impl<S: Service> Driver<S> {
                     self.take_weights(version, update);
                 }
             }
-            Happening::Weights(Due::Send(update)) => {
+            Happening::Weights(Due::Send(Errand::RequestPictures(every))) => {
+                wire.request_frames(every);
+            }
+            Happening::Weights(Due::Send(Errand::Update(update))) => {
                 drop(wire);
                 self.send_weights(now, update);
                 return;

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use quinn::{RecvStream, SendStream};
 use splitinfer_wire::close::stream_code;
-use splitinfer_wire::{Answer, AnswerBody, FrameHeader, Reply, Status};
+use splitinfer_wire::{Answer, AnswerBody, Content, FrameHeader, REPORT_BIT, Reply, Status};
 use tokio::sync::oneshot;
 
 use super::client::Client;
-use super::{Job, Outcome, OutcomeBody, Service};
+use super::{Job, Outcome, OutcomeBody, Report, Service};
 use crate::net::stream::{ResetCode, Stream};
 
 /// From a stream's first byte to the end of its header: a client that opens streams and says nothing on them does not
@@ -128,8 +128,16 @@ async fn compute<S: Service>(
         return finish(client, number, failure(Status::BadInput, text));
     }
     let mut payload = Bytes::from(bytes);
-    // A picture for the pipeline behind the pads may follow; nothing here takes it yet.
-    payload.truncate(header.payload_len as usize);
+    let attachment = payload.split_off(header.payload_len as usize);
+    if header.content == Content::Report {
+        let report = Report {
+            frame: number & !REPORT_BIT,
+            result: payload,
+            picture: attachment,
+        };
+        client.common.service.reported(session, report);
+        return finish(client, number, acknowledged());
+    }
     let (reply, outcome) = oneshot::channel();
     let job = Job {
         session: session.clone(),
@@ -176,11 +184,19 @@ fn finish<S: Service>(client: &Client<S>, number: u64, outcome: Outcome) -> Opti
 
 fn failure(status: Status, text: String) -> Outcome {
     Outcome {
+        body: OutcomeBody::Failure(status, text),
+        ..acknowledged()
+    }
+}
+
+/// There is nothing to say but that it has come.
+fn acknowledged() -> Outcome {
+    Outcome {
         model_version: 0,
         queue: Duration::ZERO,
         decode: Duration::ZERO,
         compute: Duration::ZERO,
-        body: OutcomeBody::Failure(status, text),
+        body: OutcomeBody::None,
     }
 }
 

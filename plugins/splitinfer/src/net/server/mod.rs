@@ -134,15 +134,34 @@ pub struct Update {
     pub rate: u64,
 }
 
+/// What a client is sent besides answers.
+#[derive(Debug)]
+pub enum Errand {
+    /// In place of one under way.
+    Update(Update),
+    /// The picture of every n-th frame is wanted, 0: of none.
+    RequestPictures(u32),
+}
+
 /// The way to one client.
 #[derive(Clone, Debug)]
-pub struct Outbox(UnboundedSender<Update>);
+pub struct Outbox(UnboundedSender<Errand>);
 
 impl Outbox {
-    /// Sends an update, in place of one under way. False when the session has ended.
-    pub fn send(&self, update: Update) -> bool {
-        self.0.send(update).is_ok()
+    /// False when the session has ended.
+    pub fn send(&self, errand: Errand) -> bool {
+        self.0.send(errand).is_ok()
     }
+}
+
+/// What became of a frame, as its edge tells it. Nobody has looked at it yet.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub frame: u64,
+    /// Should be a JSON object.
+    pub result: Bytes,
+    /// Should be a JPEG; empty for none.
+    pub picture: Bytes,
 }
 
 /// What the service says about a `Hello`.
@@ -180,11 +199,14 @@ pub trait Service: Send + Sync + 'static {
     /// An open session has ended; on the network thread.
     fn closed(&self, client: &ClientInfo, reason: &str);
 
-    /// A frame has begun to come; on the network thread.
+    /// A frame, or a report of one, has begun to come; on the network thread.
     fn frame_begun(&self, session: &Self::Session, number: u64);
 
     /// The frame is answered or given up: exactly once for each that has begun; on the network thread.
     fn frame_ended(&self, session: &Self::Session, number: u64);
+
+    /// An edge tells what became of a frame; between the begin and the end of the report, on the network thread.
+    fn reported(&self, session: &Self::Session, report: Report);
 
     /// Prepares the session's model for frames with the weights of an update; on a thread that may take its time, one at
     /// a time for each session.

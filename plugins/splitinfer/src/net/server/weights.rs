@@ -13,7 +13,7 @@ use splitinfer_wire::{ServerSession, WeightsCode};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
-use super::{Common, Outbox, Service, Update, WeightsRefusal};
+use super::{Common, Errand, Outbox, Service, WeightsRefusal};
 
 /// A version, and whether frames may use it.
 pub type Prepared = (u64, Result<(), WeightsRefusal>);
@@ -24,20 +24,20 @@ pub struct Weights {
     preparing: Option<(u64, oneshot::Receiver<Result<(), WeightsRefusal>>)>,
     /// The next to prepare; a newer one replaces it.
     next: Option<(u64, Bytes)>,
-    updates: Option<UnboundedReceiver<Update>>,
+    errands: Option<UnboundedReceiver<Errand>>,
 }
 
 /// What there is to do.
 pub enum Due {
     Prepared(Prepared),
-    Send(Update),
+    Send(Errand),
 }
 
 impl Weights {
     /// The session is open.
     pub fn outbox(&mut self) -> Outbox {
         let (sender, receiver) = unbounded_channel();
-        self.updates = Some(receiver);
+        self.errands = Some(receiver);
         Outbox(sender)
     }
 
@@ -79,11 +79,11 @@ impl Weights {
     /// Waits for the next thing to do.
     pub async fn due(&mut self) -> Due {
         let Self {
-            preparing, updates, ..
+            preparing, errands, ..
         } = self;
         tokio::select! {
             prepared = prepared(preparing) => Due::Prepared(prepared),
-            update = update(updates) => Due::Send(update),
+            errand = errand(errands) => Due::Send(errand),
         }
     }
 }
@@ -111,13 +111,13 @@ async fn prepared(
     (version, result.unwrap_or(Err(failed)))
 }
 
-async fn update(updates: &mut Option<UnboundedReceiver<Update>>) -> Update {
-    let received = match updates {
-        Some(updates) => updates.recv().await,
+async fn errand(errands: &mut Option<UnboundedReceiver<Errand>>) -> Errand {
+    let received = match errands {
+        Some(errands) => errands.recv().await,
         None => None,
     };
     match received {
-        Some(update) => update,
+        Some(errand) => errand,
         None => std::future::pending().await,
     }
 }

@@ -8,112 +8,47 @@
 //!
 //! A pad appears with the first edge that needs it and stays when its edge leaves: the next edge takes it over (the
 //! one that had it before has the first choice), so a pipeline that was built once goes on working when an edge
-//! reconnects. Whatever is behind a pad, it delays nobody: its queue is bounded and drops its oldest lines.
+//! reconnects. Whatever is behind a pad, it delays nobody: its queue is bounded and drops its oldest frames.
 
-use std::collections::VecDeque;
+mod flow;
+mod picture;
+mod queue;
+mod told;
+
 use std::net::IpAddr;
-use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 use gst::glib;
 use gst::prelude::*;
 
 use crate::net::fair_queue::ClientId;
+use flow::Flow;
+use queue::{Item, Queue};
+pub use told::{Source, Told};
 
-/// Bounds of a queue, whichever comes first.
-const MOST_LINES: usize = 200;
-const MOST_BYTES: usize = 8 << 20;
+/// A picture has to be decoded before it can be shown: what a sink that waits for clocks has to allow for.
+const PICTURE_LATENCY: gst::ClockTime = gst::ClockTime::from_mseconds(50);
 
-/// The caps of every pad: one JSON object a buffer, ended by a line feed.
-pub fn caps() -> gst::Caps {
+/// Nobody behind the pad has said of how many frames it wants pictures.
+const NOTHING_SAID: u32 = u32::MAX;
+
+/// One JSON object a buffer, ended by a line feed.
+fn lines_caps() -> gst::Caps {
     gst::Caps::new_empty_simple("application/x-json")
 }
 
-/// What waits for a pad's task.
-enum Item {
-    /// A new edge: its results are a new stream.
-    Begin {
-        stream_id: String,
-    },
-    Line {
-        text: String,
-        pts: Option<gst::ClockTime>,
-    },
-    End,
+/// Pictures, each with its result as metadata.
+fn pictures_caps() -> gst::Caps {
+    let builder = gst_video::VideoCapsBuilder::new();
+    builder.format(gst_video::VideoFormat::Rgb).build()
 }
 
-impl Item {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Line { text, .. } => text.len(),
-            _ => 0,
-        }
-    }
-}
-
-#[derive(Default)]
-struct Queue {
-    state: Mutex<Waiting>,
-    filled: Condvar,
-}
-
-#[derive(Default)]
-struct Waiting {
-    items: VecDeque<Item>,
-    bytes: usize,
-    dropped: u64,
-    closed: bool,
-}
-
-impl Queue {
-    fn push(&self, item: Item) {
-        let mut waiting = self.state.lock().unwrap();
-        if waiting.closed {
-            return;
-        }
-        waiting.bytes += item.bytes();
-        waiting.items.push_back(item);
-        while waiting.items.len() > MOST_LINES || waiting.bytes > MOST_BYTES {
-            if !waiting.drop_oldest_line() {
-                break;
-            }
-        }
-        self.filled.notify_one();
-    }
-
-    /// `None` once the queue is closed.
-    fn pop(&self) -> Option<Item> {
-        let mut waiting = self.state.lock().unwrap();
-        loop {
-            if waiting.closed {
-                return None;
-            }
-            if let Some(item) = waiting.items.pop_front() {
-                waiting.bytes -= item.bytes();
-                return Some(item);
-            }
-            waiting = self.filled.wait(waiting).unwrap();
-        }
-    }
-
-    fn close(&self) {
-        self.state.lock().unwrap().closed = true;
-        self.filled.notify_all();
-    }
-}
-
-impl Waiting {
-    /// Leaves what is not a line: streams must begin and end.
-    fn drop_oldest_line(&mut self) -> bool {
-        let line = |item: &Item| matches!(item, Item::Line { .. });
-        let Some(at) = self.items.iter().position(line) else {
-            return false;
-        };
-        if let Some(item) = self.items.remove(at) {
-            self.bytes -= item.bytes();
-            self.dropped += 1;
-        }
-        true
-    }
+/// What a pad may give.
+pub fn caps() -> gst::Caps {
+    let mut caps = pictures_caps();
+    caps.merge(lines_caps());
+    caps
 }
 
 struct Slot {
@@ -121,6 +56,8 @@ struct Slot {
     queue: Arc<Queue>,
     user: Option<ClientId>,
     last_peer: IpAddr,
+    /// Of every how many frames somebody behind the pad wants pictures.
+    wanted: Arc<AtomicU32>,
 }
 
 /// The pads of one server element, from its start to its stop.
@@ -147,16 +84,15 @@ impl Outlet {
         self.pad.name().to_string()
     }
 
-    /// Whether anybody would see a line.
+    /// Whether anybody would see what is pushed.
     pub fn is_linked(&self) -> bool {
         self.pad.is_linked()
     }
 
-    /// `text` without a line feed; never waits.
-    pub fn push(&self, mut text: String, pts: Option<gst::ClockTime>) {
+    /// `time`: the element's running time. Never waits.
+    pub fn push(&self, told: Told, time: Option<gst::ClockTime>) {
         if let Some(queue) = self.queue.upgrade() {
-            text.push('\n');
-            queue.push(Item::Line { text, pts });
+            queue.push(Item::Told(Box::new(told), time));
         }
     }
 }
@@ -171,8 +107,9 @@ impl Pads {
         element: &super::ServerElement,
         client: ClientId,
         peer: IpAddr,
+        source: Source,
     ) -> Result<Outlet, glib::BoolError> {
-        let (outlet, added) = self.reserve(element, client, peer)?;
+        let (outlet, added) = self.reserve(element, client, peer, source)?;
         if added {
             // Without the lock: applications link in the signal's handler, and may ask this element for anything there.
             element.add_pad(&outlet.pad)?;
@@ -189,6 +126,7 @@ impl Pads {
         element: &super::ServerElement,
         client: ClientId,
         peer: IpAddr,
+        source: Source,
     ) -> Result<(Outlet, bool), glib::BoolError> {
         let mut slots = self.slots.lock().unwrap();
         if slots.closed {
@@ -215,7 +153,7 @@ impl Pads {
             .pad
             .create_stream_id(element, Some(&client.to_string()))
             .to_string();
-        slot.queue.push(Item::Begin { stream_id });
+        slot.queue.push(Item::Begin { stream_id, source });
         let outlet = Outlet {
             pad: slot.pad.clone(),
             queue: Arc::downgrade(&slot.queue),
@@ -237,6 +175,17 @@ impl Pads {
         let slots = self.slots.lock().unwrap();
         let slot = slots.all.iter().find(|slot| slot.pad == *pad);
         slot.and_then(|slot| slot.user)
+    }
+
+    /// Somebody behind a pad wants the picture of every n-th frame, 0: of none. `false` if it is no pad of ours.
+    pub fn want(&self, pad: &gst::Pad, every: u32) -> bool {
+        let slots = self.slots.lock().unwrap();
+        let slot = slots.all.iter().find(|slot| slot.pad == *pad);
+        slot.is_some_and(|slot| {
+            slot.wanted
+                .store(every.min(NOTHING_SAID - 1), Ordering::Relaxed);
+            true
+        })
     }
 
     /// Ends every stream. Returns whether anything is linked behind them.
@@ -287,16 +236,22 @@ impl Slot {
         let pad = gst::Pad::builder_from_template(&template)
             .name(format!("src_{index}"))
             .event_function(super::imp::Server::pad_event)
+            .query_function(pad_query)
             .build();
         pad.set_active(true)?;
         let queue = Arc::new(Queue::default());
-        let mut flow = Flow::default();
+        let wanted = Arc::new(AtomicU32::new(NOTHING_SAID));
+        let mut flow = Flow::new(element.most_bytes());
         pad.start_task({
-            let (pad, queue) = (pad.downgrade(), queue.clone());
+            let (pad, queue, wanted) = (pad.downgrade(), queue.clone(), wanted.clone());
+            let wanted = move || {
+                let every = wanted.load(Ordering::Relaxed);
+                (every != NOTHING_SAID).then_some(every)
+            };
             move || {
                 let Some(pad) = pad.upgrade() else { return };
                 match queue.pop() {
-                    Some(item) => flow.handle(&pad, item),
+                    Some(item) => flow.handle(&pad, item, &wanted),
                     None => drop(pad.pause_task()),
                 }
             }
@@ -306,98 +261,18 @@ impl Slot {
             queue,
             user: None,
             last_peer: peer,
+            wanted,
         })
     }
 }
 
-/// What a pad's task remembers.
-#[derive(Default)]
-struct Flow {
-    discont: bool,
-    /// Whoever is behind the pad wants no more.
-    ended: bool,
-}
-
-impl Flow {
-    fn handle(&mut self, pad: &gst::Pad, item: Item) {
-        match item {
-            _ if self.ended => {}
-            Item::Begin { stream_id } => {
-                pad.push_event(
-                    gst::event::StreamStart::builder(&stream_id)
-                        .group_id(gst::GroupId::next())
-                        .build(),
-                );
-                pad.push_event(gst::event::Caps::new(&caps()));
-                let segment = gst::FormattedSegment::<gst::ClockTime>::new();
-                pad.push_event(gst::event::Segment::new(&segment));
-                self.discont = true;
-            }
-            Item::Line { text, pts } => self.push(pad, text, pts),
-            Item::End => {
-                pad.push_event(gst::event::Eos::new());
-                self.ended = true;
-            }
+/// What is behind a pad sees frames some time after their time stamps.
+fn pad_query(pad: &gst::Pad, parent: Option<&gst::Object>, query: &mut gst::QueryRef) -> bool {
+    match query.view_mut() {
+        gst::QueryViewMut::Latency(latency) => {
+            latency.set(true, PICTURE_LATENCY, gst::ClockTime::NONE);
+            true
         }
-    }
-
-    fn push(&mut self, pad: &gst::Pad, text: String, pts: Option<gst::ClockTime>) {
-        let mut buffer = gst::Buffer::from_mut_slice(text.into_bytes());
-        if let Some(buffer) = buffer.get_mut() {
-            buffer.set_pts(pts);
-            if std::mem::take(&mut self.discont) {
-                buffer.set_flags(gst::BufferFlags::DISCONT);
-            }
-        }
-        match pad.push(buffer) {
-            // Not linked, or not linked any more: the edge is served all the same.
-            Ok(_) | Err(gst::FlowError::NotLinked | gst::FlowError::Flushing) => {}
-            Err(e) => {
-                gst::info!(super::CAT, obj = pad, "nothing more goes out here: {e}");
-                self.ended = true;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(n: usize) -> Item {
-        Item::Line {
-            text: "x".repeat(n),
-            pts: None,
-        }
-    }
-
-    #[test]
-    fn a_queue_nobody_empties_stays_small_and_keeps_its_beginning() {
-        let queue = Queue::default();
-        queue.push(Item::Begin {
-            stream_id: "s".into(),
-        });
-        for _ in 0..10 * MOST_LINES {
-            queue.push(line(1));
-        }
-        queue.push(line(MOST_BYTES));
-        let waiting = queue.state.lock().unwrap();
-        assert!(waiting.items.len() <= MOST_LINES && waiting.bytes <= MOST_BYTES);
-        assert!(matches!(waiting.items[0], Item::Begin { .. }));
-        assert_eq!(
-            waiting.dropped as usize + waiting.items.len(),
-            10 * MOST_LINES + 2
-        );
-    }
-
-    #[test]
-    fn closing_ends_the_wait() {
-        let queue = Arc::new(Queue::default());
-        let waiter = std::thread::spawn({
-            let queue = queue.clone();
-            move || queue.pop().is_none()
-        });
-        queue.close();
-        assert!(waiter.join().unwrap());
+        _ => gst::Pad::query_default(pad, parent, query),
     }
 }
