@@ -41,6 +41,18 @@ pub fn picture(number: u64) -> Vec<u8> {
         .collect()
 }
 
+/// The number that a picture of [`WIDTH`]×[`HEIGHT`] shows, in rows of RGB without padding, also after lossy coding.
+pub fn shown(rgb: &[u8]) -> u64 {
+    let pixels = rgb.as_chunks::<3>().0;
+    let mean = |channel: usize| {
+        let sum: f32 = pixels.iter().map(|p| f32::from(p[channel])).sum();
+        sum / pixels.len() as f32
+    };
+    (0..3)
+        .map(|channel| ((mean(channel) - DARKEST) / STEP).round() as u64)
+        .fold(0, |n, d| n * 10 + d)
+}
+
 /// The number that the model read off the frame of this result; `None` if the result has no output of the model.
 pub fn read(result: &FrameResult) -> Option<u64> {
     let tensor = result.tensors.iter().find(|t| t.name == "digits")?;

@@ -11,8 +11,8 @@ mod pair;
 use bytes::Bytes;
 use pair::{MS, Pair, edge_config, model, object, server_config};
 use splitinfer_wire::{
-    Answer, AnswerBody, Content, EdgeEvent, EdgeState, Failure, FrameHeader, OpenError, REPORT_BIT, Rejection,
-    ResultBody, ResultHeader, SendFrames, ServerEvent, Status, Wants,
+    Answer, AnswerBody, Content, EdgeEvent, EdgeState, Failure, FrameHeader, OpenError, REPORT_BIT,
+    Rejection, ResultBody, ResultHeader, SendFrames, ServerEvent, Status, Wants,
 };
 
 fn number_and_class(event: &EdgeEvent) -> (u64, u32) {

@@ -13,8 +13,8 @@ use pair::{MS, Pair, edge_config, hello, model, server_config};
 use splitinfer_wire::message::NeedModel;
 use splitinfer_wire::{
     ByeReason, CloseReason, EdgeEvent, EdgeSession, EdgeState, Failure, Load, Message,
-    MessageReader, Refuse, RefuseCode, ServerEvent, ServerPhase, ServerSession, ServerState, Token,
-    Version,
+    MessageReader, Refuse, RefuseCode, SendFrames, ServerEvent, ServerPhase, ServerSession,
+    ServerState, Token, Version,
 };
 
 fn messages(bytes: impl Iterator<Item = Bytes>) -> Vec<Message> {
@@ -490,11 +490,27 @@ fn pictures_are_sent_only_where_both_sides_want_them() {
     pair.edge.open_frame(pair.now, &opening).unwrap();
 
     let mut config = edge_config(&model());
-    config.hello.send_frames = splitinfer_wire::SendFrames::Never;
+    config.hello.send_frames = SendFrames::Never;
     let mut pair = Pair::ready_with(config, server_config());
     assert!(!pair.server.request_frames(1));
     let every = Message::RequestFrames { every: 1 }.encode().unwrap();
     pair.edge.handle_control(pair.now, &every);
     assert_eq!(pair.edge.pictures_every(), 0);
     assert_eq!(pair.take_edge_events(), []);
+}
+
+#[test]
+fn frames_are_told_of_by_edges_that_can_and_want_to() {
+    let mut hello = edge_config(&model()).hello;
+    hello.version = Version::OURS;
+    for (send_frames, told) in [
+        (SendFrames::Never, false),
+        (SendFrames::OnRequest, true),
+        (SendFrames::Always, true),
+    ] {
+        hello.send_frames = send_frames;
+        assert_eq!(hello.has_reports(), told);
+    }
+    hello.version.minor = 3;
+    assert!(!hello.has_reports(), "before version 1.4 there were none");
 }

@@ -348,6 +348,22 @@ mod tests {
     }
 
     #[test]
+    fn the_agreement_with_the_mirrored_frame_is_kept_where_there_is_one() {
+        let result = FrameResult {
+            completed: Completed::Edge,
+            mirror_agreement: Some(0.7),
+            objects: vec![Object {
+                label: "car".into(),
+                mirror_agreement: Some(0.3),
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let line = to_json(&result, None);
+        assert_eq!(from_json(&line).unwrap().0, result, "{line}");
+    }
+
+    #[test]
     fn a_frame_without_a_result_still_has_a_line() {
         let line = without_result(4, None);
         assert_eq!(

@@ -293,9 +293,7 @@ impl DriftWatch {
     }
 
     fn look(&mut self, pace: Pace, random: f64, orders: &mut Orders) {
-        orders.look = self
-            .sampling
-            .looks(self.now, pace, self.pictured, random);
+        orders.look = self.sampling.looks(self.now, pace, self.pictured, random);
         orders.teaches = orders.look && pace != Pace::Rule;
         if orders.look {
             self.taken.push_back(self.now);

@@ -140,7 +140,7 @@ mod tests {
         let at = looks(&mut Sampling::new(0.02), 5000, Pace::Rule);
         assert!((98..=101).contains(&at.len()), "{}", at.len());
         assert!(at.windows(2).all(|w| (25..=75).contains(&(w[1] - w[0]))));
-        assert_eq!(looks(&mut Sampling::new(1.0), 50, true, Pace::Rule).len(), 50);
+        assert_eq!(looks(&mut Sampling::new(1.0), 50, Pace::Rule).len(), 50);
         assert!(looks(&mut Sampling::new(0.0), 50, Pace::Every(1)).is_empty());
     }
 

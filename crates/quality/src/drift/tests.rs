@@ -30,11 +30,15 @@ struct Scene {
     version: u64,
     looks: u64,
     learnt: u64,
+    /// Frames with a picture.
+    pictures: u64,
     rounds: Vec<(u64, Round)>,
     /// What training makes of an error.
     train: fn(f64) -> f64,
     /// By what the error is smaller after the trainings so far.
     gained: f64,
+    /// Of so many frames there is a picture; 0: as many as are wanted.
+    pictured_every: u64,
 }
 
 impl Scene {
@@ -45,10 +49,20 @@ impl Scene {
             version: 0,
             looks: 0,
             learnt: 0,
+            pictures: 0,
             rounds: Vec::new(),
             train,
             gained: 1.0,
+            pictured_every: 1,
         }
+    }
+
+    fn is_pictured(&self, frame: u64) -> bool {
+        let every = match self.pictured_every {
+            0 => self.watch.pictures_every(),
+            every => every,
+        };
+        frame.is_multiple_of(every)
     }
 
     /// So many frames whose error would be this without any training, and on which the student says this.
@@ -64,8 +78,13 @@ impl Scene {
                 jitters: vec![0.02 * noise; objects],
                 windows: vec![],
             };
-            let orders = self.watch.frame(frame, self.version, signs, true, random(frame));
+            let pictured = self.is_pictured(frame);
+            let orders = self
+                .watch
+                .frame(frame, self.version, signs, pictured, random(frame));
             let looks = orders.look;
+            assert!(pictured || !looks, "nobody can look at frame {frame}");
+            self.pictures += u64::from(pictured);
             self.follow(&orders, error);
             if looks {
                 self.looks += 1;
@@ -77,6 +96,10 @@ impl Scene {
 
     fn follow(&mut self, orders: &Orders, error: f64) {
         self.learnt += orders.learn.len() as u64;
+        if self.pictured_every > 0 {
+            let shown = |f: &u64| f.is_multiple_of(self.pictured_every);
+            assert!(orders.learn.iter().all(shown), "{:?}", orders.learn);
+        }
         if let Some(round) = orders.began {
             self.rounds.push((self.frame, round));
         }
@@ -99,6 +122,39 @@ fn a_good_student_in_a_steady_scene_is_left_alone() {
     scene.play(5000, 0.08, 3, 0.8);
     assert_eq!(scene.rounds, []);
     assert!(scene.looks < 130, "{}", scene.looks);
+}
+
+#[test]
+fn what_has_no_picture_is_neither_looked_at_nor_learnt_from() {
+    for every in [3, 7] {
+        let mut scene = Scene::new(SETTINGS, |e| 0.3 * e);
+        scene.pictured_every = every;
+        scene.play(600, 0.08, 3, 0.8);
+        scene.play(1000, 0.9, 3, 0.4);
+        assert!(!scene.rounds.is_empty() && scene.learnt > 0);
+        assert!(scene.rounds[0].0 < 600 + 60 * every, "{:?}", scene.rounds);
+    }
+}
+
+#[test]
+fn pictures_are_wanted_of_few_frames_until_there_is_something_to_learn() {
+    let mut scene = Scene::new(SETTINGS, |e| 0.3 * e);
+    scene.pictured_every = 0;
+    scene.play(1000, 0.08, 3, 0.8);
+    assert_eq!(scene.rounds, []);
+    let calm = scene.pictures;
+    assert!(calm < 150, "{calm}");
+    scene.play(200, 0.9, 3, 0.4);
+    let (at, _) = scene.rounds[0];
+    assert!(at < 1060, "{at}");
+    assert!(
+        scene.pictures > calm + 20,
+        "{} of 200",
+        scene.pictures - calm
+    );
+    scene.play(1000, 0.9, 3, 0.4);
+    let all = scene.frame;
+    assert!(scene.pictures < all / 4, "{} of {all}", scene.pictures);
 }
 
 #[test]
@@ -174,7 +230,10 @@ fn an_empty_scene_is_not_looked_at_more_than_by_rule() {
     let mut watch = DriftWatch::new(SETTINGS);
     let mut looks = 0;
     for frame in 0..2000 {
-        if watch.frame(frame, 0, Signs::default(), true, random(frame)).look {
+        if watch
+            .frame(frame, 0, Signs::default(), true, random(frame))
+            .look
+        {
             looks += 1;
             watch.error(frame, None);
         }
@@ -183,7 +242,9 @@ fn an_empty_scene_is_not_looked_at_more_than_by_rule() {
     // Somebody comes, whom the student does not see.
     let mut began = None;
     for frame in 2000..2200 {
-        let looks = watch.frame(frame, 0, Signs::default(), true, random(frame)).look;
+        let looks = watch
+            .frame(frame, 0, Signs::default(), true, random(frame))
+            .look;
         if looks && watch.error(frame, Some(1.0)).began.is_some() {
             began = began.or(Some(frame));
         }

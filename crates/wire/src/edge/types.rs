@@ -180,7 +180,9 @@ pub enum OpenError {
     NoSuchCandidate { index: u16, count: usize },
     #[error("the server takes no video")]
     NoVideo,
-    #[error("reports are for servers of version 1.4 on, and they alone have numbers with the highest bit")]
+    #[error(
+        "reports are for servers of version 1.4 on, and they alone have numbers with the highest bit"
+    )]
     NoReport,
     #[error("pictures may not leave this edge, or the server has not asked for them")]
     PictureNotAllowed,

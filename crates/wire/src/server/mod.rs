@@ -276,7 +276,7 @@ impl ServerSession {
     /// Whether the edge tells of each of its frames in a report: then these, and not the answers to its frames, are what
     /// became of them.
     pub fn has_reports(&self) -> bool {
-        self.hello.as_ref().is_some_and(Hello::has_reports)
+        self.hello.as_ref().is_some_and(|hello| hello.has_reports())
     }
 
     fn send_frames(&self) -> SendFrames {

@@ -15,9 +15,8 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use splitinfer_wire::{
     Answer, AnswerBody, Content, EdgeConfig, EdgeEvent, EdgeSession, EdgeTiming, FrameHeader,
-    FrameOpening, Hello, Reply, ResultHeader, SendFrames, ServerConfig, ServerEvent, ServerSession,
-    ServerTiming, Token, Version, Wants, WireObject,
- REPORT_BIT,
+    FrameOpening, Hello, REPORT_BIT, Reply, ResultHeader, SendFrames, ServerConfig, ServerEvent,
+    ServerSession, ServerTiming, Token, Version, Wants, WireObject,
 };
 
 pub const MS: fn(u64) -> Duration = Duration::from_millis;

@@ -256,7 +256,11 @@ impl SvdGate {
         let heard = self
             .sinkpad
             .push_event(splitinfer_meta::pictures_event(every));
-        gst::log!(CAT, imp = self, "picture of every {every}. frame, heard: {heard}");
+        gst::log!(
+            CAT,
+            imp = self,
+            "picture of every {every}. frame, heard: {heard}"
+        );
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {

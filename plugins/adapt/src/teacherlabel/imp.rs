@@ -33,6 +33,8 @@ struct Counts {
     frames: u64,
     labelled: u64,
     over_rate: u64,
+    /// Without a picture of their own.
+    gaps: u64,
     took: Duration,
     canary_error: Option<f64>,
 }
@@ -199,6 +201,11 @@ impl TeacherLabel {
     fn chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         (*self.flow.lock().unwrap())?;
         self.counts.lock().unwrap().frames += 1;
+        // What it shows is not what its result is about.
+        if buffer.flags().contains(gst::BufferFlags::GAP) {
+            self.counts.lock().unwrap().gaps += 1;
+            return Ok(gst::FlowSuccess::Ok);
+        }
         let (rate, most) = {
             let settings = self.settings.lock().unwrap();
             (settings.max_rate, settings.max_waiting as usize)
@@ -350,6 +357,7 @@ impl TeacherLabel {
             .field("labelled-share", share)
             .field("dropped-frames", self.branch.dropped())
             .field("over-rate-frames", counts.over_rate)
+            .field("frames-without-picture", counts.gaps)
             .field("label-ms", mean)
             .build();
         stats.set_if_some("canary-error", counts.canary_error);

@@ -71,9 +71,15 @@ pub enum OnDeadline {
 #[repr(i32)]
 pub enum SendFrames {
     #[default]
-    #[enum_value(name = "No picture leaves for it; it sees what the server completes", nick = "never")]
+    #[enum_value(
+        name = "No picture leaves for it; it sees what the server completes",
+        nick = "never"
+    )]
     Never = 0,
-    #[enum_value(name = "Every result, and the pictures that it asks for", nick = "on-request")]
+    #[enum_value(
+        name = "Every result, and the pictures that it asks for",
+        nick = "on-request"
+    )]
     OnRequest = 1,
     #[enum_value(name = "Every result and every picture", nick = "always")]
     Always = 2,

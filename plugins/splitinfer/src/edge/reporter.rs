@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use gst_video::prelude::*;
 use gst_video::{VideoConverter, VideoFrame, VideoFrameRef, VideoInfo};
 use splitinfer_meta::FrameResult;
 
@@ -174,8 +173,12 @@ impl Coder {
 
 impl Conversion {
     fn new(from: &VideoInfo) -> Result<Self, gst::glib::BoolError> {
-        let rgb = VideoInfo::builder(gst_video::VideoFormat::Rgb, from.width(), from.height());
-        let rgb = rgb.build()?;
+        let rgb = VideoInfo::builder(gst_video::VideoFormat::Rgb, from.width(), from.height())
+            // A converter changes nothing of these.
+            .fps(from.fps())
+            .par(from.par())
+            .interlace_mode(from.interlace_mode())
+            .build()?;
         Ok(Self {
             from: from.clone(),
             converter: VideoConverter::new(from, &rgb, None)?,
@@ -185,8 +188,8 @@ impl Conversion {
 
     fn code(&self, buffer: &gst::Buffer) -> Result<Vec<u8>, String> {
         let unusable = || "the frame does not hold a picture".to_owned();
-        let frame = VideoFrameRef::from_buffer_ref_readable(buffer, &self.from)
-            .map_err(|_| unusable())?;
+        let frame =
+            VideoFrameRef::from_buffer_ref_readable(buffer, &self.from).map_err(|_| unusable())?;
         let target = gst::Buffer::with_size(self.rgb.size()).map_err(|e| e.to_string())?;
         let mut target =
             VideoFrame::from_buffer_writable(target, &self.rgb).map_err(|_| unusable())?;

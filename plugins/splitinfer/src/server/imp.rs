@@ -207,7 +207,11 @@ impl Server {
         if let Some(session) = self.session(pad)
             && let Some(outbox) = session.outbox.get()
         {
-            gst::debug!(CAT, obj = pad, "asking for the picture of every {every}. frame");
+            gst::debug!(
+                CAT,
+                obj = pad,
+                "asking for the picture of every {every}. frame"
+            );
             outbox.send(Errand::RequestPictures(every));
         }
     }

@@ -50,7 +50,7 @@ impl Loaded {
         let models = Models::load(&settings.models(), settings.session_options()).map_err(|e| {
             gst::error_msg!(gst::ResourceError::NotFound, ("property 'model': {e}"))
         })?;
-        if models.len() == 0 && !settings.accept_models {
+        if models.len() == 0 && !settings.takes_models() {
             return Err(gst::error_msg!(
                 gst::ResourceError::Settings,
                 ("no edge can be served: set model to the ONNX files edges may use, or accept-models=true to take \
@@ -93,7 +93,7 @@ impl Running {
         let serving = Arc::new(Serving {
             models: loaded.models.clone(),
             versions: SharedVersions::default(),
-            accept_models: settings.accept_models,
+            accept_models: settings.takes_models(),
             pads: Arc::new(Pads::default()),
             queue: queue.clone(),
             utilisation: Utilisation::new(count, Instant::now()),

@@ -24,7 +24,8 @@ use super::versions::{EdgeVersions, SharedVersions};
 use super::video::Video;
 use super::weights;
 use crate::net::server::{
-    ClientId, ClientInfo, Decision, FairQueue, Job, Outbox, Refusal, Report, Service, WeightsRefusal,
+    ClientId, ClientInfo, Decision, FairQueue, Job, Outbox, Refusal, Report, Service,
+    WeightsRefusal,
 };
 
 /// Frames of one edge that may wait for a worker.

@@ -12,6 +12,7 @@ use gst::glib;
 use gst::prelude::*;
 use splitinfer_runtime::SessionOptions;
 
+use crate::net::server::local_address;
 use crate::provider::ExecutionProvider;
 use crate::weights::{DEFAULT_UPDATE_BITRATE, bytes_a_second};
 
@@ -71,6 +72,16 @@ impl Settings {
             .filter(|p| !p.is_empty())
             .map(PathBuf::from)
             .collect()
+    }
+
+    /// Whether edges may bring their models: where the user says so, and where no model is named and nobody but programs of
+    /// this machine can connect, because else no edge could be served at all.
+    pub fn takes_models(&self) -> bool {
+        let alone = || {
+            let address = local_address(&self.address, self.port);
+            address.is_ok_and(|a| a.ip().to_canonical().is_loopback())
+        };
+        self.accept_models || (self.models().is_empty() && alone())
     }
 
     pub fn session_options(&self) -> SessionOptions {
@@ -134,7 +145,7 @@ pub fn properties() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecString::builder("model")
             .nick("Model")
-            .blurb("ONNX files that edges may use, or folders with them, comma separated; others are taken from edges if accept-models is set")
+            .blurb("ONNX files that edges may use, or folders with them, comma separated; others are taken from edges if accept-models is set, or, where only programs of this machine can connect, if this is unset")
             .mutable_ready()
             .build(),
         glib::ParamSpecBoolean::builder("accept-models")

@@ -205,7 +205,11 @@ impl Link {
     /// Tells the server's pipeline of a frame; `false` where the network does not take it.
     pub(super) fn report(&self, report: Report) -> bool {
         let number = report.frame | REPORT_BIT;
-        if !self.shared.reports.begin(number, !report.picture.is_empty()) {
+        if !self
+            .shared
+            .reports
+            .begin(number, !report.picture.is_empty())
+        {
             return false;
         }
         let (width, height) = (f32::from(report.size.0), f32::from(report.size.1));

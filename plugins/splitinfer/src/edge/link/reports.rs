@@ -108,7 +108,9 @@ mod tests {
     #[test]
     fn pictures_are_due_as_often_as_they_are_wanted_and_the_network_takes_them() {
         let reports = Reports::default();
-        assert!(!reports.are_taken() && !reports.picture_due(0) && !reports.begin(REPORT_BIT, true));
+        assert!(
+            !reports.are_taken() && !reports.picture_due(0) && !reports.begin(REPORT_BIT, true)
+        );
         reports.connected(true, 0);
         assert!(!reports.picture_due(0) && reports.begin(REPORT_BIT, false));
         reports.wanted(3);

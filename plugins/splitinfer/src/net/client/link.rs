@@ -364,8 +364,7 @@ impl Link<'_> {
             EdgeEvent::FramesWanted { every } => {
                 driver.emit(ClientEvent::PicturesWanted { every });
             }
-            EdgeEvent::UploadProgress { .. }
-            | EdgeEvent::Rejected { .. } => {}
+            EdgeEvent::UploadProgress { .. } | EdgeEvent::Rejected { .. } => {}
         }
     }
 

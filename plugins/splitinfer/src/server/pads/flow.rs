@@ -8,6 +8,7 @@
 //! behind the pad takes them.
 
 use gst::prelude::*;
+use gst::subclass::prelude::*;
 use splitinfer_meta::FrameResult;
 use splitinfer_wire::SendFrames;
 
@@ -51,12 +52,7 @@ impl Flow {
     }
 
     /// `wanted`: of every how many frames somebody behind the pad wants pictures, where that was said.
-    pub(super) fn handle(
-        &mut self,
-        pad: &gst::Pad,
-        item: Item,
-        wanted: impl Fn() -> Option<u32>,
-    ) {
+    pub(super) fn handle(&mut self, pad: &gst::Pad, item: Item, wanted: impl Fn() -> Option<u32>) {
         match item {
             _ if self.ended => {}
             Item::Begin { stream_id, source } => {
@@ -211,7 +207,11 @@ impl Flow {
                 self.ask(pad, 0);
             }
             Err(e) => {
-                gst::info!(crate::server::CAT, obj = pad, "nothing more goes out here: {e}");
+                gst::info!(
+                    crate::server::CAT,
+                    obj = pad,
+                    "nothing more goes out here: {e}"
+                );
                 self.ended = true;
             }
         }

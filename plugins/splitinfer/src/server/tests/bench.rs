@@ -21,7 +21,7 @@ use splitinfer_runtime::{SessionOptions, SplitModel, random_tensor};
 use splitinfer_tensor::{DType, Tensor};
 use splitinfer_tensorcode::{encoder, picture};
 use splitinfer_vision::{ModelInfo, Picture, Preprocessor};
-use splitinfer_wire::{Content, Hello, SendFrames, Token, Version, Wants};
+use splitinfer_wire::{Content, Hello, REPORT_BIT, SendFrames, Token, Version, Wants};
 
 use crate::net::address::ServerAddress;
 use crate::net::client::{Client, ClientConfig, ClientEvent, FrameRequest};
@@ -152,10 +152,20 @@ impl Edge {
             }
             Content::Picture => self.jpeg.clone(),
             Content::Video => panic!("a picture of a video is made by its encoder"),
-            Content::Report => splitinfer_wire::objects::encode(&[]).unwrap(),
+            Content::Report => {
+                let result = splitinfer_meta::FrameResult {
+                    frame: number,
+                    completed: splitinfer_meta::Completed::Edge,
+                    ..Default::default()
+                };
+                splitinfer_meta::to_json(&result, None).into_bytes()
+            }
         };
         FrameRequest {
-            number,
+            number: match content {
+                Content::Report => number | REPORT_BIT,
+                _ => number,
+            },
             content,
             model_version: 0,
             pts_ns: Some(number * 1_000_000),
@@ -164,6 +174,7 @@ impl Edge {
             picture_size: (SIDE as u16, SIDE as u16),
             payload,
             attachment: Vec::new(),
+            attachment_rate: None,
         }
     }
 

@@ -85,6 +85,8 @@ fn what_cannot_be_served_is_named() {
     assert!(error(&server).contains("/does/not/exist.onnx"));
     server.element.set_property("model", None::<String>);
     server.element.set_property("accept-models", false);
+    server.element.set_property("address", "0.0.0.0");
+    server.element.set_property("auth-token", "secret");
     let text = error(&server);
     assert!(
         text.contains("accept-models") && text.contains("model"),

@@ -198,6 +198,12 @@ fn an_unknown_model_is_uploaded_where_that_is_allowed_and_refused_elsewhere() {
         assert_eq!(link.wait(body).0, 0);
     }
     assert_eq!(unknown.uploads(), 1, "the second time the server has it");
+    // Without any setting, as only this machine can connect: else it could serve nobody.
+    open.element.set_state(gst::State::Null).unwrap();
+    open.element.set_property("accept-models", false);
+    open.element.set_state(gst::State::Playing).unwrap();
+    let link = unknown.connect(&open.address(), Trust::default(), Wants::Objects);
+    link.connected();
 }
 
 #[test]

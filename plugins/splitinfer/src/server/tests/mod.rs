@@ -9,4 +9,5 @@ mod element;
 mod hostile;
 mod link;
 mod monitor;
+mod reports;
 mod video;
