@@ -13,8 +13,8 @@
 //! when it is worth learning. What each is worth, `docs/measurements/gate.md` and `docs/measurements/adaptation.md` show.
 //!
 //! # Exact and cheap
-//! Scores need singular values only, and most of them the sum of the smallest: eigenvalues of the Gram matrix where its
-//! squared condition number leaves enough digits, else a singular value decomposition. Both are `nalgebra`'s. LAPACK's
+//! Scores need singular values only, and most of them the sum of the smallest: those of the matrix itself, or, where it does not
+//! matter how small a sum is exactly, eigenvalues of the Gram matrix. Both are `nalgebra`'s. LAPACK's
 //! decomposition (what `ndarray-linalg` calls, with OpenBLAS) was measured beside it in `docs/measurements/gate.md`: both
 //! are exact to far better than 10⁻⁹; at 64 × 34 LAPACK's takes 51 µs, `nalgebra`'s 62, and the combined score with all that
 //! belongs to it, by the Gram matrix, 60; at 4 columns `nalgebra`'s is the faster one. So LAPACK would win a fifth where

@@ -54,28 +54,29 @@ fn squared_singular_values(m: &DMatrix<f64>) -> DVector<f64> {
 }
 
 /// ‖M − M̂‖²F and ‖M‖²F for the best M̂ of rank `rank`. The matrix must be finite.
+///
+/// From the singular values themselves: those of a window are had about as fast as the eigenvalues of its Gram matrix, which
+/// are exact only where the tail is not too small a share.
 pub fn tail_and_energy(m: &DMatrix<f64>, rank: usize) -> (f64, f64) {
-    tail_and_energy_above(m, rank, 0.0)
+    if rank >= m.nrows().min(m.ncols()) {
+        return (0.0, m.norm_squared());
+    }
+    let spectrum = Spectrum::exact(m);
+    (spectrum.tail(rank), spectrum.energy())
 }
 
 /// The same where it does not matter what exactly a tail is that lies below `floor`.
 pub(crate) fn tail_and_energy_above(m: &DMatrix<f64>, rank: usize, floor: f64) -> (f64, f64) {
-    if rank >= m.nrows().min(m.ncols()) {
-        return (0.0, m.norm_squared());
-    }
     let gram = gram(m);
     let energy = gram.trace();
-    let least = WELL_CONDITIONED * energy;
-    // What the bound rules out is not computed twice.
-    if floor > ROUNDING * energy || tail_bound(&gram, rank) > 8.0 * least {
+    if rank < m.nrows().min(m.ncols()) && floor > ROUNDING * energy {
         let spectrum = Spectrum::sorted(gram.symmetric_eigenvalues());
         let tail = spectrum.tail(rank);
-        if tail > least || tail.max(ROUNDING * energy) < floor {
+        if tail > WELL_CONDITIONED * energy || tail.max(ROUNDING * energy) < floor {
             return (tail, energy);
         }
     }
-    let spectrum = Spectrum::exact(m);
-    (spectrum.tail(rank), spectrum.energy())
+    tail_and_energy(m, rank)
 }
 
 /// What rounding makes of a tail of nothing, as a share of the energy.
@@ -88,28 +89,6 @@ fn gram(m: &DMatrix<f64>) -> DMatrix<f64> {
     } else {
         m * m.transpose()
     }
-}
-
-/// Not less than the tail, and seldom much more: the trace that a Cholesky decomposition with pivoting leaves after `rank`
-/// steps (N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, 10.3). Takes a tenth of the time of the
-/// eigenvalues.
-fn tail_bound(gram: &DMatrix<f64>, rank: usize) -> f64 {
-    let mut rest = gram.diagonal();
-    let mut columns: Vec<DVector<f64>> = Vec::with_capacity(rank);
-    for _ in 0..rank {
-        let (pivot, largest) = rest.argmax();
-        if largest <= 0.0 {
-            return 0.0;
-        }
-        let mut column = gram.column(pivot).clone_owned();
-        for done in &columns {
-            column.axpy(-done[pivot], done, 1.0);
-        }
-        column /= largest.sqrt();
-        rest.zip_apply(&column, |r, c| *r = (*r - c * c).max(0.0));
-        columns.push(column);
-    }
-    rest.sum()
 }
 
 #[cfg(test)]
@@ -126,25 +105,6 @@ mod tests {
         let (tail, energy) = tail_and_energy(&m, 1);
         assert!((tail - 5.0).abs() < 1e-12 && (energy - 14.0).abs() < 1e-12);
         assert_eq!(tail_and_energy(&m, 3).0, 0.0);
-    }
-
-    #[test]
-    fn the_bound_is_not_below_the_tail() {
-        let m = motion(
-            30,
-            24,
-            0.5,
-            &(0..97)
-                .map(|i| f64::from(i * i % 89) / 44.0 - 1.0)
-                .collect::<Vec<_>>(),
-        );
-        for rank in 0..8 {
-            let (bound, tail) = (tail_bound(&gram(&m), rank), Spectrum::exact(&m).tail(rank));
-            assert!(
-                bound >= 0.999 * tail && bound <= 100.0 * tail,
-                "{rank}: {bound} {tail}"
-            );
-        }
     }
 
     #[test]
@@ -166,16 +126,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_tail_is_that_of_the_full_decomposition(
-            rows in 2usize..65, half in 1usize..18, noise in -9i32..2,
+        fn what_a_floor_allows_is_as_exact_above_it(
+            rows in 2usize..65, half in 1usize..18, noise in -9i32..2, floor in -14i32..0,
             values in proptest::collection::vec(-1.0f64..1.0, 97..=97),
         ) {
             let m = motion(rows, 2 * half, 10f64.powi(noise), &values);
-            let (tail, energy) = tail_and_energy(&m, 3);
-            let full = Spectrum::exact(&m);
-            let (score, expected) = ((tail / energy).sqrt(), (full.tail(3) / full.energy()).sqrt());
+            let (expected, energy) = tail_and_energy(&m, 3);
+            let floor = energy * 10f64.powi(floor);
+            let (tail, _) = tail_and_energy_above(&m, 3, floor);
             // What 64 bits leave of a tail that is itself a rounding error is not asked for.
-            prop_assert!((score - expected).abs() <= 1e-9 * expected.max(1e-6), "{score} {expected}");
+            let exact = (tail.sqrt() - expected.sqrt()).abs() <= 1e-9 * expected.max(1e-12 * energy).sqrt();
+            prop_assert!(exact || (tail < floor && expected < floor), "{tail} {expected} {floor}");
         }
     }
 }
