@@ -89,7 +89,8 @@ impl Network {
     /// When the system cannot do it.
     pub fn block(&self, port: u16, blocked: bool) {
         let (verb, port) = (if blocked { "add" } else { "del" }, port.to_string());
-        let rule = ["pref", "50", "ipproto", "udp", "dport", &port, "blackhole"];
+        // UDP by its number: the name is known only where there is /etc/protocols.
+        let rule = ["pref", "50", "ipproto", "17", "dport", &port, "blackhole"];
         let mut ip = inside(self.far.as_raw_fd(), "ip");
         run(ip.args(["rule", verb]).args(rule)).expect("ip sets rules");
     }

@@ -6,6 +6,7 @@
 
 //! The whole loop on a scene that the student does not know: gate, teacher, training, new weights on the running student.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ fn model(name: &str) -> String {
 struct Loop {
     pipeline: gst::Pipeline,
     frames: Receiver<(u64, u64)>,
+    /// Element messages that came while another was waited for: they come from several threads, in any order.
+    passed_over: RefCell<Vec<gst::Structure>>,
 }
 
 impl Loop {
@@ -58,16 +61,30 @@ impl Loop {
         pipeline
             .set_state(gst::State::Playing)
             .expect("the pipeline starts");
-        Self { pipeline, frames }
+        Self {
+            pipeline,
+            frames,
+            passed_over: RefCell::default(),
+        }
     }
 
     /// The first element message of this name that is `wanted`.
     fn wait(&self, name: &str, wanted: impl Fn(&gst::StructureRef) -> bool) -> gst::Structure {
+        let is_it = |s: &gst::StructureRef| s.name() == name && wanted(s);
+        let mut passed_over = self.passed_over.borrow_mut();
+        if let Some(at) = passed_over.iter().position(|s| is_it(s)) {
+            return passed_over.remove(at);
+        }
+        drop(passed_over);
         let found = self.message(|message| match message.view() {
-            gst::MessageView::Element(m) => m
-                .structure()
-                .filter(|s| s.name() == name && wanted(s))
-                .map(|s| s.to_owned()),
+            gst::MessageView::Element(m) => {
+                let structure = m.structure()?.to_owned();
+                if is_it(&structure) {
+                    return Some(structure);
+                }
+                self.passed_over.borrow_mut().push(structure);
+                None
+            }
             gst::MessageView::Error(e) => panic!("{}: {:?}", e.error(), e.debug()),
             _ => None,
         });
