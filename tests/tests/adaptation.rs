@@ -31,13 +31,18 @@ struct Loop {
 
 impl Loop {
     fn start(teacher: &str, finetune: &str) -> Self {
+        Self::start_with(teacher, "", finetune)
+    }
+
+    /// `labels`: settings of the teacher.
+    fn start_with(teacher: &str, labels: &str, finetune: &str) -> Self {
         splitinfer_tests::init();
         let (student, teacher) = (model("traffic-student.onnx"), model(teacher));
         let launch = format!(
             "scenesrc scene=traffic domain=night scenario=repetitive is-live=true ! video/x-raw,width=320,height=176,framerate=10/1 \
              ! splitinfer-edge name=edge model={student} mirror-check=2 \
              ! svdgate name=gate window=10 threshold=0.05 cooldown=10 ! appsink name=out sync=false \
-             gate.adapt ! queue leaky=downstream ! teacherlabel name=teacher model={teacher} \
+             gate.adapt ! queue leaky=downstream ! teacherlabel name=teacher model={teacher} {labels} \
              ! finetune name=finetune model={student} {finetune}"
         );
         let pipeline = gst::parse::launch(&launch)
@@ -150,6 +155,26 @@ fn a_student_learns_its_scene_while_it_runs_and_no_frame_is_lost() {
     let labelled = teacher.get::<u64>("labelled-frames").unwrap();
     assert!(labelled > 0 && labelled <= next + 100, "{teacher}");
     assert!(adapting.stats("finetune").get::<u64>("steps").unwrap() >= 12);
+}
+
+#[test]
+fn a_student_learns_from_the_objects_that_its_teacher_finds() {
+    let adapting = Loop::start_with("traffic-teacher.onnx", "labels=decoded", QUICK);
+    let accepted = adapting.wait("finetune", |s| s.get::<&str>("outcome") == Ok("accepted"));
+    let loss = |name| accepted.get::<f64>(name).unwrap();
+    assert!(loss("loss-after") < loss("loss-before"), "{accepted}");
+    let swap = adapting.wait("splitinfer-model", |_| true);
+    assert_eq!(swap.get::<u64>("new-version"), Ok(1));
+}
+
+#[test]
+fn objects_that_the_student_does_not_know_are_named() {
+    let adapting = Loop::start_with("walker-teacher.onnx", "labels=decoded", QUICK);
+    let warning = adapting.warning();
+    assert!(
+        warning.contains("found person") && warning.contains("car, van, truck, bus"),
+        "{warning}"
+    );
 }
 
 #[test]

@@ -27,6 +27,11 @@ pub enum VisionError {
         tensor: String,
         problem: String,
     },
+    /// Nobody knows what the model should have answered.
+    #[error(
+        "objects cannot be turned into what a model with head={head} should answer, only for heads center and pose-heatmaps"
+    )]
+    Targets { head: &'static str },
     /// A SIMD kernel refused its arguments, which the checks before it should have made impossible.
     #[error("{what} failed: {problem}")]
     Kernel { what: &'static str, problem: String },

@@ -9,6 +9,7 @@
 //! ```text
 //! Frame ──Preprocessor::picture──▶ Picture + Placement ──Preprocessor::tensor──▶ Tensor ──▶ model
 //! Objects on the frame ◀──Placement::to_frame── Objects on the picture ◀──Head::read── output tensors
+//!                                               Objects on the picture ──Targets::of──▶ what they should have been
 //! ```
 //!
 //! [`ModelInfo`] says how a model wants its picture and how its outputs are to be read. It comes from a `.modelinfo`
@@ -27,6 +28,7 @@ mod picture;
 mod placement;
 mod preprocess;
 mod resize;
+mod targets;
 
 pub use error::VisionError;
 pub use frame::{ColorMatrix, ColorRange, Frame, PixelFormat, Plane};
@@ -36,3 +38,4 @@ pub use object::Object;
 pub use picture::Picture;
 pub use placement::Placement;
 pub use preprocess::Preprocessor;
+pub use targets::Targets;

@@ -20,7 +20,7 @@ mod select;
 mod simcc;
 mod ssd_nms;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod yolo;
 mod yolox;
 

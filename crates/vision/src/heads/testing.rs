@@ -11,10 +11,10 @@ use splitinfer_tensor::Tensor;
 use crate::modelinfo::ModelInfo;
 
 /// Keys of the sidecar's own section.
-pub(super) type Own = &'static [(&'static str, &'static str)];
+pub(crate) type Own = &'static [(&'static str, &'static str)];
 
 /// A model with this head, an input of this width and height, and these outputs; and the outputs filled with zeros.
-pub(super) fn model(
+pub(crate) fn model(
     head: &str,
     own: Own,
     [width, height]: [usize; 2],
@@ -44,7 +44,7 @@ pub(super) fn model(
 }
 
 /// Outputs under construction.
-pub(super) struct Outputs(Vec<Out>);
+pub(crate) struct Outputs(Vec<Out>);
 
 struct Out {
     name: String,
@@ -76,7 +76,7 @@ impl Outputs {
 }
 
 /// Whether numbers agree within a thousandth.
-pub(super) fn assert_close(got: &[f32], expected: &[f32]) {
+pub(crate) fn assert_close(got: &[f32], expected: &[f32]) {
     assert_eq!(got.len(), expected.len());
     for (a, b) in got.iter().zip(expected) {
         assert!(

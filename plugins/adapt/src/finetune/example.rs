@@ -10,21 +10,33 @@ use splitinfer_inference::picture;
 use splitinfer_meta::{Labels, read_labels};
 use splitinfer_tensor::{DType, Tensor};
 use splitinfer_trainer::{Sample, Trainer};
-use splitinfer_vision::{ModelInfo, Preprocessor};
+use splitinfer_vision::modelinfo::HeadKind;
+use splitinfer_vision::{ModelInfo, Object, Placement, Preprocessor, Targets};
 
 use super::goals::Goal;
 
 /// Makes examples for one student.
 pub(super) struct Examples {
+    info: ModelInfo,
     preprocessor: Preprocessor,
     goals: Vec<Goal>,
+    /// What makes outputs of the student from objects, once there are any.
+    targets: Option<Targets>,
+}
+
+/// What the student should have answered, by output.
+struct Answers {
+    teacher: String,
+    tensors: Vec<(String, Tensor)>,
 }
 
 impl Examples {
     pub(super) fn new(info: &ModelInfo, goals: Vec<Goal>) -> Self {
         Self {
+            info: info.clone(),
             preprocessor: Preprocessor::new(info),
             goals,
+            targets: None,
         }
     }
 
@@ -41,7 +53,7 @@ impl Examples {
         let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, video)
             .map_err(|_| format!("a buffer does not hold a picture of {video:?}"))?;
         let frame = picture::borrow(&frame).map_err(|e| e.to_string())?;
-        let (picture, _) = self
+        let (picture, placement) = self
             .preprocessor
             .picture(&frame)
             .map_err(|e| e.to_string())?;
@@ -50,14 +62,18 @@ impl Examples {
             .tensor(&picture)
             .map_err(|e| e.to_string())?;
         let inputs = trainer.features(&[&input]).map_err(|e| e.to_string())?;
+        let answers = match &labels.objects {
+            None => Answers::dense(&labels)?,
+            Some(objects) => self.decoded(&labels.teacher, objects, &placement, trainer)?,
+        };
         let (mut targets, mut weights) = (Vec::new(), Vec::new());
         for (goal, shape) in self.goals.iter().zip(trainer.target_shapes()) {
-            targets.push(target(&labels, &goal.output, shape)?);
+            targets.push(answers.target(&goal.output, shape)?);
             weights.push(match &goal.weigh {
                 None => None,
                 Some((by, how)) => {
-                    let by = said(&labels, by)?;
-                    Some(how.weights(&by, shape).map_err(|e| e.to_string())?)
+                    let by = answers.of(by)?;
+                    Some(how.weights(by, shape).map_err(|e| e.to_string())?)
                 }
             });
         }
@@ -74,35 +90,136 @@ impl Examples {
             )),
         }
     }
+
+    /// From what a teacher found, in pixels of the frame.
+    fn decoded(
+        &mut self,
+        teacher: &str,
+        objects: &[splitinfer_meta::Object],
+        placement: &Placement,
+        trainer: &Trainer,
+    ) -> Result<Answers, String> {
+        if self.targets.is_none() {
+            let outputs = self.goals.iter().map(|g| g.output.clone());
+            let shapes: Vec<(String, Vec<usize>)> = outputs
+                .zip(trainer.target_shapes().map(<[usize]>::to_vec))
+                .collect();
+            let targets = Targets::new(&self.info, &shapes);
+            self.targets = Some(targets.map_err(|e| format!("labels=decoded: {e}"))?);
+        }
+        let known = known_objects(&self.info, objects, placement);
+        if known.is_empty() && !objects.is_empty() {
+            return Err(unknown(teacher, &self.info, objects));
+        }
+        let Some(targets) = &self.targets else {
+            return Err("no targets were made".to_owned());
+        };
+        let mut others = known.iter().map(|o| o.keypoints.len());
+        if let Some(wanted) = targets.keypoints()
+            && let Some(other) = others.find(|n| *n != wanted)
+        {
+            return Err(format!(
+                "the teacher {teacher} gives {other} keypoints, the student has {wanted}"
+            ));
+        }
+        Ok(Answers {
+            teacher: teacher.to_owned(),
+            tensors: targets.of(&known),
+        })
+    }
 }
 
-/// What the teacher says for an output, in the student's shape.
-fn target(labels: &Labels, output: &str, shape: &[usize]) -> Result<Tensor, String> {
-    let tensor = said(labels, output)?;
-    if tensor.shape() != shape {
-        return Err(format!(
-            "output '{output}' of the teacher {} is {:?}, that of the student {shape:?}: the teacher must have the student's outputs",
-            labels.teacher,
-            tensor.shape()
-        ));
-    }
-    match tensor.dtype() {
-        DType::F32 | DType::F64 => Ok(tensor),
-        _ => Tensor::new(shape.to_vec(), tensor.to_f32_vec()).map_err(|e| e.to_string()),
-    }
+/// Those that the student can find, too, with its classes, in pixels of its picture.
+fn known_objects(
+    info: &ModelInfo,
+    objects: &[splitinfer_meta::Object],
+    placement: &Placement,
+) -> Vec<Object> {
+    let class = |o: &splitinfer_meta::Object| match info.labels.is_empty() {
+        true => Some(o.class),
+        false => {
+            let at = info.labels.iter().position(|l| *l == o.label)?;
+            u32::try_from(at).ok()
+        }
+    };
+    let fits = |o: &&splitinfer_meta::Object| {
+        info.head.kind != HeadKind::PoseHeatmaps || !o.keypoints.is_empty()
+    };
+    objects
+        .iter()
+        .filter(fits)
+        .filter_map(|object| {
+            let [x, y, w, h] = object.box_;
+            let [x0, y0] = placement.point_to_picture([x, y]);
+            let [x1, y1] = placement.point_to_picture([x + w, y + h]);
+            let keypoint = |&[x, y, score]: &[f32; 3]| {
+                let [x, y] = placement.point_to_picture([x, y]);
+                [x, y, score]
+            };
+            Some(Object {
+                class: class(object)?,
+                label: object.label.clone(),
+                score: object.score,
+                box_: [x0, y0, x1 - x0, y1 - y0],
+                keypoints: object.keypoints.iter().map(keypoint).collect(),
+                ..Object::default()
+            })
+        })
+        .collect()
 }
 
-fn said(labels: &Labels, output: &str) -> Result<Tensor, String> {
-    let found = labels.tensors.iter().find(|t| t.name == output);
-    let found = found.ok_or_else(|| {
-        let names: Vec<&str> = labels.tensors.iter().map(|t| t.name.as_str()).collect();
-        format!(
-            "the teacher {} has no output '{output}'; it has {}",
-            labels.teacher,
-            names.join(", ")
-        )
-    })?;
-    found
-        .tensor()
-        .map_err(|e| format!("output '{output}' of the teacher: {e}"))
+fn unknown(teacher: &str, info: &ModelInfo, objects: &[splitinfer_meta::Object]) -> String {
+    let mut theirs: Vec<&str> = objects.iter().map(|o| o.label.as_str()).collect();
+    theirs.sort_unstable();
+    theirs.dedup();
+    format!(
+        "the teacher {teacher} found {}, of which the student knows nothing; it knows {}: both sidecars must use the same labels",
+        theirs.join(", "),
+        info.labels.join(", ")
+    )
+}
+
+impl Answers {
+    /// The teacher's own outputs.
+    fn dense(labels: &Labels) -> Result<Self, String> {
+        let tensors = labels.tensors.iter().map(|t| {
+            let tensor = t.tensor();
+            let tensor = tensor.map_err(|e| format!("output '{}' of the teacher: {e}", t.name))?;
+            Ok((t.name.clone(), tensor))
+        });
+        Ok(Self {
+            teacher: labels.teacher.clone(),
+            tensors: tensors.collect::<Result<_, String>>()?,
+        })
+    }
+
+    /// What the student should have said for an output, in its shape.
+    fn target(&self, output: &str, shape: &[usize]) -> Result<Tensor, String> {
+        let tensor = self.of(output)?;
+        if tensor.shape() != shape {
+            return Err(format!(
+                "output '{output}' of the teacher {} is {:?}, that of the student {shape:?}: the teacher must have the student's \
+                 outputs, or teacherlabel labels=decoded",
+                self.teacher,
+                tensor.shape()
+            ));
+        }
+        match tensor.dtype() {
+            DType::F32 | DType::F64 => Ok(tensor.clone()),
+            _ => Tensor::new(shape.to_vec(), tensor.to_f32_vec()).map_err(|e| e.to_string()),
+        }
+    }
+
+    fn of(&self, output: &str) -> Result<&Tensor, String> {
+        let found = self.tensors.iter().find(|(name, _)| name == output);
+        found.map(|(_, tensor)| tensor).ok_or_else(|| {
+            let names: Vec<&str> = self.tensors.iter().map(|(n, _)| n.as_str()).collect();
+            format!(
+                "the teacher {} has no output '{output}' of the student; it has {}. Should it have others, set teacherlabel \
+                 labels=decoded",
+                self.teacher,
+                names.join(", ")
+            )
+        })
+    }
 }

@@ -189,7 +189,7 @@ impl ElementImpl for TeacherLabel {
 impl TeacherLabel {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings.lock().unwrap().clone();
-        let teacher = Teacher::load(settings.model.as_deref(), settings.threads)?;
+        let teacher = Teacher::load(&settings)?;
         self.work.lock().unwrap().teacher = Some(teacher);
         *self.counts.lock().unwrap() = Counts::default();
         *self.next.lock().unwrap() = None;

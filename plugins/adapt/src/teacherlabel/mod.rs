@@ -19,6 +19,24 @@ glib::wrapper! {
         @extends gst::Element, gst::Object;
 }
 
+/// What of the teacher the student learns.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstTeacherLabels")]
+#[repr(i32)]
+pub enum LabelKind {
+    #[default]
+    #[enum_value(
+        name = "Its outputs, which have the names and shapes of the student's",
+        nick = "dense"
+    )]
+    Dense = 0,
+    #[enum_value(
+        name = "The objects that it finds, turned into what the student should have answered",
+        nick = "decoded"
+    )]
+    Decoded = 1,
+}
+
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     gst::Element::register(
         Some(plugin),

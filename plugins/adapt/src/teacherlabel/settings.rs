@@ -9,10 +9,13 @@
 use gst::glib;
 use gst::prelude::*;
 
+use super::LabelKind;
+
 /// What the user set.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) model: Option<String>,
+    pub(super) labels: LabelKind,
     /// Frames a second; 0: all.
     pub(super) max_rate: f64,
     pub(super) max_waiting: u32,
@@ -23,6 +26,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             model: None,
+            labels: LabelKind::default(),
             max_rate: 0.0,
             max_waiting: 40,
             threads: 1,
@@ -35,6 +39,7 @@ impl Settings {
     pub(super) fn set(&mut self, value: &glib::Value, pspec: &glib::ParamSpec) {
         match pspec.name() {
             "model" => self.model = value.get().unwrap_or_default(),
+            "labels" => self.labels = value.get().unwrap_or(self.labels),
             "max-rate" => self.max_rate = value.get().unwrap_or(self.max_rate),
             "max-waiting" => self.max_waiting = value.get().unwrap_or(self.max_waiting),
             "threads" => self.threads = value.get().unwrap_or(self.threads),
@@ -46,6 +51,7 @@ impl Settings {
     pub(super) fn get(&self, name: &str) -> Option<glib::Value> {
         Some(match name {
             "model" => self.model.to_value(),
+            "labels" => self.labels.to_value(),
             "max-rate" => self.max_rate.to_value(),
             "max-waiting" => self.max_waiting.to_value(),
             "threads" => self.threads.to_value(),
@@ -59,7 +65,12 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("model")
             .nick("Teacher")
-            .blurb("ONNX file of the teacher; its sidecar says how to feed it. To train on all it says, its outputs have the names and shapes of the student's")
+            .blurb("ONNX file of the teacher; its sidecar says how to feed and to read it")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("labels", defaults.labels)
+            .nick("Labels")
+            .blurb("What of the teacher the student learns: all it says, or the objects that it finds, which may be those of a quite different model")
             .mutable_ready()
             .build(),
         glib::ParamSpecDouble::builder("max-rate")

@@ -14,6 +14,9 @@ use splitinfer_meta::{Labels, Object, RawTensor};
 use splitinfer_runtime::{Session, SessionOptions};
 use splitinfer_vision::{Head, ModelInfo, Preprocessor};
 
+use super::LabelKind;
+use super::settings::Settings;
+
 /// What the teacher says of a frame.
 pub(super) struct Said {
     pub(super) labels: Labels,
@@ -29,13 +32,14 @@ pub(super) struct Teacher {
     session: Session,
     preprocessor: Preprocessor,
     head: Head,
+    labels: LabelKind,
 }
 
 impl Teacher {
     /// # Errors
     /// One message for the bus that names the file and what to do.
-    pub(super) fn load(model: Option<&str>, threads: u32) -> Result<Self, gst::ErrorMessage> {
-        let Some(path) = model else {
+    pub(super) fn load(settings: &Settings) -> Result<Self, gst::ErrorMessage> {
+        let Some(path) = &settings.model else {
             return Err(gst::error_msg!(
                 gst::ResourceError::Settings,
                 ("no teacher: set the property 'model' to an ONNX file")
@@ -46,16 +50,27 @@ impl Teacher {
             .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("ONNX Runtime: {e}")))?;
         let model = LoadedModel::load(path)?;
         let options = SessionOptions {
-            threads: threads as usize,
+            threads: settings.threads as usize,
             ..Default::default()
         };
         let session = Session::from_model(&model.sized, &options)
             .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{}: {e}", path.display())))?;
         let name = path.file_name().unwrap_or_default();
+        let head = Head::new(&model.info);
+        if settings.labels == LabelKind::Decoded && head.is_raw() {
+            return Err(gst::error_msg!(
+                gst::LibraryError::Settings,
+                (
+                    "labels=decoded: {} finds no objects, as nobody knows how to read its outputs; say so in its sidecar (head=)",
+                    path.display()
+                )
+            ));
+        }
         Ok(Self {
             name: name.to_string_lossy().into_owned(),
             preprocessor: Preprocessor::new(&model.info),
-            head: Head::new(&model.info),
+            head,
+            labels: settings.labels,
             info: model.info,
             session,
         })
@@ -89,12 +104,16 @@ impl Teacher {
             false => self.head.read(&outputs).map_err(|e| e.to_string())?,
         };
         objects.iter_mut().for_each(|o| placement.to_frame(o));
+        let objects: Vec<Object> = objects.into_iter().map(on_frame).collect();
+        let dense = self.labels == LabelKind::Dense;
+        let tensors = outputs.iter().filter(|_| dense);
         Ok(Said {
             labels: Labels {
                 teacher: self.name.clone(),
-                tensors: outputs.iter().map(|(n, t)| RawTensor::new(n, t)).collect(),
+                tensors: tensors.map(|(n, t)| RawTensor::new(n, t)).collect(),
+                objects: (!dense).then(|| objects.clone()),
             },
-            objects: objects.into_iter().map(on_frame).collect(),
+            objects,
             took: begun.elapsed(),
         })
     }

@@ -40,8 +40,11 @@ impl Source {
         let at = labels.unwrap_or_default().iter().position(|l| l == label);
         match at {
             Some(class) => u32::try_from(class).unwrap_or(u32::MAX),
-            // A class without a name is called by its number.
-            None => label.parse().unwrap_or_default(),
+            // As a class without a name is called.
+            None => label
+                .strip_prefix("class ")
+                .and_then(|number| number.parse().ok())
+                .unwrap_or_default(),
         }
     }
 }
@@ -111,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_report_is_read_and_what_is_none_is_named() {
-        let line = br#"{"frame":4,"pts":9,"completed":"edge","objects":[{"label":"2","score":0.5,"box":[1,2,3,4]}]}"#;
+        let line = br#"{"frame":4,"pts":9,"completed":"edge","objects":[{"label":"class 2","score":0.5,"box":[1,2,3,4]}]}"#;
         let result = told(4, line).unwrap();
         assert_eq!((result.frame, result.objects[0].class), (4, 2));
         for (frame, line, reason) in [
