@@ -222,9 +222,10 @@ impl Case {
         let sink = "appsink name=out sync=false max-buffers=8";
         let learn = format!(
             "queue name=branch max-size-buffers=0 max-size-bytes=0 max-size-time=0 \
-             ! teacherlabel name=teacher model=\"{}\" \
+             ! teacherlabel name=teacher model=\"{}\" {} \
              ! finetune name=finetune model=\"{}\" cpu-share=1 seed={} checkpoint-dir=\"{}\" {}",
             self.model("teacher").display(),
+            tuning.teacher,
             self.model("student").display(),
             self.seed,
             folder.display(),
@@ -289,5 +290,6 @@ pub const LOOK_BACK: u64 = 60;
 #[derive(Clone, Debug, Default)]
 pub struct Tuning {
     pub gate: String,
+    pub teacher: String,
     pub finetune: String,
 }

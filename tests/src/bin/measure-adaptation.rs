@@ -55,6 +55,9 @@ struct Args {
     /// Properties of svdgate other than the defaults: "NAME=VALUE NAME=VALUE".
     #[arg(long, default_value = "")]
     gate: String,
+    /// Properties of teacherlabel other than the defaults.
+    #[arg(long, default_value = "")]
+    teacher: String,
     /// Properties of finetune other than the defaults.
     #[arg(long, default_value = "")]
     finetune: String,
@@ -233,6 +236,7 @@ fn figures(
 ) -> Result<Vec<(Method, Figures)>> {
     let tuning = Tuning {
         gate: args.gate.clone(),
+        teacher: args.teacher.clone(),
         finetune: args.finetune.clone(),
     };
     let mut drawn: Vec<(Method, Run)> = Vec::new();
