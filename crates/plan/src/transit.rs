@@ -149,21 +149,17 @@ impl Transit {
         });
     }
 
-    /// `taken` since it was sent, of which the server spent `there` seconds.
-    pub fn answered(&mut self, number: u64, taken: f64, there: f64) {
-        let Some(place) = self.sent.iter().position(|s| s.number == number) else {
-            return;
-        };
-        let Some(frame) = self.sent.remove(place) else {
-            return;
-        };
+    /// `taken` since it was sent, of which the server spent `there` seconds. When that was; `None` if nobody knows of it.
+    pub fn answered(&mut self, number: u64, taken: f64, there: f64) -> Option<Instant> {
+        let place = self.sent.iter().position(|s| s.number == number)?;
+        let frame = self.sent.remove(place)?;
         let off = (taken - frame.expected).abs();
         let most = DEVIATIONS * self.deviation + USUAL;
         self.deviation += (off.min(most) - self.deviation) / 8.0;
         let late = (taken - frame.expected).clamp(-most, most);
+        let at = frame.at + Duration::from_secs_f64(taken);
         self.lateness += (late - self.lateness) / 8.0;
         let trip = (taken - there).max(0.0);
-        let at = frame.at + Duration::from_secs_f64(taken);
         if self.told.is_empty() {
             self.trip(Duration::from_secs_f64(trip), at);
         }
@@ -175,7 +171,7 @@ impl Transit {
         self.heard = self.heard.max(Some(at));
         if self.is_delay(frame.bytes, seconds) {
             self.took_longer(trip, at);
-            return;
+            return Some(at);
         }
         self.longer.clear();
         if seconds >= SHORTEST.max(self.deviation) {
@@ -190,6 +186,7 @@ impl Transit {
                 self.learn(least, at);
             }
         }
+        Some(at)
     }
 
     /// There was no answer in time: the link is no faster than this.

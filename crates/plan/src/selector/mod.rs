@@ -19,7 +19,7 @@ use crate::crowd::Crowd;
 use crate::speeds::Speeds;
 use crate::transit::Transit;
 use crate::{Choice, Decision, Objective, Offload, Profile};
-use probes::Probes;
+use probes::{Probes, Shown};
 
 /// Of so many frames about, the mean of the bytes sent is taken for the next.
 const SIZE_MEMORY: u64 = 8;
@@ -85,6 +85,9 @@ pub struct Selector {
     /// When the last frame went to the server.
     last_sent: Option<Instant>,
     probes: Probes,
+    shown: Option<Shown>,
+    /// Since when all is done here, after frames went to the server.
+    here_since: Option<Instant>,
     /// When the last frame is likely to have come, whatever it waited for.
     came: Option<Instant>,
     /// When the monitor's last word on the rate was heard.
@@ -159,8 +162,12 @@ impl Selector {
     /// A frame was answered in time.
     pub fn answered(&mut self, round: &Round) {
         let there = (round.queue + round.work).as_secs_f64();
-        self.link
+        let came = self
+            .link
             .answered(round.number, round.taken.as_secs_f64(), there);
+        if let Some(at) = came {
+            self.shown = Some(Shown::new(round.taken, at));
+        }
         self.queue += (round.queue.as_secs_f64() - self.queue) / 4.0;
         if let Some(speeds) = &mut self.speeds {
             speeds.served(round.choice, round.work);
@@ -194,6 +201,7 @@ impl Selector {
     /// The session is gone, and what the server had with it.
     pub fn disconnected(&mut self) {
         self.link.disconnected();
+        self.shown = None;
         self.crowd.disconnected();
         self.coded = None;
         self.video = false;

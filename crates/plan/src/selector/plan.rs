@@ -36,13 +36,18 @@ impl Selector {
             margin: MARGIN,
             ..Situation::new(&profile, path.as_ref())
         };
-        let mut decision = self.among_others(decide(&situation), &situation, now);
+        let mut decision = decide(&situation);
+        let checked = self.check(&mut decision, &situation, now);
+        let mut decision = self.among_others(decision, &situation, now);
         if decision.choice != Choice::Here && self.current == Some(Choice::Here) {
             self.probes = Probes::default();
         }
+        if decision.choice == Choice::Here && self.current != Some(Choice::Here) {
+            self.here_since = self.current.map(|_| now);
+        }
         self.current = Some(decision.choice);
         let mut probe = false;
-        if let Some(choice) = self.probe(&situation, &decision, now) {
+        if let Some(choice) = checked.or_else(|| self.probe(&situation, &decision, now)) {
             probe = decision.choice == Choice::Here;
             decision.choice = choice;
         }

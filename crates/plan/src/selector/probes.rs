@@ -14,6 +14,10 @@ use crate::{Choice, Decision, Doubt, Situation, decide};
 /// After so long without news of the link it is asked whether it has become better, more and more seldom while it has not.
 const FIRST_PROBE: Duration = Duration::from_millis(150);
 const SLOWEST_PROBE: Duration = Duration::from_secs(2);
+/// The same where a monitor says that it has, and frames have not shown it.
+const SLOWEST_CHECK: Duration = Duration::from_secs(1);
+/// A frame that was answered shows for so long what the next ones may take.
+const SHOWS: Duration = Duration::from_secs(1);
 /// More often than that where it costs next to nothing: this share of the machine's time, and so many bytes a second.
 const MOST_WORK: f64 = 0.02;
 const MOST_BYTES: f64 = 5_000.0;
@@ -26,6 +30,20 @@ pub(super) struct Probes {
     pub(super) last: Option<Instant>,
 }
 
+/// What the last frame that was answered has shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    at: Instant,
+    /// From sending to the answer.
+    taken: Duration,
+}
+
+impl Shown {
+    pub(super) fn new(taken: Duration, at: Instant) -> Self {
+        Self { at, taken }
+    }
+}
+
 impl Default for Probes {
     fn default() -> Self {
         Self {
@@ -36,6 +54,54 @@ impl Default for Probes {
 }
 
 impl Selector {
+    /// A monitor's word alone does not take frames away from here: its packets are small, and what frames meet beside the way
+    /// (jitter that holds up one packet of several, a server that stalls) it does not see. So after some time here one goes there
+    /// as a probe first, and has to be answered in less than it takes here, unless the budget is missed here. The choice to probe,
+    /// if it is time for that.
+    pub(super) fn check(
+        &mut self,
+        decision: &mut Decision,
+        situation: &Situation<'_>,
+        now: Instant,
+    ) -> Option<Choice> {
+        let leaves = self.current == Some(Choice::Here) && decision.choice != Choice::Here;
+        let long_here = self
+            .here_since
+            .is_none_or(|since| now.saturating_duration_since(since) >= SHOWS);
+        if !leaves || !long_here || self.monitored.is_none() || self.crowd.stays_away(now).is_some()
+        {
+            return None;
+        }
+        let find = |choice| decision.table.iter().find(|p| p.choice == choice);
+        let (here, there) = (find(Choice::Here)?, find(decision.choice)?);
+        let late = situation.budget.is_some_and(|budget| here.latency > budget);
+        let shown = self.shown.is_some_and(|shown| {
+            now.saturating_duration_since(shown.at) < SHOWS
+                && shown.taken + there.edge < here.latency
+        });
+        if late || shown {
+            return None;
+        }
+        let choice = decision.choice;
+        *decision = Decision {
+            choice: Choice::Here,
+            predicted: here.latency,
+            reason: format!(
+                "all here ({:.1} ms) until a frame has shown that it is less there ({:.1} ms)",
+                here.latency.as_secs_f64() * 1e3,
+                decision.predicted.as_secs_f64() * 1e3
+            ),
+            table: std::mem::take(&mut decision.table),
+        };
+        let waits = |at: Instant| now.saturating_duration_since(at) < self.probes.wait;
+        if self.probes.last.is_some_and(waits) {
+            return None;
+        }
+        self.probes.last = Some(now);
+        self.probes.wait = (self.probes.wait * 2).min(SLOWEST_CHECK);
+        Some(choice)
+    }
+
     /// Whether to ask how the link is, and with which choice: the one that would be best were it better.
     pub(super) fn probe(
         &mut self,

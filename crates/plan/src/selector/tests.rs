@@ -174,3 +174,67 @@ fn it_does_not_where_all_here_has_become_too_slow_or_the_session_is_another() {
     let reason = selector.decide(&wish(), now).decision.reason;
     assert!(!reason.contains("others"), "{reason}");
 }
+
+/// All here, and a monitor that has found a fast link; the plan of now.
+fn monitored_from_here() -> (Selector, Instant, Plan) {
+    let (mut selector, now) = (selector(), Instant::now());
+    selector.set_current(Choice::Here);
+    selector.server(
+        Duration::ZERO,
+        [(Choice::Picture, 10 * MS)].into_iter(),
+        now,
+    );
+    selector.monitored(Some(10 * MS), Some((12.5e6, now)), now);
+    let plan = selector.decide(&wish(), now);
+    (selector, now, plan)
+}
+
+/// The probe of number 7 comes back after so long.
+fn probed(selector: &mut Selector, choice: Choice, sent: Instant, taken: Duration) {
+    selector.sent(7, choice, 1_000, sent);
+    selector.answered(&Round {
+        number: 7,
+        choice,
+        bytes: 1_000,
+        alone: false,
+        taken,
+        queue: Duration::ZERO,
+        work: 10 * MS,
+    });
+}
+
+#[test]
+fn what_a_monitor_promises_is_tried_with_one_frame_first() {
+    let (mut selector, now, plan) = monitored_from_here();
+    assert!(plan.probe && plan.decision.choice != Choice::Here);
+    assert_eq!(selector.current(), Some(Choice::Here));
+    let soon = selector.decide(&wish(), now + 33 * MS);
+    assert!(!soon.probe && soon.decision.choice == Choice::Here);
+    probed(&mut selector, plan.decision.choice, now, 25 * MS);
+    let then = selector.decide(&wish(), now + 66 * MS);
+    assert!(!then.probe && then.decision.choice != Choice::Here);
+}
+
+#[test]
+fn a_promise_that_the_frame_does_not_find_is_not_believed() {
+    let (mut selector, now, plan) = monitored_from_here();
+    // More than twice as late as all here would be.
+    for _ in 0..3 {
+        probed(&mut selector, plan.decision.choice, now, 250 * MS);
+    }
+    let then = selector.decide(&wish(), now + 300 * MS);
+    let reason = &then.decision.reason;
+    assert_eq!(selector.current(), Some(Choice::Here), "{reason}");
+    assert!(then.probe, "it is asked again");
+}
+
+#[test]
+fn nothing_is_tried_first_where_the_budget_is_missed_here() {
+    let (mut selector, now, _) = monitored_from_here();
+    let tight = Wish {
+        budget: 80 * MS,
+        ..wish()
+    };
+    let plan = selector.decide(&tight, now);
+    assert!(!plan.probe && plan.decision.choice != Choice::Here);
+}
