@@ -16,6 +16,9 @@ const GIVEN_UP: u32 = 2;
 /// Frames in a row for which that was in vain, after which it is not tried for a while.
 const IN_VAIN: u32 = 3;
 const REST: Duration = Duration::from_secs(2);
+/// Where completing here takes less than this part of the budget, hardly an answer can come after it must begin: frames that
+/// are given up are the server's fault then, and one that waits for all of the budget only comes late.
+const LONG: f64 = 0.1;
 /// An answer may take so much longer than usual.
 const SPARE: f64 = 1.15;
 
@@ -57,7 +60,8 @@ impl Waiting {
         }
         let usual = self.answer.get().map(|s| s * SPARE);
         let late = usual.is_some_and(|s| s + rest.as_secs_f64() > budget.as_secs_f64());
-        late || self.given_up >= GIVEN_UP
+        let long = rest >= budget.mul_f64(LONG);
+        late || (long && self.given_up >= GIVEN_UP)
     }
 }
 
@@ -79,6 +83,18 @@ mod tests {
         waiting.answered(130 * MS);
         assert!(waiting.is_worth_it(BUDGET, 100 * MS, now));
         assert!(!waiting.is_worth_it(BUDGET, 20 * MS, now), "both fit");
+    }
+
+    #[test]
+    fn where_completing_takes_hardly_any_time_none_is_late_for_an_answer() {
+        let now = Instant::now();
+        let mut waiting = Waiting::default();
+        waiting.answered(10 * MS);
+        for _ in 0..10 {
+            waiting.given_up(false, now);
+            assert!(!waiting.is_worth_it(BUDGET, 19 * MS, now));
+        }
+        assert!(waiting.is_worth_it(BUDGET, 20 * MS, now));
     }
 
     #[test]
