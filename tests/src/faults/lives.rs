@@ -90,12 +90,15 @@ pub fn measure(
         server: server.address(),
     };
     let mut child: Child<Life> = Child::start(ARGUMENT, &job)?;
-    let storm = dying.then(|| Storm::start(server, seed));
+    let (_alive, storm) = match dying {
+        true => (None, Some(Storm::start(server, seed))),
+        false => (Some(server), None),
+    };
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let mut sum = Sum::default();
     let id = child.id();
     let cycle = |i: usize| {
-        let length = between(30, 800, dice.random());
+        let length = between(30, 1200, dice.random());
         child.order(&format!(
             "{} {}",
             length.as_millis(),

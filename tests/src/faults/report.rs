@@ -112,9 +112,13 @@ pub fn series(all: &[Series]) -> String {
             Some(false) => "no",
             None => "too few",
         };
+        let late = match s.growth.error.is_nan() {
+            true => "–".to_owned(),
+            false => format!("{:+.1} ± {:.1}", s.growth.late, s.growth.error),
+        };
         let _ = writeln!(
             out,
-            "| {} | {} | {} → {} | {} → {} | {} | {:.1} → {:.1} | {:+.1} | {:+.1} ± {:.1} | {goes_on} | {} |",
+            "| {} | {} | {} → {} | {} → {} | {} | {:.1} → {:.1} | {:+.1} | {late} | {goes_on} | {} |",
             s.name,
             s.cycles,
             before.threads,
@@ -125,8 +129,6 @@ pub fn series(all: &[Series]) -> String {
             before.memory / 1024.0,
             after.memory / 1024.0,
             s.growth.all,
-            s.growth.late,
-            s.growth.error,
             s.remark,
         );
     }
