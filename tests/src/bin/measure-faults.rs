@@ -60,13 +60,12 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let model = numbered::write_model(folder.path())?;
     println!("# Faults\n\n{}\n", measure::machine());
-    println!("## Streams\n");
+    println!("## Streams\n\n{}", report::STREAMS);
     let rows = streams(&args, &model)?;
-    println!("{}", report::streams(&rows));
-    println!("## Over and over\n");
+    println!("{}\n", report::all_faults(&rows));
+    println!("## Over and over\n\n{}", report::SERIES);
     let (series, sum) = over_and_over(&args, &model)?;
-    println!("{}", report::series(&series));
-    println!("{}", json(&rows, &series, sum));
+    println!("\n{}", json(&rows, &series, sum));
     Ok(())
 }
 
@@ -114,7 +113,9 @@ fn streams(args: &Args, model: &str) -> Result<Vec<Row>> {
         if args.explain {
             bar.suspend(|| explain(setup, &recording));
         }
-        Ok(Row::new(kind, &setup.split, &recording))
+        let row = Row::new(kind, &setup.split, &recording);
+        bar.suspend(|| println!("{}", report::stream(&row)));
+        Ok(row)
     });
     let rows = rows.collect();
     bar.finish_and_clear();
@@ -164,32 +165,34 @@ fn over_and_over(args: &Args, model: &str) -> Result<(Vec<Series>, Sum)> {
     let total = 2 * each.total() + sessions_of.total() + clients_of.total();
     let bar = measure::progress(total);
     let (mut all, mut sum) = (Vec::new(), Sum::default());
+    let mut note = |series: Series| {
+        bar.suspend(|| println!("{}", report::series(&series)));
+        all.push(series);
+    };
+    let done = || bar.inc(1);
     for dying in [false, true] {
         if args.wants("lives") {
             bar.set_message("lives");
-            let found = lives::measure(model, &splits, dying, each, args.seed, || bar.inc(1))?;
-            all.push(found.0);
+            let found = lives::measure(model, &splits, dying, each, args.seed, done)?;
+            note(found.0);
             sum.add(found.1);
         }
     }
     if args.wants("sessions") {
         bar.set_message("sessions");
-        all.push(sessions::measure(
+        let split = SPLITS[0];
+        note(sessions::measure(
             model,
-            SPLITS[0],
+            split,
             sessions_of,
             args.seed,
-            || bar.inc(1),
+            done,
         )?);
     }
     if args.wants("clients") {
         bar.set_message("clients");
-        all.push(clients::measure(
-            model,
-            &splits,
-            clients_of,
-            args.seed,
-            || bar.inc(1),
+        note(clients::measure(
+            model, &splits, clients_of, args.seed, done,
         )?);
     }
     bar.finish_and_clear();

@@ -6,11 +6,10 @@
 
 //! The tables.
 
-use std::fmt::Write;
-
 use super::BUDGET_MS;
 use super::figures::Figures;
 use super::run::{Held, Recording};
+use super::schedule::Kind;
 use super::series::Series;
 
 /// One stream.
@@ -47,36 +46,30 @@ pub fn sum<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Figures {
     sum
 }
 
-pub fn streams(rows: &[Row]) -> String {
-    let mut out = String::from(
-        "| fault | split | faults | frames | lost, without result, out of order, repeated, another's | late | worst, of the budget | by the server % | recovery ms p50 / p99 / most | silence ms | back ms p50 / most | WARNING, INFO, doubled | left: edge, server |\n\
-         |---|---|---:|---:|---|---:|---:|---:|---|---:|---|---|---|\n",
-    );
-    for row in rows {
-        let server = row
-            .server
-            .map_or("–".to_owned(), |s| s.left_over().to_string());
-        let left = format!("{}, {server}", row.edge.left_over());
-        line(&mut out, row.kind, &row.split, &row.figures, &left);
-    }
-    let hurt = || {
-        rows.iter()
-            .filter(|r| r.kind != super::schedule::Kind::Nothing.name())
-    };
-    let left: usize = hurt().map(Row::left_over).sum();
-    line(
-        &mut out,
-        "**all faults**",
-        "",
-        &sum(hurt()),
-        &left.to_string(),
-    );
-    out
+/// Of the streams' table.
+pub const STREAMS: &str = "| fault | split | faults | frames | lost, without result, out of order, repeated, another's | late | worst, of the budget | by the server % | recovery ms p50 / p99 / most | silence ms | back ms p50 / most | WARNING, INFO, doubled | left: edge, server |
+|---|---|---:|---:|---|---:|---:|---:|---|---:|---|---|---|";
+
+/// Of the other one.
+pub const SERIES: &str = "| what | cycles | threads | files and sockets | clients left | memory MB | kB a cycle, all | second half | goes on | |
+|---|---:|---|---|---:|---|---:|---:|---|---|";
+
+pub fn stream(row: &Row) -> String {
+    let server = row.server.map(|s| s.left_over().to_string());
+    let server = server.unwrap_or_else(|| "–".to_owned());
+    let left = format!("{}, {server}", row.edge.left_over());
+    line(row.kind, &row.split, &row.figures, &left)
 }
 
-fn line(out: &mut String, kind: &str, split: &str, f: &Figures, left: &str) {
-    let _ = writeln!(
-        out,
+/// Of all streams with faults.
+pub fn all_faults(rows: &[Row]) -> String {
+    let hurt = || rows.iter().filter(|r| r.kind != Kind::Nothing.name());
+    let left: usize = hurt().map(Row::left_over).sum();
+    line("**all faults**", "", &sum(hurt()), &left.to_string())
+}
+
+fn line(kind: &str, split: &str, f: &Figures, left: &str) -> String {
+    format!(
         "| {kind} | {split} | {} | {} | {}, {}, {}, {}, {} | {} | {:.2} | {:.0} | {:.0} / {:.0} / {:.0} | {:.0} | {:.0} / {:.0} | {}, {}, {} | {left} |",
         f.faults.len(),
         f.frames,
@@ -97,40 +90,37 @@ fn line(out: &mut String, kind: &str, split: &str, f: &Figures, left: &str) {
         f.warnings,
         f.infos,
         f.doubled,
-    );
+    )
 }
 
-pub fn series(all: &[Series]) -> String {
-    let mut out = String::from(
-        "| what | cycles | threads | files and sockets | clients left | memory MB | kB a cycle, all | second half | goes on | |\n\
-         |---|---:|---|---|---:|---|---:|---:|---|---|\n",
-    );
-    for s in all {
-        let Held { before, after } = s.held;
-        let goes_on = match s.growth.goes_on {
-            Some(true) => "**yes**",
-            Some(false) => "no",
-            None => "too few",
-        };
-        let late = match s.growth.error.is_nan() {
-            true => "–".to_owned(),
-            false => format!("{:+.1} ± {:.1}", s.growth.late, s.growth.error),
-        };
-        let _ = writeln!(
-            out,
-            "| {} | {} | {} → {} | {} → {} | {} | {:.1} → {:.1} | {:+.1} | {late} | {goes_on} | {} |",
-            s.name,
-            s.cycles,
-            before.threads,
-            after.threads,
-            before.files,
-            after.files,
-            s.clients.map_or("–".to_owned(), |n| n.to_string()),
-            before.memory / 1024.0,
-            after.memory / 1024.0,
-            s.growth.all,
-            s.remark,
-        );
-    }
-    out
+pub fn series(s: &Series) -> String {
+    let Held { before, after } = s.held;
+    let goes_on = match s.growth.goes_on {
+        Some(true) => "**yes**",
+        Some(false) => "no",
+        None => "too few",
+    };
+    let slope = |kb: f64| match kb.is_nan() {
+        true => "–".to_owned(),
+        false => format!("{kb:+.1}"),
+    };
+    let late = match s.growth.error.is_nan() {
+        true => "–".to_owned(),
+        false => format!("{} ± {:.1}", slope(s.growth.late), s.growth.error),
+    };
+    let clients = s.clients.map(|n| n.to_string());
+    format!(
+        "| {} | {} | {} → {} | {} → {} | {} | {:.1} → {:.1} | {} | {late} | {goes_on} | {} |",
+        s.name,
+        s.cycles,
+        before.threads,
+        after.threads,
+        before.files,
+        after.files,
+        clients.unwrap_or_else(|| "–".to_owned()),
+        before.memory / 1024.0,
+        after.memory / 1024.0,
+        slope(s.growth.all),
+        s.remark,
+    )
 }

@@ -9,7 +9,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use splitinfer_plan::{Choice, Fixed, Objective, Plan, Selector, Wish};
+use splitinfer_plan::{Choice, Fixed, Objective, Plan, Selector, Wish, can_pay};
 use splitinfer_vision::Picture;
 
 use super::engine::Engine;
@@ -166,11 +166,16 @@ impl Planner {
             (Ok(None), None) => (fixed(Choice::Here), "no server is set".into(), None),
             (Ok(None), Some(link)) => {
                 let plan = self.plan(link, settings, video, interval, now);
+                let budget = settings.latency_budget;
+                let rest = self.rest(plan.decision.choice, engine, budget);
                 let wanted = Chosen {
                     choice: plan.decision.choice,
                     at: now,
                     probe: plan.probe,
-                    patience: plan.patience,
+                    patience: match can_pay(budget, rest) {
+                        true => plan.patience,
+                        false => Duration::ZERO,
+                    },
                 };
                 (wanted, plan.decision.reason, Some(plan.decision.predicted))
             }
