@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// How long what is left of a fault may take to go: connections, threads that wait for work.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+/// How long what is left of a fault may take to go: connections, and threads without work, which GLib keeps for 15 seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(50);
 /// Long enough for what comes and goes by itself to have gone once.
 const LOOK: Duration = Duration::from_secs(1);
