@@ -9,6 +9,7 @@
 
 pub mod adaptation;
 pub mod data;
+pub mod faults;
 pub mod gate;
 pub mod measure;
 pub mod model;

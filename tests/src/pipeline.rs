@@ -36,6 +36,8 @@ pub struct Received {
     pub offset: u64,
     pub result: Option<FrameResult>,
     pub read: Option<u64>,
+    /// When it came out.
+    pub at: Instant,
 }
 
 impl Numbered {
@@ -146,6 +148,11 @@ impl Numbered {
             .expect("a frame comes out")
     }
 
+    /// What has come out since the last call.
+    pub fn arrived(&self) -> Vec<Received> {
+        self.received.try_iter().collect()
+    }
+
     /// Ends the stream and gives all that came out of it, once EOS has come out too.
     ///
     /// # Panics
@@ -221,6 +228,7 @@ impl Drop for Numbered {
 
 impl Received {
     fn new(buffer: &gst::BufferRef) -> Self {
+        let at = Instant::now();
         let result = splitinfer_meta::read(buffer);
         let time = buffer.pts().map_or(u64::MAX, gst::ClockTime::nseconds);
         Self {
@@ -228,6 +236,7 @@ impl Received {
             offset: buffer.offset(),
             read: result.as_ref().and_then(numbered::read),
             result,
+            at,
         }
     }
 

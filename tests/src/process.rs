@@ -8,6 +8,7 @@
 
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Stops when dropped, whatever the test did to it.
 pub struct Server {
@@ -59,22 +60,39 @@ impl Server {
 
     /// Stops it in its tracks, sockets and all, until [`thaw`](Self::thaw).
     pub fn freeze(&self) {
-        self.signal("-STOP");
+        self.signal(libc::SIGSTOP);
     }
 
     pub fn thaw(&self) {
-        self.signal("-CONT");
+        self.signal(libc::SIGCONT);
+    }
+
+    /// Asks the process to end, as Ctrl-C does, and waits until it has; kills it where it takes longer than `patience`.
+    pub fn interrupt(&mut self, patience: Duration) {
+        self.signal(libc::SIGINT);
+        let begun = Instant::now();
+        while self.is_running() && begun.elapsed() < patience {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.kill();
+    }
+
+    /// Whether anyone on this machine has a UDP socket at the server's port: the process itself, once it listens.
+    pub fn is_listening(&self) -> bool {
+        let end = format!(":{:04X}", self.port);
+        let table = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
+        let mut local = table.lines().filter_map(|l| l.split_whitespace().nth(1));
+        local.any(|address| address.ends_with(&end))
     }
 
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    fn signal(&self, signal: &str) {
-        let status = Command::new("kill")
-            .args([signal, &self.child.id().to_string()])
-            .status();
-        assert!(status.is_ok_and(|s| s.success()), "kill {signal} works");
+    fn signal(&self, signal: libc::c_int) {
+        // SAFETY: it takes no memory; the process is our child and has not been waited for.
+        let sent = unsafe { libc::kill(self.child.id().cast_signed(), signal) };
+        assert_eq!(sent, 0, "signal {signal} is sent");
     }
 }
 

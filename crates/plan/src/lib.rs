@@ -46,6 +46,7 @@ pub use selector::{Plan, Round, Selector, Wish};
 pub use speeds::Speeds;
 pub use tracked::Tracked;
 pub use transit::Transit;
+pub use waiting::can_pay;
 
 /// Where a frame's inference runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

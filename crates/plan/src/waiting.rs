@@ -16,8 +16,16 @@ const GIVEN_UP: u32 = 2;
 /// Frames in a row for which that was in vain, after which it is not tried for a while.
 const IN_VAIN: u32 = 3;
 const REST: Duration = Duration::from_secs(2);
+/// See [`can_pay`].
+const LONG: f64 = 0.1;
 /// An answer may take so much longer than usual.
 const SPARE: f64 = 1.15;
+
+/// Whether waiting for all of the `budget` can be worth it at all. Where completing here takes less than a tenth of it, hardly an
+/// answer can come after completion must begin, and a frame that waits for one only comes late.
+pub fn can_pay(budget: Duration, rest: Duration) -> bool {
+    rest >= budget.mul_f64(LONG)
+}
 
 /// What the last frames of one split showed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,7 +60,7 @@ impl Waiting {
 
     /// Whether to wait for all of the `budget`; else only as long as completing the frame here, which takes `rest`, leaves.
     pub fn is_worth_it(&self, budget: Duration, rest: Duration, now: Instant) -> bool {
-        if self.rest_until.is_some_and(|until| now < until) {
+        if !can_pay(budget, rest) || self.rest_until.is_some_and(|until| now < until) {
             return false;
         }
         let usual = self.answer.get().map(|s| s * SPARE);
@@ -79,6 +87,18 @@ mod tests {
         waiting.answered(130 * MS);
         assert!(waiting.is_worth_it(BUDGET, 100 * MS, now));
         assert!(!waiting.is_worth_it(BUDGET, 20 * MS, now), "both fit");
+    }
+
+    #[test]
+    fn where_completing_takes_hardly_any_time_none_is_late_for_an_answer() {
+        let now = Instant::now();
+        let mut waiting = Waiting::default();
+        waiting.answered(170 * MS);
+        for _ in 0..10 {
+            waiting.given_up(false, now);
+            assert!(!waiting.is_worth_it(BUDGET, 19 * MS, now));
+        }
+        assert!(waiting.is_worth_it(BUDGET, 20 * MS, now));
     }
 
     #[test]

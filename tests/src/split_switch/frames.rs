@@ -93,6 +93,7 @@ mod tests {
             number,
             offset: number,
             read: Some(read),
+            at: std::time::Instant::now(),
             result: Some(splitinfer_meta::FrameResult {
                 frame: number,
                 ..Default::default()

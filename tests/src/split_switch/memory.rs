@@ -64,7 +64,8 @@ fn megabytes(text: &str, key: &str) -> Result<f64> {
     Ok(kilobytes / 1024.0)
 }
 
-fn give_back() {
+/// Has the C library give back what it kept for later.
+pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: it may be called at any time.
     unsafe {

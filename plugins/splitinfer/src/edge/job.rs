@@ -129,7 +129,12 @@ impl Job<'_> {
             self.times.infer += begun.elapsed();
             return Ok((choice, Work::Done(outcome), None));
         }
-        let give_up_at = self.planner.give_up_at(&wanted, self.engine, self.deadline);
+        let give_up_at = self.planner.give_up_at(
+            &wanted,
+            self.engine,
+            self.settings.latency_budget,
+            self.deadline,
+        );
         Ok((
             choice,
             Work::Remote(Remote::new(rest, self.placement, give_up_at)),

@@ -9,7 +9,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use splitinfer_plan::{Choice, Fixed, Objective, Plan, Selector, Wish};
+use splitinfer_plan::{Choice, Fixed, Objective, Plan, Selector, Wish, can_pay};
 use splitinfer_vision::Picture;
 
 use super::engine::Engine;
@@ -21,8 +21,10 @@ use super::settings::Settings;
 use super::split;
 use super::survey::{Finding, Survey};
 
-/// Left of the budget for handing the result on, when completion here is begun as late as possible.
-const MARGIN: Duration = Duration::from_millis(2);
+/// Part of the budget that is left for waking up, on a machine with other work, and for handing the result on, when completion
+/// here is begun as late as possible.
+const MARGIN: f64 = 0.05;
+const LEAST_MARGIN: Duration = Duration::from_millis(2);
 /// Of the time between two frames, what may go to measuring the choices on one of them.
 const SURVEYED: f64 = 0.25;
 const USUAL_INTERVAL: Duration = Duration::from_millis(40);
@@ -96,17 +98,19 @@ impl Planner {
         &self,
         wanted: &Chosen,
         engine: &Engine,
+        budget: Duration,
         deadline: Instant,
     ) -> Instant {
-        let rest = self.rest(wanted.choice, engine);
+        let rest = self.rest(wanted.choice, engine, budget);
         let in_time = deadline.checked_sub(rest).unwrap_or(deadline);
         in_time.max((wanted.at + wanted.patience).min(deadline))
     }
 
     /// To complete a frame here and hand it on.
-    fn rest(&self, choice: Choice, engine: &Engine) -> Duration {
+    fn rest(&self, choice: Choice, engine: &Engine, budget: Duration) -> Duration {
         let known = self.selector.time_to_complete(choice);
-        known.unwrap_or_else(|| engine.time_to_complete(choice)) + MARGIN
+        let margin = budget.mul_f64(MARGIN).max(LEAST_MARGIN);
+        known.unwrap_or_else(|| engine.time_to_complete(choice)) + margin
     }
 
     /// The server lacks a picture of the video.
@@ -148,10 +152,9 @@ impl Planner {
                     }
                     choice => choice,
                 };
-                let rest = self.rest(choice, engine);
-                let patience = self
-                    .fixed
-                    .patience(choice, settings.latency_budget, rest, now);
+                let budget = settings.latency_budget;
+                let rest = self.rest(choice, engine, budget);
+                let patience = self.fixed.patience(choice, budget, rest, now);
                 let wanted = Chosen {
                     patience,
                     ..fixed(choice)
@@ -163,11 +166,16 @@ impl Planner {
             (Ok(None), None) => (fixed(Choice::Here), "no server is set".into(), None),
             (Ok(None), Some(link)) => {
                 let plan = self.plan(link, settings, video, interval, now);
+                let budget = settings.latency_budget;
+                let rest = self.rest(plan.decision.choice, engine, budget);
                 let wanted = Chosen {
                     choice: plan.decision.choice,
                     at: now,
                     probe: plan.probe,
-                    patience: plan.patience,
+                    patience: match can_pay(budget, rest) {
+                        true => plan.patience,
+                        false => Duration::ZERO,
+                    },
                 };
                 (wanted, plan.decision.reason, Some(plan.decision.predicted))
             }

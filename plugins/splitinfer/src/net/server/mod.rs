@@ -14,6 +14,7 @@ mod accept;
 mod client;
 mod frame;
 mod monitor;
+mod restarted;
 mod weights;
 
 use std::collections::HashMap;
@@ -349,8 +350,9 @@ impl Listener {
             config.client_ca.as_deref(),
             transport::of_server(config.max_in_flight),
         )?;
-        let socket =
-            UdpSocket::bind(address).map_err(|source| ListenError::Bind { address, source })?;
+        let bind_error = |source| ListenError::Bind { address, source };
+        let socket = UdpSocket::bind(address).map_err(bind_error)?;
+        let local = socket.local_addr().map_err(bind_error)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -360,15 +362,13 @@ impl Listener {
         let endpoint = {
             let _inside = runtime.enter();
             quinn::Endpoint::new(
-                quinn::EndpointConfig::default(),
+                restarted::endpoint_config(&config.identity, local),
                 Some(quic),
                 socket,
                 Arc::new(quinn::TokioRuntime),
             )
         };
-        let bind_error = |source| ListenError::Bind { address, source };
         let endpoint = endpoint.map_err(bind_error)?;
-        let local = endpoint.local_addr().map_err(bind_error)?;
         let monitor = {
             let _inside = runtime.enter();
             let address = |port| SocketAddr::new(local.ip(), port);

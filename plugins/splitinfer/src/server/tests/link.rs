@@ -334,6 +334,32 @@ fn a_client_comes_back_after_the_server_was_restarted() {
 }
 
 #[test]
+fn a_server_that_was_killed_says_so_to_its_edges_once_it_runs_again() {
+    if !ready() {
+        return;
+    }
+    let edge = Edge::new(1);
+    let server = Server::new(Some(&edge.model)).play();
+    let port = server.port();
+    let relay = Relay::to(port);
+    let address = format!("127.0.0.1:{}", relay.port);
+    let link = edge.connect(&address, Trust::default(), Wants::Objects);
+    link.connected();
+    // Its good-bye does not reach the edge.
+    relay.frozen.store(true, Ordering::Relaxed);
+    server.element.set_state(gst::State::Ready).unwrap();
+    server.element.set_property("port", u32::from(port));
+    server.element.set_state(gst::State::Playing).unwrap();
+    relay.frozen.store(false, Ordering::Relaxed);
+    assert!(link.client.send(edge.frame(0, Content::Candidate(0))));
+    let reason = link.wait(disconnected);
+    assert!(reason.contains("reset by peer"), "{reason}");
+    link.wait(|e| matches!(e, ClientEvent::Connected { .. }).then_some(()));
+    assert!(link.client.send(edge.frame(1, Content::Candidate(0))));
+    assert_eq!(link.wait(body).0, 1);
+}
+
+#[test]
 fn the_first_server_that_answers_is_used() {
     if !ready() {
         return;
