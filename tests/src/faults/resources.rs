@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 const PATIENCE: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(50);
 /// Long enough for what comes and goes by itself to have gone once.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Resources {
@@ -47,7 +47,7 @@ impl Resources {
         })
     }
 
-    /// The least that it holds within a second.
+    /// The least that it holds within half a second.
     ///
     /// # Errors
     /// As [`of`](Self::of).
