@@ -35,9 +35,9 @@ pub(super) fn draw(grid: &Grid, count: usize, objects: &[Object]) -> Maps {
         };
         for covered in grid.bump(point, [SIGMA; 2], top) {
             maps.heatmap[k * cells + covered.index] = covered.height;
-            for axis in 0..2 {
+            for (axis, (at, middle)) in point.iter().zip(covered.centre).enumerate() {
                 let channel = 2 * k + axis;
-                maps.offset[channel * cells + covered.index] = point[axis] - covered.centre[axis];
+                maps.offset[channel * cells + covered.index] = at - middle;
             }
         }
     }

@@ -99,8 +99,8 @@ impl Reporter {
             picture: due.then(|| (buffer.clone(), info)),
             size,
         };
-        let sent = self.frames.as_ref().map(|frames| frames.try_send(told));
-        if !matches!(sent, Some(Ok(()))) {
+        let frames = self.frames.as_ref();
+        if frames.is_none_or(|frames| frames.try_send(told).is_err()) {
             self.counts.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
