@@ -56,8 +56,8 @@ impl Default for Probes {
 impl Selector {
     /// A monitor's word alone does not take frames away from here: its packets are small, and what frames meet beside the way
     /// (jitter that holds up one packet of several, a server that stalls) it does not see. So after some time here one goes there
-    /// as a probe first, and has to be answered in less than it takes here, unless the budget is missed here. The choice to probe,
-    /// if it is time for that.
+    /// as a probe first, and has to be answered in less than it takes here, unless here the budget is missed or frames pile up. The
+    /// choice to probe, if it is time for that.
     pub(super) fn check(
         &mut self,
         decision: &mut Decision,
@@ -75,11 +75,14 @@ impl Selector {
         let find = |choice| decision.table.iter().find(|p| p.choice == choice);
         let (here, there) = (find(Choice::Here)?, find(decision.choice)?);
         let late = situation.budget.is_some_and(|budget| here.latency > budget);
+        let piles = situation
+            .interval
+            .is_some_and(|interval| here.edge > interval);
         let shown = self.shown.is_some_and(|shown| {
             now.saturating_duration_since(shown.at) < SHOWS
                 && shown.taken + there.edge < here.latency
         });
-        if late || shown {
+        if late || piles || shown {
             return None;
         }
         let choice = decision.choice;

@@ -175,6 +175,14 @@ fn it_does_not_where_all_here_has_become_too_slow_or_the_session_is_another() {
     assert!(!reason.contains("others"), "{reason}");
 }
 
+/// There is time for all of the model here between two frames.
+fn leisurely() -> Wish {
+    Wish {
+        interval: Some(150 * MS),
+        ..wish()
+    }
+}
+
 /// All here, and a monitor that has found a fast link; the plan of now.
 fn monitored_from_here() -> (Selector, Instant, Plan) {
     let (mut selector, now) = (selector(), Instant::now());
@@ -185,7 +193,7 @@ fn monitored_from_here() -> (Selector, Instant, Plan) {
         now,
     );
     selector.monitored(Some(10 * MS), Some((12.5e6, now)), now);
-    let plan = selector.decide(&wish(), now);
+    let plan = selector.decide(&leisurely(), now);
     (selector, now, plan)
 }
 
@@ -208,10 +216,10 @@ fn what_a_monitor_promises_is_tried_with_one_frame_first() {
     let (mut selector, now, plan) = monitored_from_here();
     assert!(plan.probe && plan.decision.choice != Choice::Here);
     assert_eq!(selector.current(), Some(Choice::Here));
-    let soon = selector.decide(&wish(), now + 33 * MS);
+    let soon = selector.decide(&leisurely(), now + 33 * MS);
     assert!(!soon.probe && soon.decision.choice == Choice::Here);
     probed(&mut selector, plan.decision.choice, now, 25 * MS);
-    let then = selector.decide(&wish(), now + 66 * MS);
+    let then = selector.decide(&leisurely(), now + 66 * MS);
     assert!(!then.probe && then.decision.choice != Choice::Here);
 }
 
@@ -222,19 +230,22 @@ fn a_promise_that_the_frame_does_not_find_is_not_believed() {
     for _ in 0..3 {
         probed(&mut selector, plan.decision.choice, now, 250 * MS);
     }
-    let then = selector.decide(&wish(), now + 300 * MS);
+    let then = selector.decide(&leisurely(), now + 300 * MS);
     let reason = &then.decision.reason;
     assert_eq!(selector.current(), Some(Choice::Here), "{reason}");
     assert!(then.probe, "it is asked again");
 }
 
 #[test]
-fn nothing_is_tried_first_where_the_budget_is_missed_here() {
+fn nothing_is_tried_first_where_the_budget_is_missed_here_or_frames_pile_up() {
     let (mut selector, now, _) = monitored_from_here();
     let tight = Wish {
         budget: 80 * MS,
-        ..wish()
+        ..leisurely()
     };
-    let plan = selector.decide(&tight, now);
-    assert!(!plan.probe && plan.decision.choice != Choice::Here);
+    for wish in [tight, wish()] {
+        selector.set_current(Choice::Here);
+        let plan = selector.decide(&wish, now);
+        assert!(!plan.probe && plan.decision.choice != Choice::Here);
+    }
 }
