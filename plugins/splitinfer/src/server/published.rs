@@ -43,5 +43,7 @@ pub(super) fn publish(job: &Job<Served>, found: Found) {
     };
     let pts = header.pts_ns.map(gst::ClockTime::from_nseconds);
     let told = Told::Completed(result, pts);
-    session.told.lock().unwrap().hold(header.number, told);
+    let bytes = told.bytes();
+    let mut all = session.told.lock().unwrap();
+    all.hold(header.number, told, bytes);
 }

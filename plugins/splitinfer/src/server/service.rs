@@ -259,8 +259,9 @@ impl Service for Serving {
 
     fn reported(&self, session: &Served, report: Report) {
         if session.outlet.as_ref().is_some_and(Outlet::is_linked) {
-            let mut told = session.told.lock().unwrap();
-            told.hold(report.frame, Told::Report(report));
+            let (frame, told) = (report.frame, Told::Report(report));
+            let bytes = told.bytes();
+            session.told.lock().unwrap().hold(frame, told, bytes);
         }
     }
 

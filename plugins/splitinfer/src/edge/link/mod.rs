@@ -122,7 +122,12 @@ impl Link {
             trust: opening::trust(settings),
             hello: opening::hello(engine, settings),
             model: opening::model_source(engine),
-            max_in_flight: settings.max_in_flight + GIVEN_UP_IN_FLIGHT + reports::MOST,
+            max_in_flight: settings.max_in_flight
+                + GIVEN_UP_IN_FLIGHT
+                + match settings.send_frames {
+                    SendFrames::Never => 0,
+                    SendFrames::OnRequest | SendFrames::Always => reports::MOST,
+                },
         };
         let for_events = Arc::clone(&shared);
         let client = Client::start(config, Box::new(move |event| for_events.on_event(event)))

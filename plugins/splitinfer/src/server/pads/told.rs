@@ -59,7 +59,7 @@ pub enum Told {
 
 impl Told {
     /// Memory it takes, roughly.
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         match self {
             Self::Completed(result, _) => {
                 let points = |o: &splitinfer_meta::Object| 64 + 12 * o.keypoints.len();
