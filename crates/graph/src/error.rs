@@ -48,6 +48,8 @@ pub enum Problem {
         outputs: String,
         reason: String,
     },
+    #[error("cannot compute several frames at once: {0}")]
+    NotBatchable(String),
 }
 
 impl Problem {

@@ -9,11 +9,12 @@
 //! A **cut** is a set of tensors that separates a model into a **head**, which runs from the picture to
 //! those tensors, and a **tail**, which runs from them to the outputs. [`Model::cuts`] lists every one that
 //! lies on one order of the nodes, so the head of a cut contains the head of each cut before it;
-//! [`Model::part`] extracts what lies between two.
+//! [`Model::part`] extracts what lies between two, and [`Model::batched`] makes of it a model for several frames.
 //!
 //! Nothing here runs a model. What must be known of tensors (types, shapes, values that shapes decide) comes
 //! as [`Facts`], which whoever can run [`Model::probe_model`] collects.
 
+mod batch;
 pub mod build;
 mod constant;
 mod cost;

@@ -178,7 +178,7 @@ impl Model {
     }
 
     /// A name that the model does not use.
-    fn fresh(&self, name: &str, why: &str) -> String {
+    pub(crate) fn fresh(&self, name: &str, why: &str) -> String {
         let mut fresh = format!("{name}__{why}");
         while self.graph().id(&fresh).is_some() {
             fresh.push('_');

@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+mod batch;
 mod carried;
 mod error;
 mod exit;
@@ -40,6 +41,7 @@ mod shape;
 mod split;
 mod value;
 
+pub use batch::Batched;
 pub use carried::CarriedSession;
 pub use error::RuntimeError;
 pub use library::{Library, LogLevel, load_library, log_to};

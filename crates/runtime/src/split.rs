@@ -34,7 +34,7 @@ use crate::shape::fixed;
 use crate::value::{to_tensor, view};
 use ort::session::SessionInputValue;
 use ort::value::DynValue;
-use splitinfer_graph::{Cut, Facts, Model, ValueInfo};
+use splitinfer_graph::{Cut, Facts, Model, TensorSpec, ValueInfo};
 use splitinfer_tensor::Tensor;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -210,7 +210,27 @@ impl SplitModel {
         Ok(self.outputs.iter().cloned().zip(outputs).collect())
     }
 
-    fn candidate(&self, i: usize) -> Result<&Cut, RuntimeError> {
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Names of the model's outputs.
+    pub(crate) fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    /// The input as if it crossed a cut.
+    pub(crate) fn input_spec(&self) -> Result<TensorSpec, RuntimeError> {
+        let (dtype, shape) = fixed(&self.input)?;
+        let name = self.input.name.clone();
+        Ok(TensorSpec { name, dtype, shape })
+    }
+
+    pub(crate) fn candidate(&self, i: usize) -> Result<&Cut, RuntimeError> {
         self.candidates.get(i).ok_or(RuntimeError::NoSuchCandidate {
             wanted: i,
             count: self.candidates.len(),

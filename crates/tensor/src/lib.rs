@@ -123,6 +123,35 @@ impl Data {
         self.len() == 0
     }
 
+    /// A copy of some of the elements.
+    fn range(&self, range: std::ops::Range<usize>) -> Self {
+        match self {
+            Self::F32(v) => Self::F32(v[range].to_vec()),
+            Self::U8(v) => Self::U8(v[range].to_vec()),
+            Self::I8(v) => Self::I8(v[range].to_vec()),
+            Self::I32(v) => Self::I32(v[range].to_vec()),
+            Self::I64(v) => Self::I64(v[range].to_vec()),
+            Self::Bool(v) => Self::Bool(v[range].to_vec()),
+            Self::F16(v) => Self::F16(v[range].to_vec()),
+            Self::F64(v) => Self::F64(v[range].to_vec()),
+        }
+    }
+
+    /// False, and nothing is done, when the other is of another type.
+    fn append(&mut self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::F32(a), Self::F32(b)) => a.extend_from_slice(b),
+            (Self::U8(a), Self::U8(b)) | (Self::Bool(a), Self::Bool(b)) => a.extend_from_slice(b),
+            (Self::I8(a), Self::I8(b)) => a.extend_from_slice(b),
+            (Self::I32(a), Self::I32(b)) => a.extend_from_slice(b),
+            (Self::I64(a), Self::I64(b)) => a.extend_from_slice(b),
+            (Self::F16(a), Self::F16(b)) => a.extend_from_slice(b),
+            (Self::F64(a), Self::F64(b)) => a.extend_from_slice(b),
+            _ => return false,
+        }
+        true
+    }
+
     pub fn dtype(&self) -> DType {
         match self {
             Self::F32(_) => DType::F32,
@@ -155,6 +184,10 @@ pub enum TensorError {
         expected: usize,
         got: usize,
     },
+    #[error(
+        "the tensors cannot be put together, or the tensor cannot be taken apart, along the first axis"
+    )]
+    Mixed,
 }
 
 /// A dense tensor in row-major order.
@@ -270,6 +303,42 @@ impl Tensor {
         self.len() * self.dtype().size()
     }
 
+    /// Tensors of one type that differ at most in the first size, one after the other along the first axis.
+    ///
+    /// # Errors
+    /// When there is none, or they do not fit together.
+    pub fn join(tensors: &[&Self]) -> Result<Self, TensorError> {
+        let mut rest = tensors.iter();
+        let first = rest.next().ok_or(TensorError::Mixed)?;
+        let (_, tail) = first.shape.split_first().ok_or(TensorError::Mixed)?;
+        let mut data = first.data.clone();
+        let mut count = first.shape[0];
+        for tensor in rest {
+            if tensor.shape.get(1..) != Some(tail) || !data.append(&tensor.data) {
+                return Err(TensorError::Mixed);
+            }
+            count += tensor.shape[0];
+        }
+        let shape = [&[count], tail].concat();
+        Self::from_data(shape, data)
+    }
+
+    /// Takes apart, along the first axis, what [`join`](Self::join) has put together of `n` tensors of the same size.
+    ///
+    /// # Errors
+    /// When the first size is not a multiple of `n`.
+    pub fn divide(&self, n: usize) -> Result<Vec<Self>, TensorError> {
+        let (count, tail) = self.shape.split_first().ok_or(TensorError::Mixed)?;
+        if n == 0 || count % n != 0 {
+            return Err(TensorError::Mixed);
+        }
+        let shape = [&[count / n], tail].concat();
+        let each = self.len() / n;
+        (0..n)
+            .map(|i| Self::from_data(shape.clone(), self.data.range(i * each..(i + 1) * each)))
+            .collect()
+    }
+
     /// The elements, if they are of type `T`.
     pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
         T::slice(&self.data)
@@ -357,6 +426,34 @@ mod tests {
             assert_eq!(t.to_le_bytes(), bytes, "{dtype}");
             assert_eq!(t.byte_len(), bytes.len());
         }
+    }
+
+    #[test]
+    fn what_is_joined_comes_apart_again() {
+        for dtype in [1, 2, 3, 6, 7, 9, 10, 11].map(|c| DType::from_onnx(c).unwrap()) {
+            let tensor = |seed: usize| {
+                let bytes = (0..dtype.size() * 6).map(|i| ((i * seed) % 2) as u8);
+                Tensor::from_le_bytes(dtype, vec![1, 2, 3], &bytes.collect::<Vec<_>>()).unwrap()
+            };
+            let (a, b) = (tensor(1), tensor(0));
+            let both = Tensor::join(&[&a, &b, &a]).unwrap();
+            assert_eq!(both.shape(), [3, 2, 3]);
+            assert_eq!(both.divide(3).unwrap(), [a.clone(), b, a], "{dtype}");
+            assert_eq!(both.divide(2), Err(TensorError::Mixed));
+        }
+    }
+
+    #[test]
+    fn tensors_that_differ_are_not_joined() {
+        let tensor =
+            |shape: &[usize]| Tensor::new(shape.to_vec(), vec![0f32; shape.iter().product()]);
+        let (a, b) = (tensor(&[1, 2]).unwrap(), tensor(&[1, 3]).unwrap());
+        let c = Tensor::new(vec![1, 2], vec![0i32; 2]).unwrap();
+        for others in [&b, &c, &tensor(&[]).unwrap()] {
+            assert_eq!(Tensor::join(&[&a, others]), Err(TensorError::Mixed));
+        }
+        assert_eq!(Tensor::join(&[]), Err(TensorError::Mixed));
+        assert_eq!(tensor(&[]).unwrap().divide(1), Err(TensorError::Mixed));
     }
 
     #[test]

@@ -76,6 +76,10 @@ impl<T> FairQueue<T> {
         }
     }
 
+    pub fn is_closed(&self) -> bool {
+        self.state.lock().unwrap().closed
+    }
+
     /// Jobs waiting, of all clients.
     pub fn len(&self) -> usize {
         self.state.lock().unwrap().len

@@ -3,23 +3,19 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+//! From what a model gave for a frame to the frame's answer.
 
-//! From a frame's payload to its answer: tensors or a picture, tail or whole model, outputs to objects.
-
-use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use splitinfer_tensor::Tensor;
-use splitinfer_tensorcode::{Affine, CodeError, Decode, Encode, Limits, picture};
-use splitinfer_vision::{Object, Picture, Placement};
-use splitinfer_wire::{Content, FrameHeader, Status, Wants};
+use splitinfer_tensorcode::{Affine, CodeError, Encode};
+use splitinfer_vision::{Object, Placement};
+use splitinfer_wire::{Status, Wants};
 
-use super::models::Route;
+use super::decode::Ready;
 use super::published::publish;
-use super::service::{Served, Serving};
-use super::versions::Version;
 use crate::convert;
-use crate::net::server::{Job, OutcomeBody};
+use crate::net::server::OutcomeBody;
 
 /// Every bit of an output is kept: an edge that asks for raw tensors wants what the model gave.
 const EXACT: u8 = 32;
@@ -27,6 +23,7 @@ const EXACT: u8 = 32;
 pub(super) type Outputs = Vec<(String, Tensor)>;
 
 /// Why a frame has no result.
+#[derive(Clone, Debug)]
 pub(super) struct Failure(pub Status, pub String);
 
 impl Failure {
@@ -35,7 +32,7 @@ impl Failure {
     }
 
     /// The payload cannot be decoded. An edge that starts afresh helps itself where only the reference is missing.
-    fn undecodable(e: &CodeError) -> Self {
+    pub(super) fn undecodable(e: &CodeError) -> Self {
         let status = match e {
             CodeError::Reference(_) => Status::NoReference,
             _ => Status::BadInput,
@@ -66,178 +63,42 @@ impl Answer {
     }
 }
 
-/// A picture that has been decoded before, and how long that took.
-pub(super) struct Decoded {
-    pub picture: Picture,
-    pub took: Duration,
-}
-
 /// What a model gave for a frame.
 pub(super) struct Found {
     pub outputs: Outputs,
     pub objects: Vec<Object>,
 }
 
-/// What is left to run.
-enum Work<'a> {
-    Tail {
-        candidate: usize,
-        route: &'a Route,
-        tensors: Vec<Tensor>,
-    },
-    Whole(Tensor),
-}
-
-/// `decoded`: the picture of a video.
+/// `compute`: how long the model ran. The pipeline behind the edge's pad is told as well.
 pub(super) fn answer(
-    serving: &Serving,
-    job: &Job<Served>,
-    decoded: Option<Decoded>,
+    ready: &Ready,
+    outputs: Outputs,
+    compute: Duration,
 ) -> Result<Answer, Failure> {
-    let (session, header) = (&*job.session, &job.header);
-    let version = session.versions.get(header.model_version).ok_or_else(|| {
-        let text = format!(
-            "version {} of the weights is not ready here",
-            header.model_version
-        );
-        Failure(Status::WrongModel, text)
-    })?;
-    let limits = Limits {
-        max_bytes: serving.max_tensor_bytes,
-        ..Limits::default()
-    };
-    let begun = Instant::now();
-    let before = decoded.as_ref().map_or(Duration::ZERO, |d| d.took);
-    let work = decode(&version, header, &job.payload, decoded, &limits)?;
-    let decode = before + begun.elapsed();
-    let begun = Instant::now();
-    let found = compute(&version, header, work)?;
-    let compute = begun.elapsed();
-    let body = match session.wants {
-        Wants::Objects => OutcomeBody::Objects(
-            found
-                .objects
-                .iter()
-                .cloned()
-                .map(convert::to_wire)
-                .collect(),
-        ),
+    let header = &ready.job.header;
+    let head = &ready.version.prepared.subject.head;
+    let mut objects = head.read(&outputs).map_err(Failure::internal)?;
+    let placement = Placement::from_f32x6(header.placement)
+        .ok_or_else(|| Failure::bad("the placement of the picture in the frame is not possible"))?;
+    for object in &mut objects {
+        placement.to_frame(object);
+    }
+    let body = match ready.job.session.wants {
+        Wants::Objects => {
+            OutcomeBody::Objects(objects.iter().cloned().map(convert::to_wire).collect())
+        }
         Wants::Tensors => {
-            let tensors: Vec<_> = found.outputs.iter().map(|(_, t)| t.clone()).collect();
+            let tensors: Vec<_> = outputs.iter().map(|(_, t)| t.clone()).collect();
             let bytes = Affine::default()
                 .encode(header.number, &tensors, EXACT)
                 .map_err(Failure::internal)?;
             OutcomeBody::Tensors(bytes.into())
         }
     };
-    publish(job, found);
+    publish(&ready.job, Found { outputs, objects });
     Ok(Answer {
         body,
-        decode,
+        decode: ready.decode,
         compute,
     })
-}
-
-fn decode<'a>(
-    version: &'a Version,
-    header: &FrameHeader,
-    payload: &[u8],
-    decoded: Option<Decoded>,
-    limits: &Limits,
-) -> Result<Work<'a>, Failure> {
-    let subject = &*version.prepared.subject;
-    let picture = match (header.content, decoded) {
-        (Content::Candidate(candidate), _) => {
-            let candidate = usize::from(candidate);
-            let route = subject.routes.get(candidate);
-            let route =
-                route.ok_or_else(|| Failure::bad(format!("there is no candidate {candidate}")))?;
-            return Ok(Work::Tail {
-                candidate,
-                route,
-                tensors: crossing(version, route, payload, limits)?,
-            });
-        }
-        (_, Some(decoded)) => decoded.picture,
-        _ => {
-            let (width, height, rgb) =
-                picture::decode_jpeg(payload, limits).map_err(Failure::bad)?;
-            Picture::new(width, height, rgb).map_err(Failure::bad)?
-        }
-    };
-    let input = subject.with_preprocessor(|p| p.tensor(&picture));
-    input.map(Work::Whole).map_err(Failure::bad)
-}
-
-fn compute(version: &Version, header: &FrameHeader, work: Work) -> Result<Found, Failure> {
-    let split = &version.prepared.split;
-    let subject = &*version.prepared.subject;
-    let begun = Instant::now();
-    let (outputs, timing) = match work {
-        Work::Tail {
-            candidate,
-            route,
-            tensors,
-        } => (
-            split.tail(route.cut, &tensors),
-            &subject.timings.tails[candidate],
-        ),
-        Work::Whole(input) => (split.whole(&input), &subject.timings.whole),
-    };
-    let outputs = outputs.map_err(Failure::internal)?;
-    timing.add(begun.elapsed());
-    let mut objects = subject.head.read(&outputs).map_err(Failure::internal)?;
-    let placement = Placement::from_f32x6(header.placement)
-        .ok_or_else(|| Failure::bad("the placement of the picture in the frame is not possible"))?;
-    for object in &mut objects {
-        placement.to_frame(object);
-    }
-    Ok(Found { outputs, objects })
-}
-
-/// The tensors of a cut, checked and in the order of the cut.
-fn crossing(
-    version: &Version,
-    route: &Route,
-    payload: &[u8],
-    limits: &Limits,
-) -> Result<Vec<Tensor>, Failure> {
-    let cut = version
-        .prepared
-        .split
-        .candidates()
-        .get(route.cut)
-        .ok_or_else(|| Failure::internal("the candidate has no cut"))?;
-    // Earlier frames are of use even if a decoder has failed on one of them.
-    let mut decoder = version
-        .decoder
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    let mut sent: Vec<_> = decoder
-        .decode(payload, limits)
-        .map_err(|e| Failure::undecodable(&e))?
-        .into_iter()
-        .map(Some)
-        .collect();
-    drop(decoder);
-    if sent.len() != cut.tensors.len() {
-        let (got, want) = (sent.len(), cut.tensors.len());
-        return Err(Failure::bad(format!(
-            "{got} tensors came, {want} cross this cut"
-        )));
-    }
-    cut.tensors
-        .iter()
-        .zip(&route.order)
-        .map(|(spec, &at)| {
-            let tensor = sent.get_mut(at).and_then(Option::take);
-            let fits = |t: &Tensor| t.dtype() == spec.dtype && t.shape() == spec.shape;
-            tensor.filter(fits).ok_or_else(|| {
-                Failure::bad(format!(
-                    "'{}' must be {} of shape {:?}",
-                    spec.name, spec.dtype, spec.shape
-                ))
-            })
-        })
-        .collect()
 }

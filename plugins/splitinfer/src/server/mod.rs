@@ -8,14 +8,18 @@
 //! results to the pipeline behind it.
 
 mod answer;
+mod company;
+mod decode;
 mod imp;
 mod in_order;
+mod lane;
 mod models;
 mod pads;
 mod published;
 mod running;
 mod service;
 mod settings;
+mod station;
 #[cfg(test)]
 mod tests;
 mod timing;

@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use splitinfer_graph::{Cut, Model};
-use splitinfer_runtime::{SessionOptions, SplitModel};
+use splitinfer_runtime::{RuntimeError, SessionOptions, SplitModel};
 use splitinfer_vision::{Head, ModelInfo, Preprocessor};
 use splitinfer_wire::{Hello, RefuseCode};
 
-use super::timing::Timings;
+use super::station::Station;
+use super::timing::{Smoothed, Timings};
 use crate::net::server::Refusal;
 
 /// Cuts of one edge. Each costs a session of ONNX Runtime.
@@ -47,6 +48,38 @@ pub enum ModelsError {
 pub struct Prepared {
     pub subject: Arc<Subject>,
     pub split: SplitModel,
+    /// One for each cut, then that of the whole model.
+    stations: Vec<Station>,
+}
+
+impl Prepared {
+    pub fn new(subject: Arc<Subject>, split: SplitModel) -> Self {
+        let cuts = (0..split.candidates().len()).map(Some);
+        let stations = cuts.chain([None]).map(Station::new).collect();
+        Self {
+            subject,
+            split,
+            stations,
+        }
+    }
+
+    /// The same graph with other weights.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model.
+    pub fn with_weights(&self, model: &Model) -> Result<Self, RuntimeError> {
+        Ok(Self {
+            subject: self.subject.clone(),
+            split: self.split.with_weights(model)?,
+            stations: self.stations.iter().map(Station::renewed).collect(),
+        })
+    }
+
+    /// Where frames are computed that bring the tensors of this cut, or the whole model's input.
+    pub fn station(&self, cut: Option<usize>) -> &Station {
+        let last = self.stations.len() - 1;
+        &self.stations[cut.map_or(last, |cut| cut.min(last))]
+    }
 }
 
 /// What all versions of a prepared model have in common.
@@ -81,6 +114,12 @@ impl Subject {
         let result = f(&mut preprocessor);
         self.preprocessors.lock().unwrap().push(preprocessor);
         result
+    }
+
+    /// How long it takes from an edge's candidate on, or the whole model.
+    pub fn timing(&self, candidate: Option<usize>) -> &Smoothed {
+        let tail = candidate.and_then(|i| self.timings.tails.get(i));
+        tail.unwrap_or(&self.timings.whole)
     }
 
     /// The name of an edge's candidate, as it stands in results.
@@ -246,10 +285,7 @@ impl Models {
             info,
             preprocessors: Mutex::default(),
         };
-        Ok(Prepared {
-            subject: Arc::new(subject),
-            split,
-        })
+        Ok(Prepared::new(Arc::new(subject), split))
     }
 }
 

@@ -7,7 +7,7 @@
 //! The two stages of a server that has started: what READY has loaded, and what serves from PAUSED on.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use super::models::Models;
 use super::pads::Pads;
 use super::service::{Figures, QUEUED_PER_CLIENT, Served, Serving};
 use super::settings::Settings;
-use super::timing::Utilisation;
+use super::timing::{Runs, Utilisation};
 use super::versions::SharedVersions;
 use super::worker;
 use crate::net::identity::Identity;
@@ -96,7 +96,10 @@ impl Running {
             accept_models: settings.takes_models(),
             pads: Arc::new(Pads::default()),
             queue: queue.clone(),
+            ready: AtomicUsize::new(0),
             utilisation: Utilisation::new(count, Instant::now()),
+            policy: settings.policy(),
+            together: Runs::default(),
             totals: Figures::default(),
             max_tensor_bytes: settings.max_tensor_bytes as usize,
             element: element.downgrade(),
@@ -164,6 +167,9 @@ impl Running {
                 f64::from(self.serving.utilisation.permille(Instant::now())) / 1e3,
             )
             .build();
+        let (runs, frames) = self.serving.together.totals();
+        stats.set("runs", runs);
+        stats.set("computed-frames", frames);
         for (name, value) in self.serving.totals.fields() {
             stats.set_value(name, value);
         }

@@ -6,7 +6,7 @@
 
 //! What the element makes of the network's clients: sessions with models, pads, messages and figures.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,10 @@ use splitinfer_wire::{Hello, Load, REPORT_BIT, RefuseCode, SendFrames, Wants, We
 
 use super::ServerElement;
 use super::in_order::InOrder;
-use super::models::{Models, Subject, short};
+use super::models::{Models, Prepared, Subject, short};
 use super::pads::{Outlet, Pads, Source, Told};
-use super::timing::Utilisation;
+use super::station::{Policy, Station};
+use super::timing::{Runs, Utilisation};
 use super::versions::{EdgeVersions, SharedVersions};
 use super::video::Video;
 use super::weights;
@@ -116,7 +117,11 @@ pub struct Serving {
     pub accept_models: bool,
     pub pads: Arc<Pads>,
     pub queue: Arc<FairQueue<Job<Served>>>,
+    /// Frames that are decoded and wait for their model.
+    pub ready: AtomicUsize,
     pub utilisation: Utilisation,
+    pub policy: Policy,
+    pub together: Runs,
     pub totals: Figures,
     pub max_tensor_bytes: usize,
     pub element: glib::WeakRef<ServerElement>,
@@ -128,6 +133,37 @@ impl Serving {
     pub fn served(&self) -> Vec<Arc<Served>> {
         let sessions = self.sessions.lock().unwrap();
         sessions.iter().filter_map(|(_, s)| s.upgrade()).collect()
+    }
+
+    /// How many of them use this model.
+    pub fn edges_of(&self, subject: &Arc<Subject>) -> usize {
+        let served = self.served();
+        let same = served.iter().filter(|s| Arc::ptr_eq(&s.subject, subject));
+        same.count()
+    }
+
+    /// Frames have met at this station: where they are of several edges, a thread of its own finds out, once, whether they
+    /// are to be computed together.
+    pub fn consider_company(&self, prepared: &Arc<Prepared>, station: &Station) {
+        let several = || self.policy.most > 1 && self.edges_of(&prepared.subject) > 1;
+        if station.is_decided() || !several() || !station.should_find_out() {
+            return;
+        }
+        let (prepared, most, cut) = (prepared.clone(), self.policy.most, station.cut());
+        let thread = std::thread::Builder::new().name("splitinfer-batch".to_owned());
+        let started = thread.spawn(move || {
+            let subject = &prepared.subject;
+            let place = cut.map_or("", |cut| prepared.split.candidates()[cut].name.as_str());
+            let found = prepared.station(cut).find_out(&prepared.split, most);
+            gst::info!(
+                super::CAT,
+                "{} from '{place}': computing frames together {found}",
+                subject.name
+            );
+        });
+        if let Err(e) = started {
+            gst::warning!(super::CAT, "no thread: {e}");
+        }
     }
 
     fn post(&self, client: &ClientInfo, event: &str, more: &[(&str, glib::SendValue)]) {
@@ -268,7 +304,9 @@ impl Service for Serving {
     fn load(&self, session: &Served) -> Load {
         let timings = &session.subject.timings;
         Load {
-            queue: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
+            queue: self
+                .together
+                .of(self.queue.len() + self.ready.load(Ordering::Relaxed)),
             utilisation_permille: self.utilisation.permille(Instant::now()),
             whole_us: timings.whole.micros(),
             tail_us: timings.tails.iter().map(|t| t.micros()).collect(),

@@ -7,11 +7,13 @@
 //! What the user of a server sets.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
-use splitinfer_runtime::SessionOptions;
+use splitinfer_runtime::{Provider, SessionOptions};
 
+use super::station::Policy;
 use crate::net::server::local_address;
 use crate::provider::ExecutionProvider;
 use crate::weights::{DEFAULT_UPDATE_BITRATE, bytes_a_second};
@@ -35,6 +37,9 @@ pub struct Settings {
     pub max_clients: u32,
     pub max_tensor_bytes: u32,
     pub update_bitrate: u32,
+    pub max_batch: u32,
+    /// Milliseconds.
+    pub batch_window: u32,
     pub threads: u32,
     pub provider: ExecutionProvider,
     pub device: i32,
@@ -56,6 +61,8 @@ impl Default for Settings {
             max_clients: 32,
             max_tensor_bytes: 64 << 20,
             update_bitrate: DEFAULT_UPDATE_BITRATE,
+            max_batch: 8,
+            batch_window: 0,
             threads: 0,
             provider: ExecutionProvider::default(),
             device: 0,
@@ -95,6 +102,16 @@ impl Settings {
     /// Of an update of the weights on its way to an edge, in bytes a second.
     pub fn update_rate(&self) -> u64 {
         bytes_a_second(self.update_bitrate)
+    }
+
+    /// How far frames of several edges are computed together.
+    pub fn policy(&self) -> Policy {
+        // It makes an engine for each number of frames anew, which takes minutes.
+        let fixed = matches!(self.provider.into(), Provider::TensorRt);
+        Policy {
+            most: if fixed { 1 } else { self.max_batch as usize },
+            window: Duration::from_millis(self.batch_window.into()),
+        }
     }
 
     /// Threads that compute: two, so that one decodes while the other runs a model, or as many as there are
@@ -202,6 +219,21 @@ pub fn properties() -> Vec<glib::ParamSpec> {
             .default_value(defaults.update_bitrate)
             .mutable_playing()
             .build(),
+        glib::ParamSpecUInt::builder("max-batch")
+            .nick("Maximum batch")
+            .blurb("Most frames of several edges that are computed in one run of the model (rounded down to a power of two; 1: each by itself); how many are is measured, so that their results come sooner in the mean, for models whose operators keep frames apart; not with tensorrt")
+            .minimum(1)
+            .maximum(64)
+            .default_value(defaults.max_batch)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("batch-window")
+            .nick("Batch window")
+            .blurb("Milliseconds that a frame waits for frames of other edges where computing them together has been measured to pay, as far as its deadline lets it (0: only frames that wait anyway, because the model is busy, are computed together)")
+            .maximum(1000)
+            .default_value(defaults.batch_window)
+            .mutable_ready()
+            .build(),
         glib::ParamSpecUInt::builder("threads")
             .nick("Threads")
             .blurb("ONNX Runtime's threads for one operator (0: one for each physical core)")
@@ -254,6 +286,8 @@ impl Settings {
             "max-clients" => self.max_clients = number(),
             "max-tensor-bytes" => self.max_tensor_bytes = number(),
             "update-bitrate" => self.update_bitrate = number(),
+            "max-batch" => self.max_batch = number(),
+            "batch-window" => self.batch_window = number(),
             "threads" => self.threads = number(),
             "execution-provider" => self.provider = value.get().unwrap_or_default(),
             "device" => self.device = value.get().unwrap_or_default(),
@@ -277,6 +311,8 @@ impl Settings {
             "max-clients" => self.max_clients.to_value(),
             "max-tensor-bytes" => self.max_tensor_bytes.to_value(),
             "update-bitrate" => self.update_bitrate.to_value(),
+            "max-batch" => self.max_batch.to_value(),
+            "batch-window" => self.batch_window.to_value(),
             "threads" => self.threads.to_value(),
             "execution-provider" => self.provider.to_value(),
             "device" => self.device.to_value(),

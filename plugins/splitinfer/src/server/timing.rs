@@ -19,7 +19,11 @@ pub struct Smoothed(AtomicU32);
 
 impl Smoothed {
     pub fn add(&self, time: Duration) {
-        let new = u32::try_from(time.as_micros()).unwrap_or(u32::MAX).max(1);
+        self.add_number(u32::try_from(time.as_micros()).unwrap_or(u32::MAX));
+    }
+
+    fn add_number(&self, number: u32) {
+        let new = number.max(1);
         let _ = self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| {
@@ -53,6 +57,38 @@ impl Timings {
             whole: Smoothed::default(),
             tails: (0..candidates).map(|_| Smoothed::default()).collect(),
         }
+    }
+}
+
+/// How many frames are computed together.
+#[derive(Debug, Default)]
+pub struct Runs {
+    runs: AtomicU64,
+    frames: AtomicU64,
+    /// Of the last runs, in 1/1000.
+    recent: Smoothed,
+}
+
+impl Runs {
+    /// So many frames have been computed in one run.
+    pub fn add(&self, frames: usize) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        self.frames.fetch_add(frames as u64, Ordering::Relaxed);
+        let frames = u32::try_from(frames).unwrap_or(u32::MAX);
+        self.recent.add_number(frames.saturating_mul(1000));
+    }
+
+    /// Runs that so many waiting frames will take, if they go on to be computed as the last ones were.
+    pub fn of(&self, frames: usize) -> u32 {
+        let recent = u64::from(self.recent.micros().max(1000));
+        let runs = (frames as u64).saturating_mul(1000).div_ceil(recent);
+        u32::try_from(runs).unwrap_or(u32::MAX)
+    }
+
+    /// All runs, and the frames that were computed in them.
+    pub fn totals(&self) -> (u64, u64) {
+        let get = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        (get(&self.runs), get(&self.frames))
     }
 }
 
@@ -112,6 +148,21 @@ mod tests {
             time.add(Duration::from_micros(400));
         }
         assert!((400..410).contains(&time.micros()), "{}", time.micros());
+    }
+
+    #[test]
+    fn frames_that_are_computed_together_take_fewer_runs() {
+        let runs = Runs::default();
+        assert_eq!(runs.of(3), 3, "nothing is known");
+        (0..50).for_each(|_| runs.add(1));
+        assert_eq!(runs.of(3), 3);
+        (0..50).for_each(|_| runs.add(4));
+        assert_eq!(
+            (runs.of(8), runs.of(9), runs.of(0)),
+            (3, 3, 0),
+            "the mean comes near 4"
+        );
+        assert_eq!(runs.totals(), (100, 250));
     }
 
     #[test]

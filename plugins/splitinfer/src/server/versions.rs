@@ -99,12 +99,8 @@ impl EdgeVersions {
             return Err(refusal(WeightsCode::Internal, text));
         };
         let prepared = shared.get(&newest.subject, header.digest, || {
-            let split = newest.split.with_weights(&model);
-            let split = split.map_err(|e| refusal(WeightsCode::Unusable, e.to_string()))?;
-            Ok(Prepared {
-                subject: newest.subject.clone(),
-                split,
-            })
+            let prepared = newest.with_weights(&model);
+            prepared.map_err(|e| refusal(WeightsCode::Unusable, e.to_string()))
         })?;
         lock(&self.weights).adopt(version, model);
         self.add(Version::new(version, prepared));

@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use splitinfer_vision::Picture;
 use splitinfer_wire::{Status, VideoChain, VideoHeader};
 
-use super::answer::{Answer, Decoded, Failure, answer};
+use super::answer::{Answer, Failure};
+use super::decode::Decoded;
 use super::service::{Served, Serving};
-use super::worker::{dropped, finish, guarded, reply};
+use super::worker::{dropped, finish, guarded, reply, serve as compute};
 use crate::net::server::Job;
 use splitinfer_video::{VideoDecoder, VideoError};
 
@@ -59,7 +60,10 @@ pub fn serve(serving: &Serving, job: Job<Served>) {
     }
     let header = match VideoHeader::decode(&job.payload) {
         Ok((header, _)) => header,
-        Err(problem) => return finish(serving, job, begun, Err(Failure::bad(problem))),
+        Err(problem) => {
+            let queue = begun.saturating_duration_since(job.received);
+            return finish(serving, job, queue, Err(Failure::bad(problem)));
+        }
     };
     let mut computed = false;
     for shown in session.video.show(header, job) {
@@ -81,7 +85,8 @@ fn put_back(serving: &Serving, job: Job<Served>, decoded: Decoded) {
         drop(session.video.decoded(number));
         let text = "more frames of this edge wait than the server queues".to_owned();
         let refused = Err(Failure(Status::Overloaded, text));
-        finish(serving, job, Instant::now(), refused);
+        let queue = job.received.elapsed();
+        finish(serving, job, queue, refused);
     }
 }
 
@@ -92,16 +97,14 @@ fn conclude(serving: &Serving, shown: Shown) {
         picture,
     } = shown;
     let wanted = job.is_wanted(Instant::now()) && Instant::now() < wanted_until(&job);
+    let queue = begun.saturating_duration_since(job.received);
     match picture {
         Ok(decoded) if !wanted => {
             dropped(serving, &job);
-            reply(job, begun, Answer::empty(decoded.took));
+            reply(job, queue, Answer::empty(decoded.took));
         }
-        picture => {
-            let answered =
-                picture.and_then(|decoded| guarded(|| answer(serving, &job, Some(decoded))));
-            finish(serving, job, begun, answered);
-        }
+        Ok(decoded) => compute(serving, job, begun, Some(decoded)),
+        Err(failure) => finish(serving, job, queue, Err(failure)),
     }
 }
 
