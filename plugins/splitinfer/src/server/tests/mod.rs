@@ -4,6 +4,7 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
+mod batch;
 mod bench;
 mod element;
 mod hostile;
