@@ -8,6 +8,7 @@
 //! server in a process of its own.
 
 pub mod adaptation;
+pub mod batching;
 pub mod data;
 pub mod faults;
 pub mod gate;
