@@ -12,9 +12,9 @@
 use crate::error::{RuntimeError, describe};
 use crate::probe::probe_all;
 use crate::sample::sample;
-use crate::session::Session;
+use crate::session::{Session, SessionOptions};
 use crate::split::SplitModel;
-use splitinfer_graph::TensorSpec;
+use splitinfer_graph::{Model, TensorSpec, ValueInfo};
 use splitinfer_tensor::{DType, Tensor};
 
 /// Frames that a new batch is tried with.
@@ -33,13 +33,26 @@ pub struct Batched {
     outputs: Vec<String>,
 }
 
+/// The model for any number of frames at once (see [`Model::batched`]), which is made after running it for one.
+///
+/// # Errors
+/// When frames might influence one another, or the model cannot be run.
+pub fn for_frames(model: &Model, options: &SessionOptions) -> Result<Model, RuntimeError> {
+    // Shapes and values of what constants decide, too, such as weights that are kept in fewer bits.
+    let facts = probe_all(model, &[], options)?;
+    let names = |all: Vec<ValueInfo>| all.into_iter().map(|v| v.name).collect::<Vec<_>>();
+    // What the shape of one frame decides becomes constant.
+    let settled = model.part(&facts, &names(model.inputs()), &names(model.outputs()))?;
+    Ok(settled.batched(&facts)?)
+}
+
 impl SplitModel {
     /// The tail of a candidate, or the whole model, for several frames at once. Takes as long as making a session and
     /// running a few frames: it is not given away before made-up frames, all different, have come out of it as they do
     /// one by one.
     ///
     /// # Errors
-    /// When frames might influence one another (see [`splitinfer_graph::Model::batched`]), when ONNX Runtime refuses the
+    /// When frames might influence one another (see [`Model::batched`]), when ONNX Runtime refuses the
     /// model, or when results differ: says why.
     pub fn batched(&self, from: Option<usize>) -> Result<Batched, RuntimeError> {
         let inputs = match from {
@@ -48,8 +61,7 @@ impl SplitModel {
         };
         let names: Vec<_> = inputs.iter().map(|t| t.name.clone()).collect();
         let part = self.model().part(self.facts(), &names, self.outputs())?;
-        // Shapes and values of what constants decide, too, such as weights that are kept in fewer bits.
-        let model = part.batched(&probe_all(&part, &[], self.options())?)?;
+        let model = for_frames(&part, self.options())?;
         let batched = Batched {
             session: Session::from_model(&model, self.options())?,
             inputs,

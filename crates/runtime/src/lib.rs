@@ -41,7 +41,7 @@ mod shape;
 mod split;
 mod value;
 
-pub use batch::Batched;
+pub use batch::{Batched, for_frames};
 pub use carried::CarriedSession;
 pub use error::RuntimeError;
 pub use library::{Library, LogLevel, load_library, log_to};
