@@ -79,8 +79,21 @@ pub fn read(result: &FrameResult) -> Option<u64> {
 /// # Errors
 /// When the folder cannot be written.
 pub fn write_model(folder: &Path) -> std::io::Result<String> {
+    write(&model(), folder)
+}
+
+/// As [`write_model`], but the model takes some milliseconds, most of them after its last cut, so that it is worth sending
+/// away.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_slow_model(folder: &Path) -> std::io::Result<String> {
+    write(&graph(0, 96), folder)
+}
+
+fn write(model: &Model, folder: &Path) -> std::io::Result<String> {
     let path = folder.join("numbers.onnx");
-    model().save(&path)?;
+    model.save(&path)?;
     let sidecar = format!(
         "[modelinfo]\nversion=1.0\n\n[picture]\ntype=float32\ndims=1,3,{SIDE},{SIDE}\ndir=input\nranges=0.0,1.0\n\n\
          [digits]\ntype=float32\ndims=1,6\ndir=output\n\n\
@@ -101,10 +114,15 @@ fn model() -> Model {
 /// # Panics
 /// Never: the graph is valid.
 pub fn turned(turns: usize) -> Model {
+    graph(turns, 0)
+}
+
+/// `idle`: convolutions beside the two ways, whose end counts for nothing.
+fn graph(turns: usize, idle: usize) -> Model {
     let identity = turn(0);
     let turn = turn(turns);
     let pool = || vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
-    GraphBuilder::new(17)
+    let g = GraphBuilder::new(17)
         .input("picture", DType::F32, &[1, 3, SIDE, SIDE])
         .weight("w1", &[3, 3, 1, 1], &turn)
         .weight("w2", &[3, 3, 1, 1], &turn)
@@ -116,12 +134,36 @@ pub fn turned(turns: usize) -> Model {
         .node("AveragePool", &["conv2"], &["pool2"], pool())
         .node("Conv", &["pool2", "w3"], &["conv3"], vec![])
         .node("AveragePool", &["conv3"], &["pool3"], pool())
-        .node("GlobalAveragePool", &["pool3"], &["deep"], vec![])
+        .node("GlobalAveragePool", &["pool3"], &["alone"], vec![]);
+    idling(g, idle)
         .node("Concat", &["deep", "skip"], &["both"], vec![int("axis", 1)])
         .node("Flatten", &["both"], &["digits"], vec![int("axis", 1)])
         .output("digits", DType::F32, &[1, 6])
         .model()
         .expect("the model is valid")
+}
+
+/// Makes `deep` of `alone`, after so many convolutions of `pool2`.
+fn idling(mut g: GraphBuilder, count: usize) -> GraphBuilder {
+    const CHANNELS: usize = 32;
+    if count == 0 {
+        return g.node("Identity", &["alone"], &["deep"], vec![]);
+    }
+    let mut from = ("pool2".to_owned(), 3);
+    for i in 0..count {
+        let (weight, to) = (format!("idle{i}.weight"), format!("idle{i}"));
+        let shape = [CHANNELS, from.1, 3, 3];
+        let values = vec![0.001; shape.iter().product()];
+        let pads = vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1, 1, 1, 1])];
+        g = g
+            .weight(&weight, &shape, &values)
+            .node("Conv", &[&from.0, &weight], &[&to], pads);
+        from = (to, CHANNELS);
+    }
+    g.weight("nothing", &[3, CHANNELS, 1, 1], &[0.0; 3 * CHANNELS])
+        .node("GlobalAveragePool", &[&from.0], &["idle.mean"], vec![])
+        .node("Conv", &["idle.mean", "nothing"], &["idle"], vec![])
+        .node("Add", &["alone", "idle"], &["deep"], vec![])
 }
 
 /// A 1×1 convolution that turns three channels.

@@ -205,7 +205,10 @@ fn the_shipped_models_take_several_frames() {
         "walker-teacher",
     ] {
         let model = Model::load(&folder.join(format!("{name}.onnx"))).unwrap();
-        assert_batchable(&fix_shapes(&model, &[]).unwrap(), 1e-4);
+        let split = split(&fix_shapes(&model, &[]).unwrap());
+        assert_each_is_as_alone(&split, None, 2, 1e-4);
+        let middle = split.candidates().len() / 2;
+        assert_each_is_as_alone(&split, Some(middle), 2, 1e-4);
     }
 }
 
