@@ -11,6 +11,7 @@ mod checkpoint;
 mod example;
 mod goals;
 mod imp;
+mod priority;
 mod publish;
 mod queue;
 mod settings;
