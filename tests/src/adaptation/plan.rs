@@ -212,13 +212,24 @@ impl Case {
         let [before, after] = &self.domains;
         let drift = self.drift() as f64 / f64::from(RATE);
         let domain = format!("{before}; {drift:.3} {after}");
+        self.launch_on(&domain, method, folder, tuning)
+    }
+
+    /// The same with another schedule of domains.
+    pub fn launch_on(
+        &self,
+        domain: &str,
+        method: Method,
+        folder: &Path,
+        tuning: &Tuning,
+    ) -> String {
         let role = if method == Method::Teacher {
             "teacher"
         } else {
             "student"
         };
         let rate = format!("{RATE}/1");
-        let edge = self.inference(&domain, &self.model(role), self.frames, &rate);
+        let edge = self.inference(domain, &self.model(role), self.frames, &rate);
         let sink = "appsink name=out sync=false max-buffers=8";
         let learn = format!(
             "queue name=branch max-size-buffers=0 max-size-bytes=0 max-size-time=0 \

@@ -12,6 +12,7 @@ use super::figures::{Figures, gain_kept, saved};
 use super::latency::Latencies;
 use super::noticing::{self, Row};
 use super::plan::{Method, Task};
+use super::recurring::{self, Visit};
 use super::spread::{mean, text};
 
 /// All methods on the same scenes: for each seed the figures of each method.
@@ -150,7 +151,12 @@ fn columns(task: Task) -> Vec<Column> {
 }
 
 /// The figures of goals.md: the worst cell of the combined gate, `null` for what is not measured; and all else.
-pub fn json(cells: &[Cell], drifts: &[Row], latencies: &[(Task, Latencies)]) -> Value {
+pub fn json(
+    cells: &[Cell],
+    drifts: &[Row],
+    returns: &[(Task, Vec<Vec<Visit>>)],
+    latencies: &[(Task, Latencies)],
+) -> Value {
     let each = |value: Against, which: fn(&Cell) -> bool| -> Vec<f64> {
         let cells = cells.iter().filter(|c| which(c));
         cells
@@ -173,6 +179,7 @@ pub fn json(cells: &[Cell], drifts: &[Row], latencies: &[(Task, Latencies)]) -> 
         "teacher_pct": most(each(|_, f| Some(f.teacher_pct), all)),
         "iterations_saved_pct": least(each(savings, |c| c.scenario != "dynamic")),
         "drift_recall_pct": number(noticing::recall(drifts)),
+        "steps_again_ratio": number(recurring::steps_again(returns)),
         "false_windows_pct": number(noticing::false_alarms(drifts)),
         "update_kbit_s": most(each(|_, f| Some(f.update_kbit_s), all)),
         "p99_ratio_training": most(latencies.iter().filter_map(|(_, l)| l.ratio()).collect()),

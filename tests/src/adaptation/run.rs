@@ -40,10 +40,38 @@ pub struct Window {
     pub gated: bool,
 }
 
+/// What adaptation has cost so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    /// Frames that the teacher saw.
+    pub labelled: u64,
+    pub steps: u64,
+    /// Weights that were trained, or known from before.
+    pub accepted: u64,
+    pub recalled: u64,
+}
+
+impl Spent {
+    fn so_far(pipeline: &gst::Pipeline) -> Self {
+        let of = |name: &str| pipeline.by_name(name).map(|e| stats(&e));
+        let (teacher, finetune) = (of("teacher"), of("finetune"));
+        let labelled = teacher.map_or(0, |s| count(&s, "labelled-frames"));
+        let count = |field| finetune.as_ref().map_or(0, |s| count(s, field));
+        Self {
+            labelled,
+            steps: count("steps"),
+            accepted: count("accepted"),
+            recalled: count("recalled"),
+        }
+    }
+}
+
 /// What one run showed.
 #[derive(Default)]
 pub struct Run {
     pub seen: Vec<Seen>,
+    /// All that had been spent when each of these frames came out.
+    pub spent: Vec<Spent>,
     pub windows: Vec<Window>,
     /// Frames that the teacher saw.
     pub labelled: u64,
@@ -140,7 +168,11 @@ impl Drop for Playing {
     }
 }
 
-fn play(launch: &str, task: Task, mut policy: Policy, run: &mut Run) -> Result<()> {
+/// Plays a pipeline to its end, and notes what came out of it.
+///
+/// # Errors
+/// When it fails, hangs, or warns.
+pub(super) fn play(launch: &str, task: Task, mut policy: Policy, run: &mut Run) -> Result<()> {
     // What cannot be read here fails at the sink.
     let admits = move |frame: &gst::BufferRef| seen(frame, task).is_ok_and(|f| policy.admits(&f));
     let playing = Playing::new(launch, admits)?;
@@ -158,6 +190,7 @@ fn play(launch: &str, task: Task, mut policy: Policy, run: &mut Run) -> Result<(
             Some(sample) => {
                 let frame = sample.buffer().context("no picture")?;
                 run.seen.push(seen(frame, task)?);
+                run.spent.push(Spent::so_far(&playing.pipeline));
                 last = std::time::Instant::now();
             }
             None if sink.is_eos() => break,

@@ -16,6 +16,7 @@ use splitinfer_tests::adaptation::latency::{self, Latencies, latencies};
 use splitinfer_tests::adaptation::noticing::{self, Row};
 use splitinfer_tests::adaptation::plan::{Case, Method, RATE, SCENARIOS, Task, Tuning, chosen};
 use splitinfer_tests::adaptation::plot;
+use splitinfer_tests::adaptation::recurring::{self, Visit};
 use splitinfer_tests::adaptation::report::{Cell, json};
 use splitinfer_tests::adaptation::results::Results;
 use splitinfer_tests::adaptation::run::{Run, run};
@@ -46,7 +47,7 @@ struct Args {
     /// Scenes of each task and kind of drift, for what is noticed.
     #[arg(long)]
     drift_seeds: Option<u64>,
-    /// What is measured: gains, drifts, latency.
+    /// What is measured: gains, drifts, recurring, latency.
     #[arg(long)]
     parts: Option<String>,
     /// Domain before the change, and after it.
@@ -118,12 +119,17 @@ fn main() -> Result<()> {
         rows = drifts(&args, &tasks)?;
         noticing::print(&rows);
     }
+    let mut returns = Vec::new();
+    if parts.contains(&"recurring") {
+        returns = recurring(&args, &tasks)?;
+        recurring::print(&returns);
+    }
     let mut latencies = Vec::new();
     if parts.contains(&"latency") {
         latencies = while_training(&args, &tasks)?;
         latency::print(&latencies);
     }
-    println!("{}", json(&cells, &rows, &latencies));
+    println!("{}", json(&cells, &rows, &returns, &latencies));
     Ok(())
 }
 
@@ -152,6 +158,27 @@ fn drifts(args: &Args, tasks: &[Task]) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// What adaptation costs where domains return.
+fn recurring(args: &Args, tasks: &[Task]) -> Result<Vec<(Task, Vec<Vec<Visit>>)>> {
+    let results = Results::new(args.runs.as_ref().map(|r| r.join("recurring")))?;
+    let (seeds, domains) = (args.drift_seeds(), &args.domains);
+    let bar = measure::progress(tasks.len() * seeds as usize);
+    let mut all = Vec::new();
+    for task in tasks {
+        let mut runs = Vec::new();
+        for seed in 0..seeds {
+            let name = format!("{}-{seed}", task.name());
+            let of = format!("{domains:?} {:?}", args.tuning());
+            let run = || recurring::run(*task, seed, domains, &args.tuning());
+            runs.push(results.get_or(&name, &of, run)?);
+            bar.inc(1);
+        }
+        all.push((*task, runs));
+    }
+    bar.finish_and_clear();
+    Ok(all)
+}
+
 /// What a training costs the frames that pass meanwhile.
 fn while_training(args: &Args, tasks: &[Task]) -> Result<Vec<(Task, Latencies)>> {
     let results = Results::new(args.runs.as_ref().map(|r| r.join("latency")))?;
@@ -176,10 +203,22 @@ impl Args {
         let default = if self.quick {
             "gains"
         } else {
-            "gains,drifts,latency"
+            "gains,drifts,recurring,latency"
         };
         let parts = self.parts.as_deref().unwrap_or(default);
-        chosen(parts, &["gains", "drifts", "latency"], |part| part)
+        chosen(
+            parts,
+            &["gains", "drifts", "recurring", "latency"],
+            |part| part,
+        )
+    }
+
+    fn tuning(&self) -> Tuning {
+        Tuning {
+            gate: self.gate.clone(),
+            teacher: self.teacher.clone(),
+            finetune: self.finetune.clone(),
+        }
     }
 
     /// Enough for a window before and after the change.
@@ -234,11 +273,7 @@ fn figures(
     methods: &[Method],
     results: &Results,
 ) -> Result<Vec<(Method, Figures)>> {
-    let tuning = Tuning {
-        gate: args.gate.clone(),
-        teacher: args.teacher.clone(),
-        finetune: args.finetune.clone(),
-    };
+    let tuning = args.tuning();
     let mut drawn: Vec<(Method, Run)> = Vec::new();
     let mut all: Vec<(Method, Figures)> = Vec::new();
     for method in methods {
