@@ -26,9 +26,14 @@ pub fn model(name: &str) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// A server that has the teacher.
+/// A server that has the teacher, and listens.
 pub fn server() -> Server {
-    Server::start(&[&format!("model={}", model(TEACHER))])
+    let server = Server::start(&[&format!("model={}", model(TEACHER))]);
+    let begun = Instant::now();
+    while !server.is_listening() && begun.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    server
 }
 
 /// A frame as it left the teacher.
@@ -67,7 +72,7 @@ impl Labelling {
     pub fn make(source: &str, settings: &str) -> Self {
         splitinfer_tests::init();
         let launch = format!(
-            "{source} ! teacherlabel name=teacher model={} {settings} ! appsink name=out sync=false",
+            "{source} ! teacherlabel name=teacher model={} max-waiting=1000 {settings} ! appsink name=out sync=false",
             model(TEACHER)
         );
         let pipeline = gst::parse::launch(&launch)
@@ -120,31 +125,29 @@ impl Labelling {
         frames
     }
 
-    /// Waits for the end of the stream, which something has sent; the frames until then.
-    pub fn end(&self) -> Vec<Frame> {
-        let patience = gst::ClockTime::try_from(PATIENCE).ok();
-        let types = [gst::MessageType::Eos, gst::MessageType::Error];
-        let end = self
-            .pipeline
-            .bus()
-            .unwrap()
-            .timed_pop_filtered(patience, &types);
-        let end = end.expect("the stream ends in time");
-        assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
-        self.frames.try_iter().collect()
+    /// Waits for the end of the stream, which something has sent; the frames until then, and what was noticed.
+    pub fn end(&self) -> (Vec<Frame>, Vec<String>) {
+        let begun = Instant::now();
+        let bus = self.pipeline.bus().unwrap();
+        let mut notices = Vec::new();
+        loop {
+            let left = PATIENCE.saturating_sub(begun.elapsed());
+            let message = bus.timed_pop(gst::ClockTime::try_from(left).unwrap());
+            let message = message.expect("the stream ends in time");
+            match message.view() {
+                gst::MessageView::Eos(_) => break,
+                gst::MessageView::Error(e) => panic!("{}", e.error()),
+                _ => notices.extend(notice(&message)),
+            }
+        }
+        (self.frames.try_iter().collect(), notices)
     }
 
     /// Texts of the warnings and infos so far; other messages are lost.
     pub fn notices(&self) -> Vec<String> {
-        let types = [gst::MessageType::Warning, gst::MessageType::Info];
         let bus = self.pipeline.bus().unwrap();
-        std::iter::from_fn(|| bus.pop_filtered(&types))
-            .filter_map(|m| match m.view() {
-                gst::MessageView::Warning(w) => Some(format!("warning: {}", w.error())),
-                gst::MessageView::Info(i) => Some(format!("info: {}", i.error())),
-                _ => None,
-            })
-            .collect()
+        let all = std::iter::from_fn(|| bus.pop());
+        all.filter_map(|m| notice(&m)).collect()
     }
 
     /// The error that the start ends with, or that comes soon after.
@@ -164,6 +167,14 @@ impl Labelling {
 impl Drop for Labelling {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+fn notice(message: &gst::Message) -> Option<String> {
+    match message.view() {
+        gst::MessageView::Warning(w) => Some(format!("warning: {}", w.error())),
+        gst::MessageView::Info(i) => Some(format!("info: {}", i.error())),
+        _ => None,
     }
 }
 

@@ -29,7 +29,7 @@ fn frames(settings: &str) -> Vec<Frame> {
          ! video/x-raw,format=RGB,width=320,height=176,framerate=2/1"
     );
     let labelling = Labelling::start(&source, settings);
-    let frames = labelling.end();
+    let (frames, _) = labelling.end();
     assert_eq!(frames.len(), FRAMES);
     assert!(
         frames.iter().all(Frame::is_labelled),
@@ -147,7 +147,7 @@ fn the_students_result_stays_on_its_frame() {
             model("traffic-student.onnx")
         );
         let labelling = Labelling::start(&source, settings);
-        labelling.end()
+        labelling.end().0
     };
     let (remote, local) = (
         student(&format!("server={}", server.address())),
