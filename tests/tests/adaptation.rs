@@ -170,7 +170,7 @@ fn a_student_learns_from_the_objects_that_its_teacher_finds() {
 
 #[test]
 fn a_student_learns_from_a_teacher_on_a_server() {
-    let server = Server::start(&[&format!("model={}", model("traffic-teacher.onnx"))]);
+    let server = Server::listening(&[&format!("model={}", model("traffic-teacher.onnx"))]);
     let settings = format!("server={}", server.address());
     let adapting = Loop::start_with("traffic-teacher.onnx", &settings, QUICK);
     let accepted = adapting.wait("finetune", |s| s.get::<&str>("outcome") == Ok("accepted"));

@@ -49,7 +49,7 @@ fn bad_values_are_named() {
 
 #[test]
 fn a_wrong_fingerprint_or_token_is_refused() {
-    let server = Server::start(&[&format!("model={}", model(TEACHER)), "auth-token=sesame"]);
+    let server = Server::listening(&[&format!("model={}", model(TEACHER)), "auth-token=sesame"]);
     let print = "00".repeat(32);
     says(
         &format!("server={} server-fingerprint={print}", server.address()),
@@ -63,7 +63,7 @@ fn a_wrong_fingerprint_or_token_is_refused() {
 
 #[test]
 fn a_server_that_does_not_have_the_teacher_refuses_it() {
-    let server = Server::start(&[&format!("model={}", model("traffic-student.onnx"))]);
+    let server = Server::listening(&[&format!("model={}", model("traffic-student.onnx"))]);
     says(
         &format!("server={}", server.address()),
         &[&server.address(), "model"],

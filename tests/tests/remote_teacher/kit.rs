@@ -26,14 +26,10 @@ pub fn model(name: &str) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// A server that has the teacher, and listens.
+/// A server that has the project's teachers, and listens.
 pub fn server() -> Server {
-    let server = Server::start(&[&format!("model={}", model(TEACHER))]);
-    let begun = Instant::now();
-    while !server.is_listening() && begun.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    server
+    let models = splitinfer_tests::repository().join("models");
+    Server::listening(&[&format!("model={}", models.display())])
 }
 
 /// A frame as it left the teacher.
@@ -61,7 +57,11 @@ pub struct Labelling {
 impl Labelling {
     /// `source`: elements before the teacher; `settings`: of the teacher.
     pub fn start(source: &str, settings: &str) -> Self {
-        let labelling = Self::make(source, settings);
+        Self::start_as(TEACHER, source, settings)
+    }
+
+    pub fn start_as(teacher: &str, source: &str, settings: &str) -> Self {
+        let labelling = Self::make_as(teacher, source, settings);
         labelling
             .pipeline
             .set_state(gst::State::Playing)
@@ -69,11 +69,16 @@ impl Labelling {
         labelling
     }
 
+    /// As [`start`](Self::start), and yet to be started.
     pub fn make(source: &str, settings: &str) -> Self {
+        Self::make_as(TEACHER, source, settings)
+    }
+
+    fn make_as(teacher: &str, source: &str, settings: &str) -> Self {
         splitinfer_tests::init();
         let launch = format!(
             "{source} ! teacherlabel name=teacher model={} max-waiting=1000 {settings} ! appsink name=out sync=false",
-            model(TEACHER)
+            model(teacher)
         );
         let pipeline = gst::parse::launch(&launch)
             .unwrap()
