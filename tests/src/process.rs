@@ -33,6 +33,19 @@ impl Server {
         }
     }
 
+    /// Starts it, and waits until it listens: an edge that comes before tries again only after seconds.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn listening(arguments: &[&str]) -> Self {
+        let server = Self::start(arguments);
+        let begun = Instant::now();
+        while !server.is_listening() && begun.elapsed() < crate::pipeline::PATIENCE {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        server
+    }
+
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }

@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
+use splitinfer_tests::process::Server;
 
 /// What a training may take before a test calls it a hang.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -165,6 +166,24 @@ fn a_student_learns_from_the_objects_that_its_teacher_finds() {
     assert!(loss("loss-after") < loss("loss-before"), "{accepted}");
     let swap = adapting.wait("splitinfer-model", |_| true);
     assert_eq!(swap.get::<u64>("new-version"), Ok(1));
+}
+
+#[test]
+fn a_student_learns_from_a_teacher_on_a_server() {
+    let server = Server::listening(&[&format!("model={}", model("traffic-teacher.onnx"))]);
+    let settings = format!("server={}", server.address());
+    let adapting = Loop::start_with("traffic-teacher.onnx", &settings, QUICK);
+    let accepted = adapting.wait("finetune", |s| s.get::<&str>("outcome") == Ok("accepted"));
+    let loss = |name| accepted.get::<f64>(name).unwrap();
+    assert!(loss("loss-after") < loss("loss-before"), "{accepted}");
+    let swap = adapting.wait("splitinfer-model", |_| true);
+    assert_eq!(swap.get::<u64>("new-version"), Ok(1));
+    let teacher = adapting.stats("teacher");
+    assert!(
+        teacher.get::<u64>("labelled-frames").unwrap() > 0,
+        "{teacher}"
+    );
+    assert_eq!(teacher.get("unanswered-frames"), Ok(0u64), "{teacher}");
 }
 
 #[test]

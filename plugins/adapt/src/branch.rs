@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 pub(crate) enum Item {
     Frame(gst::Buffer),
@@ -90,6 +91,20 @@ impl Branch {
         }
     }
 
+    /// Rests for so long, less if stopped meanwhile; whether to go on.
+    pub(crate) fn rest(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        let mut inner = self.lock();
+        while inner.running {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            inner = self.changed.wait_timeout(inner, left).unwrap().0;
+        }
+        false
+    }
+
     pub(crate) fn dropped(&self) -> u64 {
         self.lock().dropped
     }
@@ -127,7 +142,9 @@ mod tests {
             assert_eq!(buffer.offset(), n);
         }
         assert_eq!(branch.dropped(), 2);
+        assert!(branch.rest(Duration::from_millis(1)));
         branch.stop();
+        assert!(!branch.rest(Duration::from_secs(1000)));
         assert!(branch.next().is_none());
         branch.push_frame(frame(9), 2);
         assert!(branch.next().is_none());

@@ -4,7 +4,7 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a teacher says of a frame: its raw outputs, as custom metadata on the frame's buffer.
+//! What a teacher says of a frame: its raw outputs or what it found, as custom metadata on the frame's buffer.
 
 use crate::frame::{array, read_tensor, tensor_structure, without_nul};
 use crate::{Object, RawTensor};
@@ -22,6 +22,13 @@ pub struct Labels {
     pub tensors: Vec<RawTensor>,
     /// What it found, in pixels of the frame, where that is what counts and not its outputs.
     pub objects: Option<Vec<Object>>,
+}
+
+impl Labels {
+    /// Whether the teacher said nothing of the frame: the server that it runs on did not answer.
+    pub fn is_silent(&self) -> bool {
+        self.tensors.is_empty() && self.objects.is_none()
+    }
 }
 
 fn register() {
@@ -134,7 +141,13 @@ mod tests {
             objects: Some(vec![]),
             ..Default::default()
         };
-        for labels in [labels, found, nothing] {
+        let silent = Labels {
+            teacher: "teacher.onnx".into(),
+            ..Default::default()
+        };
+        assert!(silent.is_silent());
+        assert!([&labels, &found, &nothing].iter().all(|l| !l.is_silent()));
+        for labels in [labels, found, nothing, silent] {
             let mut buffer = gst::Buffer::with_size(4).unwrap();
             assert_eq!(read_labels(&buffer), None);
             attach_labels(buffer.get_mut().unwrap(), &labels).unwrap();

@@ -127,7 +127,9 @@ impl State {
         };
         let given = self.given();
         let teacher = stats(teacher);
-        let [seen, labelled] = ["frames", "labelled-frames"].map(|f| count(&teacher, f));
+        let [seen, labelled, unanswered] =
+            ["frames", "labelled-frames", "unanswered-frames"].map(|f| count(&teacher, f));
+        let labelled = labelled + unanswered;
         let passed_over = count(&teacher, "dropped-frames") + count(&teacher, "over-rate-frames");
         if seen < given || labelled + passed_over < seen {
             return false;

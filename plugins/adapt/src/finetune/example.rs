@@ -40,6 +40,8 @@ impl Examples {
         }
     }
 
+    /// `None` where the teacher said nothing of the frame.
+    ///
     /// # Errors
     /// In words, when the frame has no labels, they are not of the student's outputs, or it cannot be read.
     pub(super) fn of_frame(
@@ -47,9 +49,12 @@ impl Examples {
         buffer: &gst::BufferRef,
         video: &gst_video::VideoInfo,
         trainer: &Trainer,
-    ) -> Result<Sample, String> {
+    ) -> Result<Option<Sample>, String> {
         let labels = read_labels(buffer)
             .ok_or("a frame has no labels; put teacherlabel before this element")?;
+        if labels.is_silent() {
+            return Ok(None);
+        }
         let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, video)
             .map_err(|_| format!("a buffer does not hold a picture of {video:?}"))?;
         let frame = picture::borrow(&frame).map_err(|e| e.to_string())?;
@@ -83,7 +88,7 @@ impl Examples {
             weights,
         };
         match sample.is_finite() {
-            true => Ok(sample),
+            true => Ok(Some(sample)),
             false => Err(format!(
                 "the teacher {} says what is no number",
                 labels.teacher

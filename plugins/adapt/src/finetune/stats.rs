@@ -15,6 +15,8 @@ pub(super) struct Counts {
     pub(super) frames: u64,
     /// Frames that could not be learnt from.
     pub(super) refused: u64,
+    /// Frames that the teacher said nothing of.
+    pub(super) unlabelled: u64,
     pub(super) trainings: u64,
     pub(super) accepted: u64,
     pub(super) recalled: u64,
@@ -71,6 +73,7 @@ impl Counts {
             .field("idle", idle)
             .field("dropped-frames", dropped)
             .field("refused-frames", self.refused)
+            .field("unlabelled-frames", self.unlabelled)
             .field("trainings", self.trainings)
             .field("accepted", self.accepted)
             .field("recalled", self.recalled)

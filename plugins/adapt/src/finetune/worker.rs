@@ -194,7 +194,8 @@ impl Training {
             let trainer = self.adaptation.trainer();
             let mark = mark::read(&buffer);
             match self.examples.of_frame(&buffer, &video, trainer) {
-                Ok(sample) => self.add(sample, mark),
+                Ok(Some(sample)) => self.add(sample, mark),
+                Ok(None) => self.counts.lock().unwrap().unlabelled += 1,
                 Err(problem) => {
                     self.counts.lock().unwrap().refused += 1;
                     if self.told.as_ref() != Some(&problem) {

@@ -4,23 +4,22 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! GObject and GstElement: pads, events, properties, the task that labels.
+//! GObject, GstElement and GstBin (for the element that asks a server): pads, events, properties, states. What happens to a
+//! frame is in `work.rs`.
 
-use super::error::error;
+use super::counts::Counts;
+use super::remote::Remote;
 use super::settings::{self, Settings};
 use super::teacher::Teacher;
-use crate::branch::{Branch, Item};
+use crate::branch::Branch;
 use crate::mark;
-use crate::report::Report;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use splitinfer_inference::picture::FORMATS;
-use splitinfer_meta::attach_labels;
-use std::sync::{LazyLock, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, Mutex};
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "teacherlabel",
         gst::DebugColorFlags::empty(),
@@ -28,42 +27,33 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    frames: u64,
-    labelled: u64,
-    over_rate: u64,
-    /// Without a picture of their own.
-    gaps: u64,
-    took: Duration,
-    canary_error: Option<f64>,
-}
-
-/// What the task works with.
+/// What the task works with where the teacher runs here.
 #[derive(Default)]
-struct Work {
-    teacher: Option<Teacher>,
-    video: Option<gst_video::VideoInfo>,
+pub(super) struct Work {
+    pub(super) teacher: Option<Teacher>,
+    pub(super) video: Option<gst_video::VideoInfo>,
 }
 
 pub struct TeacherLabel {
-    sinkpad: gst::Pad,
-    srcpad: gst::Pad,
+    pub(super) sinkpad: gst::Pad,
+    pub(super) srcpad: gst::Pad,
     settings: Mutex<Settings>,
-    counts: Mutex<Counts>,
-    branch: Branch,
-    work: Mutex<Work>,
+    pub(super) counts: Mutex<Counts>,
+    pub(super) branch: Branch,
+    pub(super) work: Mutex<Work>,
+    /// With a server, while the element is started.
+    remote: Mutex<Option<Arc<Remote>>>,
     /// Stream time from which on a frame may be labelled again.
     next: Mutex<Option<gst::ClockTime>>,
     /// What the pads downstream said last.
-    flow: Mutex<Result<gst::FlowSuccess, gst::FlowError>>,
+    pub(super) flow: Mutex<Result<gst::FlowSuccess, gst::FlowError>>,
 }
 
 #[glib::object_subclass]
 impl ObjectSubclass for TeacherLabel {
     const NAME: &'static str = "GstTeacherLabel";
     type Type = super::TeacherLabel;
-    type ParentType = gst::Element;
+    type ParentType = gst::Bin;
 
     fn with_class(klass: &Self::Class) -> Self {
         let template = |name| {
@@ -101,6 +91,7 @@ impl ObjectSubclass for TeacherLabel {
             counts: Mutex::default(),
             branch: Branch::default(),
             work: Mutex::default(),
+            remote: Mutex::default(),
             next: Mutex::default(),
             flow: Mutex::new(Ok(gst::FlowSuccess::Ok)),
         }
@@ -178,24 +169,59 @@ impl ElementImpl for TeacherLabel {
             self.post_error_message(error);
             return Err(gst::StateChangeError);
         }
-        let changed = self.parent_change_state(transition)?;
         if transition == gst::StateChange::PausedToReady {
-            *self.work.lock().unwrap() = Work::default();
+            self.branch.stop();
+            // Else the task would end only when the server has answered.
+            if let Some(remote) = self.remote() {
+                remote.stop();
+            }
         }
-        Ok(changed)
+        let changed = self.parent_change_state(transition);
+        if transition == gst::StateChange::PausedToReady
+            || (transition == gst::StateChange::ReadyToPaused && changed.is_err())
+        {
+            self.stop();
+        }
+        changed
+    }
+}
+
+impl BinImpl for TeacherLabel {
+    fn handle_message(&self, message: gst::Message) {
+        let remote = self.remote().filter(|r| r.is_source(&message));
+        match (remote, message.type_()) {
+            // What the element inside tells of its plan is nobody's business outside.
+            (Some(_), gst::MessageType::Element) => {}
+            (Some(remote), gst::MessageType::Warning | gst::MessageType::Error) => {
+                remote.lost();
+                self.parent_handle_message(message);
+            }
+            _ => self.parent_handle_message(message),
+        }
     }
 }
 
 impl TeacherLabel {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings.lock().unwrap().clone();
-        let teacher = Teacher::load(&settings)?;
-        self.work.lock().unwrap().teacher = Some(teacher);
+        match Remote::new(&self.obj(), &settings, self.takers())? {
+            Some(remote) => *self.remote.lock().unwrap() = Some(Arc::new(remote)),
+            None => self.work.lock().unwrap().teacher = Some(Teacher::load(&settings)?),
+        }
         *self.counts.lock().unwrap() = Counts::default();
         *self.next.lock().unwrap() = None;
         *self.flow.lock().unwrap() = Ok(gst::FlowSuccess::Ok);
         self.branch.reset();
         Ok(())
+    }
+
+    fn stop(&self) {
+        *self.work.lock().unwrap() = Work::default();
+        // Not under the lock: the threads that end here may ask for it.
+        let remote = self.remote.lock().unwrap().take();
+        if let Some(remote) = remote {
+            remote.leave(&self.obj());
+        }
     }
 
     fn chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -237,12 +263,15 @@ impl TeacherLabel {
         match event.type_() {
             gst::EventType::FlushStart => {
                 self.branch.stop();
-                let forwarded = self.srcpad.push_event(event);
+                let forwarded = self.push_around(event);
                 let _ = self.srcpad.pause_task();
                 forwarded
             }
             gst::EventType::FlushStop => {
-                let forwarded = self.srcpad.push_event(event);
+                if let Some(remote) = self.remote() {
+                    remote.forget();
+                }
+                let forwarded = self.push_around(event);
                 *self.next.lock().unwrap() = None;
                 *self.flow.lock().unwrap() = Ok(gst::FlowSuccess::Ok);
                 if let Err(error) = self.start_task() {
@@ -255,6 +284,14 @@ impl TeacherLabel {
                 true
             }
             _ => self.srcpad.push_event(event),
+        }
+    }
+
+    /// A flush goes through the element inside, too.
+    fn push_around(&self, event: gst::Event) -> bool {
+        match self.remote() {
+            Some(remote) => remote.push_event(event),
+            None => self.srcpad.push_event(event),
         }
     }
 
@@ -288,79 +325,16 @@ impl TeacherLabel {
             .map_err(|e| gst::loggable_error!(CAT, "cannot start the task: {e}"))
     }
 
-    /// One turn of the task.
-    fn next(&self) {
-        match self.branch.next() {
-            None => {
-                let _ = self.srcpad.pause_task();
-            }
-            Some(Item::Event(event)) => {
-                if let gst::EventView::Caps(caps) = event.view() {
-                    let video = gst_video::VideoInfo::from_caps(caps.caps()).ok();
-                    self.work.lock().unwrap().video = video;
-                }
-                self.srcpad.push_event(event);
-            }
-            Some(Item::Frame(frame)) => {
-                let flow = self.label(frame).and_then(|frame| self.srcpad.push(frame));
-                *self.flow.lock().unwrap() = flow;
-                if flow.is_err() {
-                    gst::debug!(CAT, imp = self, "the task stops: {flow:?}");
-                    self.branch.stop();
-                    let _ = self.srcpad.pause_task();
-                }
-            }
-        }
-    }
-
-    fn label(&self, mut frame: gst::Buffer) -> Result<gst::Buffer, gst::FlowError> {
-        let mut work = self.work.lock().unwrap();
-        let Work { teacher, video } = &mut *work;
-        let (Some(teacher), Some(video)) = (teacher, video) else {
-            return Err(gst::FlowError::NotNegotiated);
-        };
-        let said = teacher.label(&frame, video).map_err(|problem| {
-            gst::element_imp_error!(self, gst::LibraryError::Failed, ("the teacher: {problem}"));
-            gst::FlowError::Error
-        })?;
-        drop(work);
-        let labels = attach_labels(frame.make_mut(), &said.labels);
-        if let Err(error) = labels {
-            gst::error!(CAT, imp = self, "no labels on the frame: {error}");
-            return Err(gst::FlowError::Error);
-        }
-        let canary = mark::read(&frame).filter(|m| m.canary);
-        let wrong = canary.and_then(|mark| {
-            let student = splitinfer_meta::read(&frame)
-                .map(|r| r.objects)
-                .unwrap_or_default();
-            let error = error(&student, &said.objects);
-            let frame = mark.frame;
-            self.sinkpad
-                .push_event(Report::Canary { frame, error }.event());
-            error
-        });
-        let mut counts = self.counts.lock().unwrap();
-        counts.labelled += 1;
-        counts.took += said.took;
-        counts.canary_error = wrong.or(counts.canary_error);
-        Ok(frame)
+    pub(super) fn remote(&self) -> Option<Arc<Remote>> {
+        self.remote.lock().unwrap().clone()
     }
 
     fn stats(&self) -> gst::Structure {
         let counts = *self.counts.lock().unwrap();
-        let share = counts.labelled as f64 / counts.frames.max(1) as f64;
-        let mean = counts.took.as_secs_f64() * 1000.0 / counts.labelled.max(1) as f64;
-        let mut stats = gst::Structure::builder("stats")
-            .field("frames", counts.frames)
-            .field("labelled-frames", counts.labelled)
-            .field("labelled-share", share)
-            .field("dropped-frames", self.branch.dropped())
-            .field("over-rate-frames", counts.over_rate)
-            .field("frames-without-picture", counts.gaps)
-            .field("label-ms", mean)
-            .build();
-        stats.set_if_some("canary-error", counts.canary_error);
+        let mut stats = counts.to_structure(self.branch.dropped());
+        if let Some(remote) = self.remote() {
+            remote.tell(&mut stats);
+        }
         stats
     }
 }

@@ -6,17 +6,21 @@
 
 //! `teacherlabel`: what a larger model says of a frame, attached to it for `finetune`.
 
+mod counts;
 mod error;
 mod imp;
+mod remote;
 mod settings;
 mod teacher;
+mod work;
 
 use gst::glib;
 use gst::prelude::*;
 
 glib::wrapper! {
     pub struct TeacherLabel(ObjectSubclass<imp::TeacherLabel>)
-        @extends gst::Element, gst::Object;
+        @extends gst::Bin, gst::Element, gst::Object,
+        @implements gst::ChildProxy;
 }
 
 /// What of the teacher the student learns.

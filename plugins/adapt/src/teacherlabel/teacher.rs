@@ -39,13 +39,7 @@ impl Teacher {
     /// # Errors
     /// One message for the bus that names the file and what to do.
     pub(super) fn load(settings: &Settings) -> Result<Self, gst::ErrorMessage> {
-        let Some(path) = &settings.model else {
-            return Err(gst::error_msg!(
-                gst::ResourceError::Settings,
-                ("no teacher: set the property 'model' to an ONNX file")
-            ));
-        };
-        let path = Path::new(path);
+        let path = Path::new(settings.model()?);
         load_library("adapt")
             .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("ONNX Runtime: {e}")))?;
         let model = LoadedModel::load(path)?;
@@ -55,21 +49,11 @@ impl Teacher {
         };
         let session = Session::from_model(&model.sized, &options)
             .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{}: {e}", path.display())))?;
-        let name = path.file_name().unwrap_or_default();
-        let head = Head::new(&model.info);
-        if settings.labels == LabelKind::Decoded && head.is_raw() {
-            return Err(gst::error_msg!(
-                gst::LibraryError::Settings,
-                (
-                    "labels=decoded: {} finds no objects, as nobody knows how to read its outputs; say so in its sidecar (head=)",
-                    path.display()
-                )
-            ));
-        }
+        check_head(path, &model, settings.labels)?;
         Ok(Self {
-            name: name.to_string_lossy().into_owned(),
+            name: file_name(path),
             preprocessor: Preprocessor::new(&model.info),
-            head,
+            head: Head::new(&model.info),
             labels: settings.labels,
             info: model.info,
             session,
@@ -117,6 +101,37 @@ impl Teacher {
             took: begun.elapsed(),
         })
     }
+}
+
+/// What the labels of a model are known by.
+pub(super) fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// Whether a model that runs elsewhere can be read, and can give such labels.
+///
+/// # Errors
+/// One message for the bus that names the file and what to do.
+pub(super) fn check_labels(path: &Path, labels: LabelKind) -> Result<(), gst::ErrorMessage> {
+    check_head(path, &LoadedModel::load(path)?, labels)
+}
+
+fn check_head(
+    path: &Path,
+    model: &LoadedModel,
+    labels: LabelKind,
+) -> Result<(), gst::ErrorMessage> {
+    if labels == LabelKind::Decoded && Head::new(&model.info).is_raw() {
+        return Err(gst::error_msg!(
+            gst::LibraryError::Settings,
+            (
+                "labels=decoded: {} finds no objects, as nobody knows how to read its outputs; say so in its sidecar (head=)",
+                path.display()
+            )
+        ));
+    }
+    Ok(())
 }
 
 fn on_frame(object: splitinfer_vision::Object) -> Object {

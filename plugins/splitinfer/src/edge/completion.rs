@@ -10,6 +10,7 @@
 use std::time::{Duration, Instant};
 
 use splitinfer_meta::{Completed, FrameResult};
+use splitinfer_vision::Placement;
 
 use super::OnDeadline;
 use super::engine::Engine;
@@ -44,7 +45,7 @@ pub(super) fn finish(
         Work::Done(outcome) => outcome,
         Work::Remote(remote) => {
             let (rest, placement, answer) = remote.into_parts();
-            match taken(answer, &frame.engine) {
+            match taken(answer, &frame.engine, &placement) {
                 Some((outcome, times)) => {
                     server = Some(times);
                     outcome
@@ -113,7 +114,11 @@ pub(super) fn finish(
 }
 
 /// A usable answer.
-fn taken(answer: Option<Answer>, engine: &Engine) -> Option<(Outcome, ServerTimes)> {
+fn taken(
+    answer: Option<Answer>,
+    engine: &Engine,
+    placement: &Placement,
+) -> Option<(Outcome, ServerTimes)> {
     let Some(Answer::Completed {
         found,
         model_version,
@@ -130,7 +135,7 @@ fn taken(answer: Option<Answer>, engine: &Engine) -> Option<(Outcome, ServerTime
         );
         return None;
     }
-    match engine.take(found) {
+    match engine.take(found, placement) {
         Ok(outcome) => Some((outcome, server)),
         Err(problem) => {
             gst::warning!(

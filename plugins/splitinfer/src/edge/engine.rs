@@ -7,7 +7,7 @@
 //! The model as the edge uses it: loaded, cut, timed, and turned from pictures to objects.
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use splitinfer_graph::{Cut, Model};
@@ -17,10 +17,11 @@ use splitinfer_plan::Choice;
 use splitinfer_runtime::{DEFAULT_CANDIDATES, Profile, RuntimeError, SessionOptions, SplitModel};
 use splitinfer_tensor::Tensor;
 use splitinfer_tensorcode::{CodeError, Limits};
-use splitinfer_vision::{Head, ModelInfo, Object, Picture, Placement, Preprocessor};
+use splitinfer_vision::{Head, ModelInfo, Object, Picture, Placement, Preprocessor, VisionError};
 
 use super::frame::{Found, Outcome, Rest};
 use super::link::MAX_RESULT_BYTES;
+use super::model_file::ModelFile;
 use super::settings::Settings;
 use super::split;
 
@@ -28,13 +29,15 @@ const PROFILE_RUNS: usize = 3;
 
 /// A model ready to run, whole or in two halves. Shared by the two threads of the element.
 pub(super) struct Engine {
-    /// The file, whatever the version.
-    pub(super) model: Model,
+    pub(super) file: Arc<ModelFile>,
     pub(super) info: ModelInfo,
     /// What no sidecar said, in words.
     pub(super) assumptions: Vec<String>,
-    split: SplitModel,
+    /// `None` where the server does everything.
+    here: Option<SplitModel>,
     head: Head,
+    /// The outputs go into the result, whether objects are read from them or not.
+    keeps_outputs: bool,
     preprocessing: Mutex<Preprocessor>,
     /// Time of each half on this machine; measured only where there is something to choose.
     pub(super) profile: Option<Profile>,
@@ -51,39 +54,26 @@ impl Engine {
             ));
         };
         let path = Path::new(path);
-        load_library("splitinfer").map_err(library_error)?;
-        let LoadedModel {
-            file: model,
-            sized,
-            info,
-            assumptions,
-        } = LoadedModel::load(path)?;
-        let options = SessionOptions {
-            threads: settings.threads,
-            provider: settings.execution_provider.into(),
-            device: settings.device,
+        let model = LoadedModel::load(path)?;
+        let (here, profile) = match settings.remote_only {
+            true => (None, None),
+            false => {
+                let (split, profile) = prepared(path, &model.sized, settings)?;
+                (Some(split), profile)
+            }
         };
-        let facts = splitinfer_runtime::probe(&sized, &options).map_err(|e| refused(path, &e))?;
-        let candidates = match settings.servers().is_empty() {
-            true => Vec::new(),
-            false => candidates(settings, &sized, &facts)?,
-        };
-        let split =
-            SplitModel::new(&sized, &facts, candidates, &options).map_err(|e| refused(path, &e))?;
-        let head = Head::new(&info);
-        let preprocessor = Preprocessor::new(&info);
-        let mut engine = Self {
-            model,
-            info,
-            assumptions,
-            split,
+        let head = Head::new(&model.info);
+        Ok(Self {
+            file: Arc::new(ModelFile::new(path, model.file, here.is_some())),
+            keeps_outputs: head.is_raw() || settings.raw_outputs,
             head,
-            preprocessing: Mutex::new(preprocessor),
-            profile: None,
+            preprocessing: Mutex::new(Preprocessor::new(&model.info)),
+            info: model.info,
+            assumptions: model.assumptions,
+            here,
+            profile,
             version: 0,
-        };
-        engine.warm_up(path, settings)?;
-        Ok(engine)
+        })
     }
 
     /// The same model with other weights, ready to run: it takes as long to make as to load one. Times stay those of the
@@ -92,57 +82,59 @@ impl Engine {
     /// # Errors
     /// When ONNX Runtime refuses the model with these weights.
     pub(super) fn with_weights(&self, model: &Model, version: u64) -> Result<Self, RuntimeError> {
+        let here = self.here.as_ref().map(|s| s.with_weights(model));
         Ok(Self {
-            model: self.model.clone(),
+            file: Arc::clone(&self.file),
             info: self.info.clone(),
             assumptions: Vec::new(),
-            split: self.split.with_weights(model)?,
+            here: here.transpose()?,
             head: Head::new(&self.info),
+            keeps_outputs: self.keeps_outputs,
             preprocessing: Mutex::new(self.preprocessor()),
             profile: self.profile.clone(),
             version,
         })
     }
 
-    /// Sessions are built when they are first used: better now than on the first frame.
-    fn warm_up(&mut self, path: &Path, settings: &Settings) -> Result<(), gst::ErrorMessage> {
-        if settings.servers().is_empty() {
-            let input =
-                splitinfer_runtime::sample(self.split.input(), 1).map_err(|e| refused(path, &e))?;
-            self.split.whole(&input).map_err(|e| refused(path, &e))?;
-        } else {
-            self.split.prepare().map_err(|e| refused(path, &e))?;
-            let profile = self
-                .split
-                .profile(PROFILE_RUNS)
-                .map_err(|e| refused(path, &e))?;
-            self.profile = Some(profile);
-        }
-        Ok(())
-    }
-
     /// What was measured at the start; measured now, if there was nothing to choose then.
     pub(super) fn profile(&self) -> Result<Profile, gst::ErrorMessage> {
         match &self.profile {
             Some(profile) => Ok(profile.clone()),
-            None => self.split.profile(PROFILE_RUNS).map_err(failed),
+            None => self.here()?.profile(PROFILE_RUNS).map_err(failed),
         }
     }
 
     pub(super) fn candidates(&self) -> &[Cut] {
-        self.split.candidates()
+        self.here.as_ref().map_or(&[], SplitModel::candidates)
+    }
+
+    fn here(&self) -> Result<&SplitModel, gst::ErrorMessage> {
+        self.here.as_ref().ok_or_else(|| {
+            gst::error_msg!(
+                gst::LibraryError::Settings,
+                ("the model does not run here: remote-only is set")
+            )
+        })
     }
 
     /// What the server found on a frame, as inference here gives it.
-    pub(super) fn take(&self, found: Found) -> Result<Outcome, CodeError> {
-        let (objects, tensors) = match found {
-            Found::Objects(objects) => (objects, Vec::new()),
-            Found::Tensors(bytes) => (Vec::new(), self.decode_outputs(&bytes)?),
+    ///
+    /// # Errors
+    /// In words, when it cannot be read.
+    pub(super) fn take(&self, found: Found, placement: &Placement) -> Result<Outcome, String> {
+        let outcome = match found {
+            Found::Objects(objects) => Outcome {
+                objects,
+                ..Outcome::default()
+            },
+            Found::Tensors(bytes) => {
+                let outputs = self.decode_outputs(&bytes).map_err(|e| e.to_string())?;
+                self.found(outputs, placement).map_err(|e| e.to_string())?
+            }
         };
         Ok(Outcome {
-            objects,
-            tensors,
             completed: Completed::Server,
+            ..outcome
         })
     }
 
@@ -152,13 +144,17 @@ impl Engine {
             ..Limits::default()
         };
         let tensors = splitinfer_tensorcode::decoder().decode(bytes, &limits)?;
-        let names = self.model.outputs().into_iter().map(|o| o.name);
-        Ok(names.zip(tensors).collect())
+        Ok(self.file.outputs.iter().cloned().zip(tensors).collect())
     }
 
     /// Whether the head is unknown, so that the outputs are passed on as they are.
     pub(super) fn is_raw(&self) -> bool {
         self.head.is_raw()
+    }
+
+    /// Whether the server is to send the outputs, and not what it reads from them.
+    pub(super) fn keeps_outputs(&self) -> bool {
+        self.keeps_outputs
     }
 
     /// Number of the weights in use, from 0.
@@ -179,7 +175,7 @@ impl Engine {
     }
 
     pub(super) fn whole(&self, input: &Tensor) -> Result<Vec<(String, Tensor)>, gst::ErrorMessage> {
-        self.split.whole(input).map_err(failed)
+        self.here()?.whole(input).map_err(failed)
     }
 
     pub(super) fn head(
@@ -187,7 +183,7 @@ impl Engine {
         candidate: usize,
         input: &Tensor,
     ) -> Result<Vec<Tensor>, gst::ErrorMessage> {
-        self.split.head(candidate, input).map_err(failed)
+        self.here()?.head(candidate, input).map_err(failed)
     }
 
     pub(super) fn tail(
@@ -195,28 +191,35 @@ impl Engine {
         candidate: usize,
         tensors: &[Tensor],
     ) -> Result<Vec<(String, Tensor)>, gst::ErrorMessage> {
-        self.split.tail(candidate, tensors).map_err(failed)
+        self.here()?.tail(candidate, tensors).map_err(failed)
     }
 
-    /// The model's outputs as objects in pixels of the frame; as they are, if its head is unknown.
+    /// The model's outputs as objects in pixels of the frame, and as they are where that is wanted.
     pub(super) fn read(
         &self,
         outputs: Vec<(String, Tensor)>,
         placement: &Placement,
     ) -> Result<Outcome, gst::ErrorMessage> {
-        let mut objects = self.objects(&outputs)?;
+        let outcome = self.found(outputs, placement).map_err(unreadable)?;
+        Ok(Outcome {
+            completed: Completed::Edge,
+            ..outcome
+        })
+    }
+
+    fn found(
+        &self,
+        outputs: Vec<(String, Tensor)>,
+        placement: &Placement,
+    ) -> Result<Outcome, VisionError> {
+        let mut objects = self.head.read(&outputs)?;
         objects
             .iter_mut()
             .for_each(|object| placement.to_frame(object));
-        let tensors = if self.head.is_raw() {
-            outputs
-        } else {
-            Vec::new()
-        };
         Ok(Outcome {
             objects,
-            tensors,
-            completed: Completed::Edge,
+            tensors: if self.keeps_outputs { outputs } else { vec![] },
+            completed: Completed::None,
         })
     }
 
@@ -225,12 +228,7 @@ impl Engine {
         &self,
         outputs: &[(String, Tensor)],
     ) -> Result<Vec<Object>, gst::ErrorMessage> {
-        self.head.read(outputs).map_err(|e| {
-            gst::error_msg!(
-                gst::StreamError::Decode,
-                ("the model's outputs do not fit its head: {e}")
-            )
-        })
+        self.head.read(outputs).map_err(unreadable)
     }
 
     /// Does here what the server was to do.
@@ -256,6 +254,36 @@ impl Engine {
             Choice::Here | Choice::Picture | Choice::Video => profile.whole,
         }
     }
+}
+
+/// The model cut, with sessions made: when they are first used is too late, on the first frame. With a server also timed.
+fn prepared(
+    path: &Path,
+    sized: &Model,
+    settings: &Settings,
+) -> Result<(SplitModel, Option<Profile>), gst::ErrorMessage> {
+    load_library("splitinfer").map_err(library_error)?;
+    let refused = |e: RuntimeError| refused(path, &e);
+    let options = SessionOptions {
+        threads: settings.threads,
+        provider: settings.execution_provider.into(),
+        device: settings.device,
+    };
+    let facts = splitinfer_runtime::probe(sized, &options).map_err(refused)?;
+    let alone = settings.servers().is_empty();
+    let candidates = match alone {
+        true => Vec::new(),
+        false => candidates(settings, sized, &facts)?,
+    };
+    let split = SplitModel::new(sized, &facts, candidates, &options).map_err(refused)?;
+    if alone {
+        let input = splitinfer_runtime::sample(split.input(), 1).map_err(refused)?;
+        split.whole(&input).map_err(refused)?;
+        return Ok((split, None));
+    }
+    split.prepare().map_err(refused)?;
+    let profile = split.profile(PROFILE_RUNS).map_err(refused)?;
+    Ok((split, Some(profile)))
 }
 
 /// The candidates to choose among: those the user names, or the useful ones that the graph has.
@@ -294,6 +322,13 @@ fn keep_named(settings: &Settings, found: &mut Vec<Cut>, all: impl FnOnce() -> V
         let at = found.partition_point(|c| c.nodes_before < cut.nodes_before);
         found.insert(at, cut);
     }
+}
+
+fn unreadable(error: VisionError) -> gst::ErrorMessage {
+    gst::error_msg!(
+        gst::StreamError::Decode,
+        ("the model's outputs do not fit its head: {error}")
+    )
 }
 
 fn library_error(error: RuntimeError) -> gst::ErrorMessage {

@@ -218,6 +218,7 @@ impl ElementImpl for SplitInferEdge {
 impl SplitInferEdge {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings.lock().unwrap().clone();
+        settings.check()?;
         let engine = Arc::new(Engine::load(&settings)?);
         for assumption in &engine.assumptions {
             gst::info!(
@@ -228,7 +229,7 @@ impl SplitInferEdge {
         }
         settings
             .split
-            .resolve(engine.candidates())
+            .resolve(engine.candidates(), settings.remote_only)
             .map_err(|e| gst::error_msg!(gst::LibraryError::Settings, ("{e}")))?;
         let streaming = Streaming::new(&engine, &settings)?;
         *self.streaming.lock().unwrap() = streaming;
@@ -274,11 +275,14 @@ impl SplitInferEdge {
     /// Tells the application once that the server was lost, and once that it is back.
     fn tell(&self, notice: Notice) {
         match notice {
-            Notice::Lost(what) => gst::element_imp_warning!(
-                self,
-                gst::ResourceError::Read,
-                ("{what}; frames are completed here until the server answers again")
-            ),
+            Notice::Lost(what) => {
+                let instead = self.settings.lock().unwrap().without_server();
+                gst::element_imp_warning!(
+                    self,
+                    gst::ResourceError::Read,
+                    ("{what}; {instead} until the server answers again")
+                );
+            }
             Notice::Back(what) => {
                 gst::element_imp_info!(self, gst::ResourceError::Read, ("{what}"), ["{what}"]);
             }
@@ -307,8 +311,12 @@ impl SplitInferEdge {
         let Some(started) = self.started() else {
             return;
         };
-        let split = self.settings.lock().unwrap().split.clone();
-        if let Err(error) = split.resolve(started.current.get().candidates()) {
+        let settings = self.settings.lock().unwrap().clone();
+        let engine = started.current.get();
+        let split = settings
+            .split
+            .resolve(engine.candidates(), settings.remote_only);
+        if let Err(error) = split {
             gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{error}"));
         }
     }
@@ -599,7 +607,7 @@ impl SplitInferEdge {
         let Some(started) = self.started() else {
             return Err(gst::FlowError::Flushing);
         };
-        let on_deadline = self.settings.lock().unwrap().on_deadline;
+        let on_deadline = self.settings.lock().unwrap().on_deadline();
         let finished = completion::finish(*frame, &started, on_deadline).map_err(|message| {
             self.post_error_message(message);
             gst::FlowError::Error

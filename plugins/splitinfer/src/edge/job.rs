@@ -16,7 +16,7 @@ use splitinfer_vision::{Picture, Placement};
 use super::crossing::{Coding, Crossing, Wanted};
 use super::engine::Engine;
 use super::filming::{self, Filming};
-use super::frame::{Remote, Rest, Work};
+use super::frame::{Outcome, Remote, Rest, Work};
 use super::link::Link;
 use super::planner::{Chosen, Planner};
 use super::settings::Settings;
@@ -77,6 +77,9 @@ impl Job<'_> {
         wanted: Chosen,
         advice: Advice,
     ) -> Result<(Choice, Work, Option<Request>), gst::ErrorMessage> {
+        if self.settings.remote_only && advice == Advice::Keep {
+            return Ok((wanted.choice, Work::Done(Outcome::default()), None));
+        }
         if advice == Advice::Keep || wanted.choice == Choice::Here {
             let work = self.here(&picture)?;
             self.planner.worked(Choice::Here, self.times.infer);
@@ -125,7 +128,10 @@ impl Job<'_> {
                 link.send(self.number, request);
             }
             let begun = Instant::now();
-            let outcome = self.engine.complete(&rest, &self.placement)?;
+            let outcome = match self.settings.remote_only {
+                true => Outcome::default(),
+                false => self.engine.complete(&rest, &self.placement)?,
+            };
             self.times.infer += begun.elapsed();
             return Ok((choice, Work::Done(outcome), None));
         }

@@ -20,6 +20,7 @@ mod imp;
 mod job;
 mod link;
 mod mirror;
+mod model_file;
 mod monitor;
 mod planner;
 mod qos;

@@ -138,7 +138,7 @@ impl Planner {
             patience: Duration::ZERO,
         };
         let video = filming && started.link.as_ref().is_some_and(|l| l.takes_video());
-        let choice = settings.split.resolve(candidates);
+        let choice = settings.split.resolve(candidates, settings.remote_only);
         if let Some(link) = &started.link {
             self.hear(link, now);
         }
@@ -154,7 +154,10 @@ impl Planner {
                 };
                 let budget = settings.latency_budget;
                 let rest = self.rest(choice, engine, budget);
-                let patience = self.fixed.patience(choice, budget, rest, now);
+                let patience = match settings.remote_only {
+                    true => budget,
+                    false => self.fixed.patience(choice, budget, rest, now),
+                };
                 let wanted = Chosen {
                     patience,
                     ..fixed(choice)
@@ -162,7 +165,13 @@ impl Planner {
                 (wanted, reason, None)
             }
             // Reported when it was set; what ran before goes on.
-            (Err(_), _) => return (fixed(old.unwrap_or(Choice::Here)), None),
+            (Err(_), _) => {
+                let none = match settings.remote_only {
+                    true => Choice::Picture,
+                    false => Choice::Here,
+                };
+                return (fixed(old.unwrap_or(none)), None);
+            }
             (Ok(None), None) => (fixed(Choice::Here), "no server is set".into(), None),
             (Ok(None), Some(link)) => {
                 let plan = self.plan(link, settings, video, interval, now);

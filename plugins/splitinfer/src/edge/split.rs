@@ -53,6 +53,17 @@ impl fmt::Display for SplitSetting {
     }
 }
 
+/// Why a split cannot be.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum SplitError {
+    #[error(transparent)]
+    Unknown(#[from] UnknownSplit),
+    #[error(
+        "split '{0}' would run the model here, and remote-only is set; use server or server-video"
+    )]
+    NotHere(String),
+}
+
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is no split '{wanted}' in this model; use auto, edge, server, server-video, or one of: {candidates} (splitinfer-cuts prints the table)"
@@ -64,16 +75,21 @@ pub(super) struct UnknownSplit {
 
 impl SplitSetting {
     /// The choice that this setting fixes; `None` for `auto`. A tensor's name goes before a candidate's number, should
-    /// a model name its tensors by numbers.
-    pub(super) fn resolve(&self, candidates: &[Cut]) -> Result<Option<Choice>, UnknownSplit> {
-        let name = match self {
-            Self::Auto => return Ok(None),
-            Self::Edge => return Ok(Some(Choice::Here)),
-            Self::Server => return Ok(Some(Choice::Picture)),
-            Self::Video => return Ok(Some(Choice::Video)),
-            Self::Named(name) => name,
-        };
-        position(name, candidates).map(|i| Some(Choice::Candidate(i)))
+    /// a model name its tensors by numbers. `remote_only`: the server has to do everything.
+    pub(super) fn resolve(
+        &self,
+        candidates: &[Cut],
+        remote_only: bool,
+    ) -> Result<Option<Choice>, SplitError> {
+        Ok(match self {
+            Self::Auto if remote_only => Some(Choice::Picture),
+            Self::Auto => None,
+            Self::Server => Some(Choice::Picture),
+            Self::Video => Some(Choice::Video),
+            _ if remote_only => return Err(SplitError::NotHere(self.to_string())),
+            Self::Edge => Some(Choice::Here),
+            Self::Named(name) => Some(Choice::Candidate(position(name, candidates)?)),
+        })
     }
 }
 
@@ -122,7 +138,8 @@ mod tests {
     #[test]
     fn a_split_is_found_by_name_and_by_number() {
         let cuts = [cut("relu"), cut("p3+p4"), cut("0")];
-        let resolve = |s: &str| s.parse::<SplitSetting>().unwrap().resolve(&cuts);
+        let parsed = |s: &str| s.parse::<SplitSetting>().unwrap();
+        let resolve = |s: &str| parsed(s).resolve(&cuts, false);
         assert_eq!(resolve("auto"), Ok(None));
         assert_eq!(resolve("edge"), Ok(Some(Choice::Here)));
         assert_eq!(resolve("server"), Ok(Some(Choice::Picture)));
@@ -134,6 +151,21 @@ mod tests {
             Ok(Some(Choice::Candidate(2))),
             "a name goes before a number"
         );
+    }
+
+    #[test]
+    fn where_the_server_does_everything_nothing_else_is_a_choice() {
+        let resolve = |s: &str| s.parse::<SplitSetting>().unwrap().resolve(&[], true);
+        assert_eq!(resolve("auto"), Ok(Some(Choice::Picture)));
+        assert_eq!(resolve("server"), Ok(Some(Choice::Picture)));
+        assert_eq!(resolve("server-video"), Ok(Some(Choice::Video)));
+        for split in ["edge", "relu"] {
+            let text = resolve(split).unwrap_err().to_string();
+            assert!(
+                text.contains(split) && text.contains("remote-only"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -163,7 +163,8 @@ impl Streaming {
             .planner
             .choose(started, &engine, settings, filming, interval, now);
         let curious = |link| tools.planner.is_curious(link);
-        if settings.split == SplitSetting::Auto && started.link.as_deref().is_some_and(curious) {
+        let plans = settings.split == SplitSetting::Auto && !settings.remote_only;
+        if plans && started.link.as_deref().is_some_and(curious) {
             tools.unsurveyed = Some(picture.clone());
         }
         let advice = match (&started.link, wanted.choice) {

@@ -121,7 +121,7 @@ impl Link {
             servers,
             trust: opening::trust(settings),
             hello: opening::hello(engine, settings),
-            model: opening::model_source(engine),
+            model: engine.file.source(),
             max_in_flight: settings.max_in_flight
                 + GIVEN_UP_IN_FLIGHT
                 + match settings.send_frames {

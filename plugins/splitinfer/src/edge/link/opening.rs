@@ -7,7 +7,6 @@
 //! What a client needs to know at its start.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use splitinfer_wire::{Hello, Token, Version, Wants};
 
@@ -15,7 +14,6 @@ use super::MAX_RESULT_BYTES;
 use crate::edge::SendFrames;
 use crate::edge::engine::Engine;
 use crate::edge::settings::Settings;
-use crate::net::client::ModelSource;
 use crate::net::trust::Trust;
 
 pub(super) fn trust(settings: &Settings) -> Trust {
@@ -36,8 +34,8 @@ pub(super) fn hello(engine: &Engine, settings: &Settings) -> Hello {
         version: Version::OURS,
         agent: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).into(),
         token: Token::default(),
-        model_hash: engine.model.hash(),
-        model_size: engine.model.to_bytes().len() as u64,
+        model_hash: engine.file.hash,
+        model_size: engine.file.size,
         sidecar: engine.info.to_text(),
         input_name: engine.info.input.name.clone(),
         input_shape: shape
@@ -49,7 +47,7 @@ pub(super) fn hello(engine: &Engine, settings: &Settings) -> Hello {
             .iter()
             .map(|cut| cut.tensors.iter().map(|t| t.name.clone()).collect())
             .collect(),
-        wants: if engine.is_raw() {
+        wants: if engine.keeps_outputs() {
             Wants::Tensors
         } else {
             Wants::Objects
@@ -61,10 +59,4 @@ pub(super) fn hello(engine: &Engine, settings: &Settings) -> Hello {
         },
         max_result_bytes: MAX_RESULT_BYTES,
     }
-}
-
-/// The bytes of the model, should the server not have it.
-pub(super) fn model_source(engine: &Engine) -> ModelSource {
-    let model = engine.model.clone();
-    Arc::new(move || Ok(model.to_bytes()))
 }

@@ -46,7 +46,9 @@ pub(super) struct Settings {
     pub(super) split_candidates: Option<String>,
     pub(super) latency_budget: Duration,
     pub(super) objective: Objective,
-    pub(super) on_deadline: OnDeadline,
+    on_deadline: OnDeadline,
+    pub(super) remote_only: bool,
+    pub(super) raw_outputs: bool,
     pub(super) tensor_bits: u32,
     /// A share of the outputs' size; the property has it in percent.
     pub(super) output_error: f32,
@@ -77,6 +79,8 @@ impl Default for Settings {
             latency_budget: Duration::from_millis(DEFAULT_LATENCY_BUDGET_MS.into()),
             objective: Objective::default(),
             on_deadline: OnDeadline::default(),
+            remote_only: false,
+            raw_outputs: false,
             tensor_bits: 0,
             output_error: DEFAULT_OUTPUT_ERROR_PCT / 100.0,
             video_encoder: AUTO.into(),
@@ -108,6 +112,37 @@ impl Settings {
             .collect()
     }
 
+    /// Whether the settings go together.
+    ///
+    /// # Errors
+    /// One message for the bus.
+    pub(super) fn check(&self) -> Result<(), gst::ErrorMessage> {
+        let problem = match self.remote_only {
+            true if self.servers().is_empty() => "there is no server: set the property 'server'",
+            true if self.mirror_check > 0 => "mirror-check would run the model here: set it to 0",
+            _ => return Ok(()),
+        };
+        Err(gst::error_msg!(
+            gst::ResourceError::Settings,
+            ("remote-only is set, and {problem}")
+        ))
+    }
+
+    pub(super) fn on_deadline(&self) -> OnDeadline {
+        match self.remote_only {
+            true => OnDeadline::Skip,
+            false => self.on_deadline,
+        }
+    }
+
+    /// What becomes of frames while there is no server, for messages.
+    pub(super) fn without_server(&self) -> &'static str {
+        match self.remote_only {
+            true => "frames pass without result",
+            false => "frames are completed here",
+        }
+    }
+
     /// Of an update of the weights on its way to the server, in bytes a second.
     pub(super) fn update_rate(&self) -> u64 {
         bytes_a_second(self.update_bitrate)
@@ -134,6 +169,8 @@ impl Settings {
             "latency-budget" => self.latency_budget = Duration::from_millis(uint(value).into()),
             "objective" => self.objective = value.get().unwrap_or_default(),
             "on-deadline" => self.on_deadline = value.get().unwrap_or_default(),
+            "remote-only" => self.remote_only = value.get().unwrap_or_default(),
+            "raw-outputs" => self.raw_outputs = value.get().unwrap_or_default(),
             "tensor-bits" => self.tensor_bits = uint(value),
             "output-error" => {
                 let percent = value.get().unwrap_or(DEFAULT_OUTPUT_ERROR_PCT);
@@ -170,6 +207,8 @@ impl Settings {
             "latency-budget" => (self.latency_budget.as_millis() as u32).to_value(),
             "objective" => self.objective.to_value(),
             "on-deadline" => self.on_deadline.to_value(),
+            "remote-only" => self.remote_only.to_value(),
+            "raw-outputs" => self.raw_outputs.to_value(),
             "tensor-bits" => self.tensor_bits.to_value(),
             "output-error" => (self.output_error * 100.0).to_value(),
             "video-encoder" => self.video_encoder.to_value(),

@@ -51,6 +51,15 @@ fn model() -> Vec<glib::ParamSpec> {
             .default_value(0)
             .mutable_ready()
             .build(),
+        glib::ParamSpecBoolean::builder("raw-outputs")
+            .nick("Raw outputs")
+            .blurb(
+                "Attach the model's output tensors to the result also where its head is known and objects are found; from a \
+                 server all of them then come over the network, bit for bit, which may be many times the bytes of the objects",
+            )
+            .default_value(false)
+            .mutable_ready()
+            .build(),
     ]
 }
 
@@ -62,6 +71,16 @@ fn network() -> Vec<glib::ParamSpec> {
             "host:port of a splitinfer-server, or several with commas between them, tried in that order. Unset: \
              everything runs here",
         ),
+        glib::ParamSpecBoolean::builder("remote-only")
+            .nick("Remote only")
+            .blurb(
+                "The model never runs here, and is not kept in memory: for one that is too large for this machine. The server \
+                 does everything (split is server or server-video; auto means server), and a frame that it does not answer \
+                 within latency-budget passes without result",
+            )
+            .default_value(false)
+            .mutable_ready()
+            .build(),
         string(
             "ca-file",
             "CA file",

@@ -157,9 +157,10 @@ impl Swap {
         link: Option<&Arc<Link>>,
         element: Element,
     ) -> std::io::Result<Self> {
-        let base = current.get().model.clone();
+        let file = Arc::clone(&current.get().file);
+        let base = file.model().cloned();
         let link = link.map(Arc::downgrade);
-        let worker = Worker::new(&base, tasks.clone(), current, link, element);
+        let worker = Worker::new(base, tasks.clone(), current, link, element);
         let (ending, ended) = channel();
         let thread = std::thread::Builder::new()
             .name("splitinfer-swap".into())
@@ -169,7 +170,7 @@ impl Swap {
             })?;
         Ok(Self {
             tasks,
-            base_hash: base.hash(),
+            base_hash: file.hash,
             ended: Mutex::new(ended),
             thread: Some(thread),
         })

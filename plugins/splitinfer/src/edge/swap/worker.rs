@@ -26,6 +26,8 @@ use crate::weights::code;
 /// How often it is looked whether the last frame of an old version has left.
 const LOOK: Duration = Duration::from_millis(20);
 
+const NOT_HERE: &str = "remote-only is set, and the model is not in memory here";
+
 /// Engines of old versions that may still have frames when the next version is prepared.
 const MOST_OLD: usize = 2;
 
@@ -51,7 +53,8 @@ pub(super) struct Worker {
     current: Arc<Current>,
     link: Option<Weak<Link>>,
     element: Element,
-    versions: Versions,
+    /// `None` where the model is not in memory: no other weights are taken then.
+    versions: Option<Versions>,
     connected: bool,
     /// The last offer to the server started from the file: there is no other that it might take.
     offered_full: bool,
@@ -64,7 +67,7 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(
-        base: &Model,
+        base: Option<Model>,
         tasks: Tasks,
         current: Arc<Current>,
         link: Option<Weak<Link>>,
@@ -75,7 +78,7 @@ impl Worker {
             current,
             link,
             element,
-            versions: Versions::new(base.clone()),
+            versions: base.map(Versions::new),
             connected: false,
             offered_full: false,
             queue: VecDeque::new(),
@@ -163,11 +166,17 @@ impl Worker {
     fn prepare(&mut self, waiting: Waiting) {
         let Waiting { update, at, origin } = waiting;
         let begun = Instant::now();
-        let (header, model) = match self.versions.read(&update) {
+        let read = match &self.versions {
+            Some(versions) => versions
+                .read(&update)
+                .map_err(|e| (code(&e), e.to_string())),
+            None => Err((WeightsCode::Unusable, NOT_HERE.to_owned())),
+        };
+        let (header, model) = match read {
             Ok(read) => read,
-            Err(e) => {
+            Err((code, text)) => {
                 let version = Header::read(&update).ok().map(|h| h.to);
-                return self.refuse(origin, version, code(&e), e.to_string());
+                return self.refuse(origin, version, code, text);
             }
         };
         let decoded = Instant::now();
@@ -182,7 +191,9 @@ impl Worker {
                 return self.refuse(origin, version, WeightsCode::Unusable, e.to_string());
             }
         };
-        self.versions.adopt(header.to, model);
+        if let Some(versions) = &mut self.versions {
+            versions.adopt(header.to, model);
+        }
         self.tasks.prepared(header.to);
         let built = Instant::now();
         self.pending = Some(Pending {
@@ -262,10 +273,13 @@ impl Worker {
 
     /// Offers the newest version to a server that has nothing but the file.
     fn offer_all(&mut self) {
-        match self.versions.full() {
+        let Some(versions) = &self.versions else {
+            return;
+        };
+        match versions.full() {
             Ok(Some(full)) => self.offer(full.header.to, full.bytes.into(), true),
             Ok(None) => {}
-            Err(e) => self.alone(self.versions.newest().0, &e.to_string()),
+            Err(e) => self.alone(versions.newest().0, &e.to_string()),
         }
     }
 
