@@ -18,4 +18,3 @@ pub mod policy;
 pub mod report;
 pub mod results;
 pub mod run;
-pub mod spread;
