@@ -89,6 +89,11 @@ impl Neurosurgeon {
         }
     }
 
+    /// Nobody has told its load for long.
+    pub fn load_unknown(&mut self) {
+        self.load = 1.0;
+    }
+
     /// Inference here of a choice, as predicted.
     pub fn work_here(&self, choice: Choice) -> Duration {
         self.find(choice)
@@ -170,6 +175,9 @@ mod tests {
         assert_eq!(it.choose(), Choice::Here, "the server had no part in that");
         it.served(Choice::Candidate(0), Duration::from_millis(16));
         assert_eq!(it.choose(), Choice::Picture, "as fast as predicted");
+        it.served(Choice::Picture, Duration::from_millis(200));
+        it.load_unknown();
+        assert_eq!(it.choose(), Choice::Picture);
     }
 
     #[test]

@@ -10,15 +10,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use splitinfer_tests::measure;
 use splitinfer_tests::quota::Quota;
 use splitinfer_tests::split_pipelines::book::{Book, Place};
-use splitinfer_tests::split_pipelines::crowd::{self, Crowd};
+use splitinfer_tests::split_pipelines::crowd;
 use splitinfer_tests::split_pipelines::json::{self, Played};
 use splitinfer_tests::split_pipelines::method::KINDS;
 use splitinfer_tests::split_pipelines::session::{Budget, Machines, Session, Wanted};
 use splitinfer_tests::split_pipelines::subject::{self, Subject};
-use splitinfer_tests::split_pipelines::summary::Cell;
 use splitinfer_tests::split_pipelines::{edge, pictures, profiling, report};
 use splitinfer_tests::split_selection::traces::{self, Named};
 
@@ -227,7 +225,6 @@ fn print(args: &Args, book: &Book) -> Result<()> {
         .iter()
         .map(|r| r.key.setting.model.as_str())
         .collect();
-    models.dedup();
     let mut seen = std::collections::HashSet::new();
     models.retain(|m| seen.insert(*m));
     let known = traces::load()?;

@@ -15,8 +15,8 @@ use super::{Left, Method};
 use crate::baselines::neurosurgeon::Neurosurgeon;
 use crate::split_pipelines::profile::Profile;
 
-/// The bandwidth is that of the last frame that was sent; where none has told it for this long, the monitor's, if that is sure
-/// enough.
+/// Bandwidth and load are those of the last frame that the server completed; where there has been none for this long, the
+/// bandwidth is the monitor's, if that is sure enough, and the server is taken to be as it was.
 const STALE: Duration = Duration::from_secs(1);
 
 /// See the module's documentation.
@@ -70,10 +70,11 @@ impl Method for Surgeon {
                 (false, _) => self.inner.missed(bytes, waited),
             }
         }
-        if self.silent > STALE
-            && let Some(rate) = seen.monitor
-        {
-            self.inner.bandwidth(rate);
+        if self.silent > STALE {
+            self.inner.load_unknown();
+            if let Some(rate) = seen.monitor {
+                self.inner.bandwidth(rate);
+            }
         }
         self.last = [self.last[1], Some(choice)];
     }
@@ -144,7 +145,12 @@ mod tests {
     #[test]
     fn the_monitor_is_asked_after_a_while_without_frames() {
         let mut it = Surgeon::new(&example(), false);
-        it.left(Choice::Video, &left(ms(432), true), &seen(4_000));
+        let mut loaded = seen(4_000);
+        loaded.server = Some(Served {
+            compute: ms(200),
+            ..Served::default()
+        });
+        it.left(Choice::Video, &left(ms(612), true), &loaded);
         let quiet = Seen {
             work: None,
             bytes: None,
