@@ -19,6 +19,12 @@ use splitinfer_plan::Choice;
 
 use super::line::Line;
 
+/// Bandwidth and load are those of the last frame that the server completed; where there has been none for this long, the
+/// bandwidth is that of a monitor, if it is sure enough, and the server is taken to be as it was when it was profiled.
+pub const STALE: Duration = Duration::from_secs(1);
+/// Relative uncertainty of such a bandwidth, at most.
+pub const SURE: f64 = 0.3;
+
 /// Bytes a second until something has been sent.
 const AT_FIRST: f64 = 1.25e6;
 /// No transfer counts as shorter.

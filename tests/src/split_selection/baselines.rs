@@ -6,6 +6,7 @@
 
 //! What the planner is compared with, as it sees the simulated world.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use splitinfer_plan::{Choice, Profile};
@@ -73,12 +74,18 @@ impl Policy for Fixed {
     }
 }
 
-/// Its [times](neurosurgeon) and sizes are those of the simulated model; what the server's own load does to its times, the
-/// published method knows and this one does not.
+/// Its [times](neurosurgeon) and sizes are those of the simulated model.
 pub struct Neurosurgeon {
     profile: Profile,
     inner: neurosurgeon::Neurosurgeon,
     rtt: Duration,
+    /// Of the server's work on each choice, the share that is inference.
+    inference: HashMap<Choice, f64>,
+    /// Frames under way: bytes, and since when.
+    under_way: HashMap<u32, (u64, Duration)>,
+    start: Instant,
+    /// Since the start.
+    answered: Duration,
 }
 
 impl Neurosurgeon {
@@ -123,26 +130,66 @@ impl Neurosurgeon {
         };
         let candidates = setting.choices().into_iter().map(candidate).collect();
         let server = edge.faster(setting.edge_slower * setting.server_faster);
+        let sent = setting.choices().into_iter().filter(|c| *c != Choice::Here);
+        let inference = sent.map(|choice| {
+            let decode = setting.code(choice, 1, Some(0), Duration::ZERO).decode;
+            let work = setting.there(choice, decode, 1, Duration::ZERO);
+            let decode = setting.decoding(decode, Duration::ZERO);
+            (choice, 1.0 - decode.div_duration_f64(work))
+        });
         Self {
+            inference: inference.collect(),
             inner: neurosurgeon::Neurosurgeon::new(candidates, edge, server),
             profile,
             rtt: Duration::ZERO,
+            under_way: HashMap::new(),
+            start: Instant::now(),
+            answered: Duration::ZERO,
         }
     }
 }
 
 impl Policy for Neurosurgeon {
+    fn start(&mut self, start: Instant) {
+        self.start = start;
+    }
+
     fn see(&mut self, seen: &Seen) {
-        if let Seen::Answered { round, .. } = seen {
-            let others = self.rtt + round.queue + round.work;
-            let transfer = round.taken.saturating_sub(others);
-            self.inner.transferred(round.bytes, transfer);
+        match *seen {
+            Seen::Sent {
+                number, bytes, at, ..
+            } => drop(self.under_way.insert(number, (bytes, at))),
+            Seen::Answered { number, round, at } => {
+                let others = self.rtt + round.queue + round.work;
+                let transfer = round.taken.saturating_sub(others);
+                self.inner.transferred(round.bytes, transfer);
+                let inference = self.inference.get(&round.choice).copied();
+                let inference = round.work.mul_f64(inference.unwrap_or_default());
+                self.inner.served(round.choice, inference);
+                self.answered = at;
+                self.under_way.remove(&number);
+            }
+            Seen::Missed { number, at } => {
+                if let Some((bytes, since)) = self.under_way.remove(&number) {
+                    let waited = (at - since).saturating_sub(self.rtt);
+                    self.inner.missed(bytes, waited);
+                }
+            }
+            _ => {}
         }
     }
 
     fn choose(&mut self, view: &View) -> Wanted {
         self.rtt = view.rtt.unwrap_or_default();
         self.inner.round_trip(self.rtt);
+        let silent = (view.now - self.start).saturating_sub(self.answered);
+        if silent > neurosurgeon::STALE {
+            self.inner.load_unknown();
+            let told = view.report.as_ref().and_then(|r| r.bandwidth);
+            if let Some(told) = told.filter(|b| b.uncertainty < neurosurgeon::SURE) {
+                self.inner.bandwidth(told.rate);
+            }
+        }
         self.inner.choose().into()
     }
 

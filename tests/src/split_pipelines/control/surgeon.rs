@@ -12,12 +12,8 @@ use splitinfer_plan::Choice;
 
 use super::watch::{Seen, Served};
 use super::{Left, Method};
-use crate::baselines::neurosurgeon::Neurosurgeon;
+use crate::baselines::neurosurgeon::{Neurosurgeon, STALE};
 use crate::split_pipelines::profile::Profile;
-
-/// Bandwidth and load are those of the last frame that the server completed; where there has been none for this long, the
-/// bandwidth is the monitor's, if that is sure enough, and the server is taken to be as it was.
-const STALE: Duration = Duration::from_secs(1);
 
 /// See the module's documentation.
 pub struct Surgeon {

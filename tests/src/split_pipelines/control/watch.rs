@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use gst::glib::value::FromValue;
 
-/// Above this the monitor's bandwidth is a guess, in %.
-const UNSURE: f64 = 30.0;
+use crate::baselines::neurosurgeon::SURE;
 
 /// Since the last look.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -83,7 +82,7 @@ impl Watch {
         };
         let sent = sums.sent.saturating_sub(before.sent);
         let answered = sums.answered.saturating_sub(before.answered);
-        let unsure = field::<f64>(stats, "monitor-uncertainty-percent") > UNSURE;
+        let unsure = field::<f64>(stats, "monitor-uncertainty-percent") > SURE * 100.0;
         let rate = field::<f64>(stats, "monitor-kbit") / 8e-3;
         Seen {
             since: since.unwrap_or_default(),
