@@ -8,6 +8,7 @@
 //! server in a process of its own.
 
 pub mod adaptation;
+pub mod baselines;
 pub mod batching;
 pub mod data;
 pub mod faults;
@@ -24,6 +25,7 @@ pub mod quota;
 pub mod split_pipelines;
 pub mod split_selection;
 pub mod split_switch;
+pub mod spread;
 pub mod tensor_code;
 pub mod trainer;
 pub mod training;

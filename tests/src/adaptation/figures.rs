@@ -11,7 +11,7 @@ use splitinfer_evaluate::{Frame, evaluate};
 
 use super::plan::{Case, RATE, Task};
 use super::run::Run;
-use super::spread::mean;
+use crate::spread::mean;
 
 /// How wrong the results of some frames are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

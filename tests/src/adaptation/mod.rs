@@ -19,4 +19,3 @@ pub mod recurring;
 pub mod report;
 pub mod results;
 pub mod run;
-pub mod spread;

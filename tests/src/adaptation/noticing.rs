@@ -8,8 +8,8 @@
 
 use super::drifts::{Kind, Watched};
 use super::plan::{RATE, Task};
-use super::spread::mean;
 use crate::measure::median;
+use crate::spread::mean;
 
 /// One kind of drift in all scenes of a task.
 pub struct Row {

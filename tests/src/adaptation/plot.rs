@@ -17,7 +17,7 @@ use splitinfer_evaluate::Frame;
 use super::figures::Quality;
 use super::plan::{Case, Method, RATE};
 use super::run::Run;
-use super::spread::mean;
+use crate::spread::mean;
 
 const SIZE: (u32, u32) = (960, 640);
 const KEY: u32 = 190;

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use super::figures::Quality;
 use super::plan::Task;
 use super::run::Seen;
-use super::spread::mean;
+use crate::spread::mean;
 
 /// Frames over which confidence or accuracy is averaged, as long as `svdgate`'s window.
 const WINDOW: usize = 20;

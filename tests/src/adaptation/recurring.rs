@@ -15,7 +15,7 @@ use super::figures::Quality;
 use super::plan::{Case, Method, RATE, Task, Tuning};
 use super::policy::Policy;
 use super::run::{Run, Spent, play};
-use super::spread::mean;
+use crate::spread::mean;
 
 /// Frames of a visit, 20 s.
 const FRAMES: u64 = 300;

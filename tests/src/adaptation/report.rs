@@ -13,7 +13,7 @@ use super::latency::Latencies;
 use super::noticing::{self, Row};
 use super::plan::{Method, Task};
 use super::recurring::{self, Visit};
-use super::spread::{mean, text};
+use crate::spread::{mean, text};
 
 /// All methods on the same scenes: for each seed the figures of each method.
 pub struct Cell {

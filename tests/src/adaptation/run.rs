@@ -18,7 +18,7 @@ use splitinfer_meta::Object;
 use super::pace::{Pace, count, stats};
 use super::plan::{Case, Method, Task, Tuning};
 use super::policy::Policy;
-use super::spread::mean;
+use crate::spread::mean;
 
 /// Neither a frame nor a training takes longer.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(600);

@@ -6,44 +6,59 @@
 
 //! The chosen split in whole pipelines, over real sockets: `tests/measure.sh split-pipelines [--quick] [OPTIONS]`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
-use indicatif::ProgressBar;
-use serde_json::json;
-use splitinfer_meta::Completed;
-use splitinfer_tests::measure;
 use splitinfer_tests::quota::Quota;
-use splitinfer_tests::split_pipelines::figures::Figures;
-use splitinfer_tests::split_pipelines::play::{Play, Recording, Stage, play};
-use splitinfer_tests::split_pipelines::report::{self, Cell, Crowd, Method};
-use splitinfer_tests::split_pipelines::{camera, edge};
+use splitinfer_tests::split_pipelines::book::{Book, Place};
+use splitinfer_tests::split_pipelines::crowd;
+use splitinfer_tests::split_pipelines::json::{self, Played};
+use splitinfer_tests::split_pipelines::method::KINDS;
+use splitinfer_tests::split_pipelines::session::{Budget, Machines, Session, Wanted};
+use splitinfer_tests::split_pipelines::subject::{self, Subject};
+use splitinfer_tests::split_pipelines::{edge, pictures, profiling, report};
 use splitinfer_tests::split_selection::traces::{self, Named};
-use splitinfer_tools::splits::{Panel, Picture, Point, rate, write};
 
 /// Plays films through edges and a server, each with its part of a processor, over links that follow traces.
 #[derive(Parser)]
 #[command(name = "measure.sh split-pipelines")]
 struct Args {
-    /// One scene, one trace, three edges, five seconds each.
+    /// One model, one trace, one run, four edges, and few methods; five seconds each.
     #[arg(long)]
     quick: bool,
     /// What is measured: traces, edges.
     #[arg(long, default_value = "traces,edges")]
     parts: String,
-    /// Of: walker, traffic.
+    /// The project's (NAME-teacher, NAME-student), and yolox…, FastestDet, movenet… where the data are at hand
+    /// [default: four of about the same size].
     #[arg(long)]
-    scenes: Option<String>,
+    models: Option<String>,
     /// Traces of pipelines/networks.
     #[arg(long)]
     traces: Option<String>,
-    /// Only methods whose name contains this.
+    /// Of: planner, no-monitor, neurosurgeon, neurosurgeon-coding, bandit, here, picture, video, cuts [default: all; of
+    /// many edges some].
     #[arg(long)]
-    only: Option<String>,
+    methods: Option<String>,
+    /// Numbers of the cuts that are held [default: those that the profile makes the best at 10 and at 1 Mbit/s].
+    #[arg(long)]
+    cuts: Option<String>,
+    /// How often each method plays each trace, the methods taking turns.
+    #[arg(long)]
+    runs: Option<u32>,
     /// Seconds of a film.
     #[arg(long)]
     seconds: Option<u32>,
+    /// ms, in place of a multiple of the model's time on the edge.
+    #[arg(long)]
+    budget: Option<u32>,
+    /// Keep runs in this file, and go on with those that are in it.
+    #[arg(long)]
+    keep: Option<PathBuf>,
+    /// Play nothing: tables of what is in the file.
+    #[arg(long, requires = "keep")]
+    report: bool,
     /// Folder for plots.
     #[arg(long)]
     plots: Option<PathBuf>,
@@ -52,270 +67,186 @@ struct Args {
     explain: bool,
     #[arg(long, hide = true)]
     edge: Option<String>,
+    #[arg(long, hide = true)]
+    profile: Option<String>,
 }
 
-const SCENES: &str = "walker,traffic";
 const TRACES: &str =
     "wifi-good,lte-car,wifi-busy,step-wide,rtt-steps,outage-short,loss-burst,all-change";
+const RUNS: u32 = 3;
 const CROWDS: [usize; 4] = [1, 2, 4, 8];
-const SECONDS: u32 = 20;
-/// Frames a second, and ms.
-const RATE: u32 = 10;
-const BUDGET_MS: u32 = 200;
-/// Parts of a processor.
-const EDGE: f64 = 0.35;
-const SERVER: f64 = 1.0;
-/// The same where many edges share the server, so that two processors have enough for all of them, and the server for two or
-/// three edges only.
-const CROWD_RATE: u32 = 5;
-const CROWD_BUDGET_MS: u32 = 400;
-const CROWD_EDGE: f64 = 0.2;
-const CROWD_SERVER: f64 = 0.4;
-/// As numbers of the elements' candidates: those that are best anywhere in the simulation.
-const CUTS: [usize; 2] = [2, 4];
+const CROWD_METHODS: &str = "planner,neurosurgeon-coding,bandit,here,picture,video";
+const QUICK_METHODS: &str = "planner,neurosurgeon-coding,bandit,here";
+/// The budget as a multiple of what the model takes on the edge: 200 ms of 74 for the people's teacher.
+const BUDGET: f64 = 2.7;
+/// 400 ms of 130.
+const CROWD_BUDGET: f64 = 3.1;
+const MACHINES: Machines = Machines {
+    rate: 10,
+    seconds: 20,
+    edge: 0.35,
+    server: 1.0,
+};
+/// Where many edges share the server: two processors have enough for all of them, and the server for two or three edges only.
+const CROWD: Machines = Machines {
+    rate: 5,
+    seconds: 14,
+    edge: 0.2,
+    server: 0.4,
+};
 
 fn main() -> Result<()> {
     let args = Args::parse();
     if let Some(job) = &args.edge {
         return edge::work(&serde_json::from_str(job)?);
     }
+    if let Some(job) = &args.profile {
+        return profiling::work(&serde_json::from_str(job)?);
+    }
     splitinfer_tests::init();
-    drop(Quota::new(EDGE).context("machines of other speeds are made of control groups")?);
     let folder = tempfile::tempdir()?;
-    println!(
-        "# Split selection in whole pipelines\n\n{}\n",
-        measure::machine()
-    );
-    let mut cells = Vec::new();
-    let mut crowds = Vec::new();
-    let scenes = args
-        .scenes
-        .as_deref()
-        .unwrap_or(if args.quick { "walker" } else { SCENES });
-    for scene in scenes.split(',') {
-        let stage = stage(&args, scene, RATE, folder.path())?;
-        let stage = Stage {
-            budget_ms: BUDGET_MS,
-            edge: EDGE,
-            server: SERVER,
-            ..stage
+    let book = args.keep.as_deref().map(Book::open).transpose()?;
+    let mut session = Session::new(book.unwrap_or_default(), folder.path(), args.explain);
+    if !args.report {
+        drop(Quota::new(1.0).context("machines of other speeds are made of control groups")?);
+        play(&args, &mut session)?;
+    }
+    print(&args, &session.book)
+}
+
+fn play(args: &Args, session: &mut Session) -> Result<()> {
+    let usual = if args.quick {
+        "walker-teacher"
+    } else {
+        subject::USUAL
+    };
+    let parts = names(&args.parts);
+    let known = traces::load()?;
+    for name in names(args.models.as_deref().unwrap_or(usual)) {
+        let Some(subject) = Subject::find(&name)? else {
+            continue;
         };
-        println!("## {scene}-teacher\n");
-        if args.parts.contains("traces") {
-            let of = on_traces(&args, &stage, scene)?;
-            println!("{}", report::traces(&of));
-            cells.extend(of);
+        if parts.contains(&"traces".to_owned()) {
+            session.play(&subject, &on_traces(args, &known)?)?;
         }
-        if args.parts.contains("edges") {
-            let stage = self::stage(&args, scene, CROWD_RATE, folder.path())?;
-            let of = many_edges(&args, &stage)?;
-            println!("### Many edges on one server\n\n{}", report::crowds(&of));
-            crowds.extend(of);
+        if parts.contains(&"edges".to_owned()) {
+            session.play(&subject, &with_many_edges(args, &known)?)?;
         }
     }
-    println!("{}", json(&cells, &crowds));
     Ok(())
 }
 
-/// Of machines that share the server with others.
-fn stage(args: &Args, scene: &str, rate: u32, folder: &Path) -> Result<Stage> {
-    let seconds = args.seconds.unwrap_or(if args.quick { 5 } else { SECONDS });
-    let film = folder.join(format!("{scene}-{rate}.i420"));
-    camera::film(scene, rate, (seconds * rate) as usize, &film)?;
-    Ok(Stage {
-        model: splitinfer_tests::repository().join(format!("models/{scene}-teacher.onnx")),
-        film,
-        rate,
-        budget_ms: CROWD_BUDGET_MS,
-        edge: CROWD_EDGE,
-        server: CROWD_SERVER,
-    })
-}
-
-fn method(name: &str, split: &str, monitor: bool, fixed: bool) -> Method {
-    Method {
-        name: name.to_owned(),
-        split: split.to_owned(),
-        monitor,
-        fixed,
+fn on_traces(args: &Args, known: &[Named]) -> Result<Wanted> {
+    let usual = if args.quick { "all-change" } else { TRACES };
+    let mut wanted = wanted(
+        args,
+        MACHINES,
+        BUDGET,
+        if args.quick { QUICK_METHODS } else { "" },
+    )?;
+    for name in names(args.traces.as_deref().unwrap_or(usual)) {
+        let trace = find(known, &name)?;
+        wanted.places.push((Place::Trace(name), trace));
     }
-}
-
-fn methods(args: &Args) -> Vec<Method> {
-    let mut all = vec![
-        method("planner", "auto", true, false),
-        method("planner, no monitor", "auto", false, false),
-        method("all here", "edge", true, true),
-        method("picture", "server", true, true),
-        method("video", "server-video", true, true),
-    ];
-    all.extend(CUTS.map(|cut| method(&format!("cut {cut}"), &cut.to_string(), true, true)));
-    let wanted = args.only.as_deref().unwrap_or_default();
-    all.retain(|m| m.name.contains(wanted));
-    all
-}
-
-fn on_traces(args: &Args, stage: &Stage, scene: &str) -> Result<Vec<Cell>> {
-    let names = args
-        .traces
-        .as_deref()
-        .unwrap_or(if args.quick { "all-change" } else { TRACES });
-    let traces = traces::load()?;
-    let find = |name: &str| {
-        let found = traces.iter().find(|t| t.name == name).cloned();
-        found.with_context(|| format!("there is no trace '{name}' in pipelines/networks"))
-    };
-    let named = names.split(',').map(find).collect::<Result<Vec<_>>>()?;
-    let methods = methods(args);
-    let bar = measure::progress(named.len() * methods.len());
-    let cells = named.iter().map(|trace| {
-        let cell = on_trace(stage, trace, &methods, &bar)?;
-        if args.explain {
-            explain(&cell);
-        }
-        if let Some(folder) = &args.plots {
-            let name = format!("split-pipelines-{scene}-{}", trace.name);
-            write(&picture(&cell.1, trace), &folder.join(name))?;
-        }
-        Ok(cell.0)
-    });
-    let cells = cells.collect();
-    bar.finish_and_clear();
-    cells
-}
-
-type Played = (Cell, Vec<(String, Recording)>);
-
-fn on_trace(stage: &Stage, trace: &Named, methods: &[Method], bar: &ProgressBar) -> Result<Played> {
-    let mut rows = Vec::new();
-    let mut recordings = Vec::new();
-    for method in methods {
-        bar.set_message(format!("{}: {}", trace.name, method.name));
-        let how = Play {
-            split: method.split.clone(),
-            monitor: method.monitor,
-            edges: 1,
-            trace: trace.trace.clone(),
-            seed: trace.seed,
-        };
-        let recording = play(stage, &how)?.pop().context("one edge plays")?;
-        rows.push((method.clone(), figures(stage, &recording)?));
-        recordings.push((method.name.clone(), recording));
-        bar.inc(1);
-    }
-    let trace = trace.name.clone();
-    Ok((Cell { trace, rows }, recordings))
-}
-
-fn explain((cell, recordings): &Played) {
-    for (method, recording) in recordings {
-        eprintln!("{}: {method}", cell.trace);
-        for (at, reason) in &recording.done.reasons {
-            eprintln!("  {at:6.2} s  {reason}");
-        }
-        eprintln!("  {}", recording.done.stats);
-    }
-}
-
-fn figures(stage: &Stage, recording: &Recording) -> Result<Figures> {
-    let bytes = std::fs::metadata(&stage.film)?.len() as usize;
-    let interval = 1e3 / f64::from(stage.rate);
-    let shots = camera::shots(bytes);
-    Ok(Figures::new(
-        recording,
-        shots,
-        interval,
-        stage.budget_ms.into(),
-    ))
-}
-
-fn picture(recordings: &[(String, Recording)], trace: &Named) -> Picture {
-    let point = |f: &edge::Frame| {
-        let completed: Completed = f.completed.parse().ok()?;
-        let at = f.number as f64 / f64::from(RATE);
-        Some(Point::new(at, f.latency, f.split.clone(), completed))
-    };
-    let panels = recordings.iter().take(3).map(|(name, recording)| Panel {
-        title: name.clone(),
-        points: recording.frames.iter().filter_map(point).collect(),
-    });
-    Picture {
-        panels: panels.collect(),
-        rate: rate(&trace.trace),
-        budget: Some(BUDGET_MS.into()),
-    }
+    Ok(wanted)
 }
 
 /// On the fastest link, where each alone would send all to the server.
-fn many_edges(args: &Args, stage: &Stage) -> Result<Vec<Crowd>> {
-    let traces = traces::load()?;
-    let lan = traces
-        .iter()
-        .find(|t| t.name == "lan")
-        .context("there is no trace 'lan'")?;
-    let numbers = if args.quick {
+fn with_many_edges(args: &Args, known: &[Named]) -> Result<Wanted> {
+    let usual = if args.quick {
+        "planner,here"
+    } else {
+        CROWD_METHODS
+    };
+    let mut wanted = wanted(args, CROWD, CROWD_BUDGET, usual)?;
+    let trace = find(known, "lan")?;
+    let crowds = if args.quick {
         &CROWDS[2..3]
     } else {
         &CROWDS[..]
     };
-    let methods: Vec<Method> = methods(args)
-        .into_iter()
-        .filter(|m| ["planner", "all here", "picture"].contains(&m.name.as_str()))
-        .collect();
-    let bar = measure::progress(numbers.len() * methods.len());
-    let mut crowds = Vec::new();
-    for &edges in numbers {
-        for method in &methods {
-            bar.set_message(format!("{edges} edges: {}", method.name));
-            let how = Play {
-                split: method.split.clone(),
-                monitor: method.monitor,
-                edges,
-                trace: lan.trace.clone(),
-                seed: lan.seed,
-            };
-            let recordings = play(stage, &how)?;
-            let edges = recordings.iter().map(|r| figures(stage, r));
-            crowds.push(Crowd {
-                method: method.name.clone(),
-                edges: edges.collect::<Result<_>>()?,
-            });
-            bar.inc(1);
-        }
-    }
-    bar.finish_and_clear();
-    Ok(crowds)
+    let places = crowds.iter().map(|n| (Place::Edges(*n), trace.clone()));
+    wanted.places.extend(places);
+    Ok(wanted)
 }
 
-fn json(cells: &[Cell], crowds: &[Crowd]) -> serde_json::Value {
-    let of = |name: &str, value: &dyn Fn(&Cell, &Figures) -> Option<f64>| -> Vec<f64> {
-        let figures = cells.iter().filter_map(|cell| {
-            let row = cell.rows.iter().find(|r| r.0.name == name)?;
-            value(cell, &row.1)
-        });
-        figures.collect()
+/// On no places yet. `methods`: where none are asked for.
+fn wanted(args: &Args, usual: Machines, times: f64, methods: &str) -> Result<Wanted> {
+    let methods = names(args.methods.as_deref().unwrap_or(methods));
+    let known = |name: &String| name.starts_with("cut-") || KINDS.iter().any(|k| k.0 == name);
+    if let Some(unknown) = methods.iter().find(|m| !known(m)) {
+        bail!("there is no method '{unknown}'");
+    }
+    let number = |text: &String| {
+        text.parse()
+            .with_context(|| format!("'{text}' is no number"))
     };
-    let mean = |v: &[f64]| (!v.is_empty()).then(|| v.iter().sum::<f64>() / v.len() as f64);
-    let most = |v: &[f64]| v.iter().copied().reduce(f64::max);
-    let least = |v: &[f64]| v.iter().copied().reduce(f64::min);
-    let planner = |name: &str| {
-        let over = of(name, &|c, f| c.over_best_fixed(f));
-        let hit = of(name, &|c, f| Some(c.deadline_hit(f)));
-        json!({
-            "over_best_fixed_pct": mean(&over),
-            "over_best_fixed_worst_pct": most(&over),
-            "deadline_hit_pct": mean(&hit),
-            "deadline_hit_worst_pct": least(&hit),
-        })
-    };
-    let crowd = |value: &dyn Fn(&Crowd) -> f64| {
-        let planner = crowds.iter().filter(|c| c.method == "planner");
-        least(&planner.map(value).collect::<Vec<_>>())
-    };
-    json!({
-        "with_monitor": planner("planner"),
-        "without_monitor": planner("planner, no monitor"),
-        "edges_least_fairness": crowd(&Crowd::fairness),
-        "edges_least_in_time_pct": crowd(&|c| c.least_in_time() * 100.0),
+    let cuts = args
+        .cuts
+        .as_deref()
+        .map(|text| names(text).iter().map(number).collect());
+    Ok(Wanted {
+        machines: Machines {
+            seconds: args
+                .seconds
+                .unwrap_or(if args.quick { 5 } else { usual.seconds }),
+            ..usual
+        },
+        budget: args.budget.map_or(Budget::Times(times), Budget::Ms),
+        places: Vec::new(),
+        methods,
+        cuts: cuts.transpose()?,
+        runs: args.runs.unwrap_or(if args.quick { 1 } else { RUNS }),
     })
+}
+
+fn names(list: &str) -> Vec<String> {
+    let names = list.split(',').filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+fn find(known: &[Named], name: &str) -> Result<Named> {
+    let found = known.iter().find(|t| t.name == name).cloned();
+    found.with_context(|| format!("there is no trace '{name}' in pipelines/networks"))
+}
+
+/// All that is in the book.
+fn print(args: &Args, book: &Book) -> Result<()> {
+    println!("# Split selection in whole pipelines\n");
+    let mut machines: Vec<&str> = book
+        .profiles
+        .iter()
+        .map(|(s, _)| s.machine.as_str())
+        .collect();
+    machines.dedup();
+    println!("{}\n", machines.join("; "));
+    let mut models: Vec<&str> = book
+        .runs
+        .iter()
+        .map(|r| r.key.setting.model.as_str())
+        .collect();
+    let mut seen = std::collections::HashSet::new();
+    models.retain(|m| seen.insert(*m));
+    let known = traces::load()?;
+    let mut all = Vec::new();
+    for model in models {
+        let played = Played::new(book, model);
+        println!("## {model}\n\n{}", report::stages(book, model));
+        if !played.cells.is_empty() {
+            println!("{}", report::methods(&played.cells));
+            println!("{}", report::traces(&played.cells));
+        }
+        if !played.crowds.is_empty() {
+            println!(
+                "### Many edges on one server\n\n{}",
+                crowd::table(&played.crowds)
+            );
+        }
+        if let Some(folder) = &args.plots {
+            pictures::draw(book, model, &played.cells, &known, folder)?;
+        }
+        all.push(played);
+    }
+    println!("{}", json::line(&all));
+    Ok(())
 }

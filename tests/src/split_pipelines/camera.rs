@@ -21,17 +21,19 @@ pub const HEIGHT: usize = 360;
 /// I420.
 const BYTES: usize = WIDTH * HEIGHT * 3 / 2;
 
-/// Draws a scene into a file, one I420 picture after another.
+/// Writes what a source shows into a file, one I420 picture after another, and again from the beginning where it is too short.
+/// `source`: the beginning of a pipeline.
 ///
 /// # Errors
-/// When the scene cannot be drawn or the file not be written.
-pub fn film(scene: &str, rate: u32, count: usize, file: &Path) -> Result<()> {
+/// When the source fails or the file cannot be written.
+pub fn film(source: &str, rate: u32, count: usize, file: &Path) -> Result<()> {
     let source = format!(
-        "scenesrc scene={scene} seed=900100 ! video/x-raw,width={WIDTH},height={HEIGHT},framerate={rate}/1"
+        "{source} ! videoconvert ! videoscale ! videorate \
+         ! video/x-raw,format=I420,width={WIDTH},height={HEIGHT},framerate={rate}/1"
     );
     let (_, frames) = measure::frames(&source, count)?;
     let mut out = File::create(file).with_context(|| file.display().to_string())?;
-    for frame in &frames {
+    for frame in frames.iter().cycle().take(count) {
         let map = frame.map_readable()?;
         ensure!(
             map.len() == BYTES,
@@ -85,15 +87,28 @@ impl Camera {
             .build()
     }
 
+    /// How many pictures there are.
+    pub fn count(&self) -> usize {
+        shots(self.film.len())
+    }
+
+    /// The picture with this number, if there is one.
+    pub fn shot(&self, number: usize) -> Option<gst::Buffer> {
+        let shot = Shot(self.film.clone(), number);
+        (number < self.count()).then(|| gst::Buffer::from_slice(shot))
+    }
+
     /// Gives out all pictures from `start` on, each at its time; what is behind does not hold it up.
     ///
     /// # Errors
     /// When the pipeline takes no more.
     pub fn run(&self, start: Instant, out: &gst_app::AppSrc) -> Result<()> {
-        for number in 0..shots(self.film.len()) {
+        for number in 0.. {
+            let Some(mut buffer) = self.shot(number) else {
+                break;
+            };
             let due = self.interval * number as u32;
             std::thread::sleep((start + due).saturating_duration_since(Instant::now()));
-            let mut buffer = gst::Buffer::from_slice(Shot(self.film.clone(), number));
             let writable = buffer.get_mut().context("a new buffer is ours")?;
             writable.set_pts(gst::ClockTime::try_from(due)?);
             writable.set_duration(gst::ClockTime::try_from(self.interval)?);

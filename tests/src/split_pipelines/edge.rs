@@ -17,6 +17,7 @@ use gst::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::camera::Camera;
+use super::control::{self, Known, Left};
 
 /// How long the connection may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,6 +29,8 @@ pub struct Job {
     pub rate: u32,
     /// Properties of `splitinfer-edge`.
     pub properties: Vec<(String, String)>,
+    /// Who sets the split, where it is not the element or fixed.
+    pub control: Option<Known>,
     /// Where to write one's own number so as to get only a part of a processor.
     pub quota: Option<PathBuf>,
 }
@@ -128,6 +131,7 @@ impl Pipeline {
         let start = Arc::<OnceLock<Instant>>::default();
         let frames = Arc::<Mutex<Vec<Frame>>>::default();
         let note = (start.clone(), frames.clone(), camera.interval);
+        let controller = job.control.as_ref().map(|c| control::start(&edge, c));
         let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             let (start, frames, interval) = &note;
@@ -135,7 +139,11 @@ impl Pipeline {
                 .buffer()
                 .zip(start.get())
                 .and_then(|(buffer, start)| Frame::new(buffer, start.elapsed(), *interval));
-            frames.lock().unwrap().extend(frame);
+            if let Some((controller, (frame, inside))) = controller.as_ref().zip(frame.as_ref()) {
+                // It is there as long as this is.
+                let _ = controller.send(frame.left(*inside));
+            }
+            frames.lock().unwrap().extend(frame.map(|f| f.0));
             Ok(gst::FlowSuccess::Ok)
         });
         out.ok()
@@ -234,16 +242,26 @@ impl Drop for Pipeline {
 }
 
 impl Frame {
-    /// `now`: since the camera began.
-    fn new(buffer: &gst::BufferRef, now: Duration, interval: Duration) -> Option<Self> {
+    /// And how long it was in the element. `now`: since the camera began.
+    fn new(buffer: &gst::BufferRef, now: Duration, interval: Duration) -> Option<(Self, Duration)> {
         let number = buffer.offset();
         let captured = interval * u32::try_from(number).ok()?;
         let result = splitinfer_meta::read(buffer)?;
-        Some(Self {
+        let frame = Self {
             number,
             latency: crate::measure::ms(now.saturating_sub(captured)),
             split: result.split,
             completed: result.completed.as_str().to_owned(),
-        })
+        };
+        Some((frame, result.latency.into()))
+    }
+
+    fn left(&self, inside: Duration) -> Left {
+        Left {
+            split: self.split.clone(),
+            by_server: self.completed == "server",
+            latency: Duration::from_secs_f64(self.latency / 1e3),
+            inside,
+        }
     }
 }

@@ -8,7 +8,9 @@
 
 use std::collections::BTreeMap;
 
+use super::book::Key;
 use super::play::Recording;
+use crate::measure::quantile;
 
 /// Of one edge in one run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,8 +29,14 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Of a run with this key.
+    pub fn new(recording: &Recording, key: &Key) -> Self {
+        let interval = 1e3 / f64::from(key.setting.rate);
+        Self::of(recording, key.setting.shots, interval, key.budget_ms.into())
+    }
+
     /// `shots`: frames of the camera, `interval` ms apart.
-    pub fn new(recording: &Recording, shots: usize, interval: f64, budget: f64) -> Self {
+    fn of(recording: &Recording, shots: usize, interval: f64, budget: f64) -> Self {
         let latencies = latencies(recording, shots, interval);
         let met = latencies.iter().filter(|l| **l <= budget).count();
         let without = recording.frames.iter().filter(|f| f.completed == "none");
@@ -54,10 +62,7 @@ impl Figures {
     }
 
     pub fn quantile(&self, q: f64) -> f64 {
-        let mut sorted = self.latencies.clone();
-        sorted.sort_by(f64::total_cmp);
-        let place = (sorted.len() as f64 * q).ceil() as usize;
-        sorted.get(place.max(1) - 1).copied().unwrap_or(f64::NAN)
+        quantile(&self.latencies, q)
     }
 
     pub fn share(&self, split: &str) -> f64 {
@@ -123,7 +128,7 @@ mod tests {
                 ..Done::default()
             },
         };
-        let figures = Figures::new(&recording, 5, 20.0, 30.0);
+        let figures = Figures::of(&recording, 5, 20.0, 30.0);
         assert_eq!(figures.latencies, [10.0, 50.0, 30.0, 5.0, 20.0]);
         assert_eq!((figures.in_time, figures.dropped), (0.8, 2));
         assert_eq!((figures.mean(), figures.quantile(0.99)), (23.0, 50.0));
@@ -144,7 +149,7 @@ mod tests {
             ],
             done: Done::default(),
         };
-        assert_eq!(Figures::new(&recording, 2, 20.0, 30.0).in_time, 0.5);
+        assert_eq!(Figures::of(&recording, 2, 20.0, 30.0).in_time, 0.5);
     }
 
     #[test]

@@ -6,8 +6,19 @@
 
 //! Edges and a server as processes of their own, with parts of a processor and a network between them that follow a trace.
 
+pub mod book;
 pub mod camera;
+pub mod control;
+pub mod crowd;
 pub mod edge;
 pub mod figures;
+pub mod json;
+pub mod method;
+pub mod pictures;
 pub mod play;
+pub mod profile;
+pub mod profiling;
 pub mod report;
+pub mod session;
+pub mod subject;
+pub mod summary;

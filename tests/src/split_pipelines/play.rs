@@ -15,9 +15,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
 use splitinfer_link::Trace;
 use splitinfer_tools::network::{Forward, Relay};
 
+use super::control::Known;
 use super::edge::{Done, Frame, Job, Line};
 use crate::process::{Server, free_port};
 use crate::quota::Quota;
@@ -46,6 +48,8 @@ pub struct Stage {
 #[derive(Clone, Debug)]
 pub struct Play {
     pub split: String,
+    /// Who sets another split while it plays.
+    pub control: Option<Known>,
     pub monitor: bool,
     pub edges: usize,
     pub trace: Arc<Trace>,
@@ -53,7 +57,7 @@ pub struct Play {
 }
 
 /// What an edge showed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Recording {
     pub frames: Vec<Frame>,
     pub done: Done,
@@ -144,6 +148,7 @@ impl Edge {
                 property("split", play.split.clone()),
                 property("latency-budget", stage.budget_ms.to_string()),
             ],
+            control: play.control.clone(),
             quota: Some(quota.members()),
         };
         let mut process = Command::new(std::env::current_exe()?)

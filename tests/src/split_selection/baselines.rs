@@ -4,7 +4,7 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the planner is compared with.
+//! What the planner is compared with, as it sees the simulated world.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,6 +14,9 @@ use splitinfer_plan::{Choice, Profile};
 use super::run::{Policy, View, Wanted};
 use super::setting::Setting;
 use super::world::{Left, Seen};
+use crate::baselines::bandit;
+use crate::baselines::line::Line;
+use crate::baselines::neurosurgeon::{self, Candidate};
 
 /// Always the same.
 pub struct Fixed {
@@ -71,88 +74,123 @@ impl Policy for Fixed {
     }
 }
 
-/// After Neurosurgeon (Kang et al., ASPLOS 2017): times of heads and tails by a regression over the work in them, edge
-/// and server each its own; the bandwidth of the last transfer; no hysteresis, no queues. Two gifts: it sends our code
-/// instead of raw tensors, and its regression is fitted to this very model. As published it reckons with no coding,
-/// for there was none; a second one knows how long encoding and decoding take.
+/// Its [times](neurosurgeon) and sizes are those of the simulated model.
 pub struct Neurosurgeon {
     profile: Profile,
-    choices: Vec<Choice>,
-    /// Predicted time here and there of each candidate, and of all here.
-    candidates: Vec<(Duration, Duration)>,
-    whole: Duration,
-    /// Encoding here and decoding there of each choice; empty for the one that does not know.
-    coding: HashMap<Choice, Duration>,
-    faster: f64,
-    bandwidth: f64,
+    inner: neurosurgeon::Neurosurgeon,
     rtt: Duration,
+    /// Of the server's work on each choice, the share that is inference.
+    inference: HashMap<Choice, f64>,
+    /// Frames under way: bytes, and since when.
+    under_way: HashMap<u32, (u64, Duration)>,
+    start: Instant,
+    /// Since the start.
+    answered: Duration,
 }
 
 impl Neurosurgeon {
     /// It knows the coding times before the first frame, as it knows those of inference.
     pub fn with_coding(setting: &Setting) -> Self {
-        let mut all = Self::as_published(setting);
-        for (choice, offload) in all.profile.offloads() {
+        let profile = setting.profile();
+        Self::new(setting, |choice| {
             let last = setting.code(choice, 1, Some(0), Duration::ZERO);
-            all.coding.insert(choice, offload.encode + last.decode);
-        }
-        all
+            profile
+                .offload(choice)
+                .map_or(Duration::ZERO, |o| o.encode + last.decode)
+        })
     }
 
     pub fn as_published(setting: &Setting) -> Self {
-        let profile = setting.profile();
-        let shares: Vec<f64> = setting.model.cuts.iter().map(|c| c.head_share).collect();
-        let heads: Vec<f64> = profile
-            .candidates
-            .iter()
-            .map(|c| c.head.as_secs_f64())
-            .collect();
-        let mut points: Vec<(f64, f64)> = shares.iter().copied().zip(heads).collect();
-        points.push((0.0, 0.0));
-        points.push((1.0, profile.whole.as_secs_f64()));
-        let (offset, slope) = regression(&points);
-        let time = |share: f64| Duration::from_secs_f64((offset + slope * share).max(0.0));
-        Self {
-            candidates: shares.iter().map(|s| (time(*s), time(1.0 - s))).collect(),
-            choices: setting.choices(),
-            whole: time(1.0),
-            coding: HashMap::new(),
-            faster: setting.edge_slower * setting.server_faster,
-            bandwidth: 1.25e6,
-            rtt: Duration::ZERO,
-            profile,
-        }
+        Self::new(setting, |_| Duration::ZERO)
     }
 
-    fn predicted(&self, choice: Choice) -> Duration {
-        let (here, there) = match choice {
-            Choice::Here => return self.whole,
-            Choice::Picture | Choice::Video => (Duration::ZERO, self.whole),
-            Choice::Candidate(i) => self.candidates[i],
+    fn new(setting: &Setting, coding: impl Fn(Choice) -> Duration) -> Self {
+        let profile = setting.profile();
+        let cuts = &setting.model.cuts;
+        let heads = cuts.iter().zip(&profile.candidates);
+        let mut points: Vec<(f64, f64)> = heads
+            .map(|(cut, candidate)| (cut.head_share, candidate.head.as_secs_f64()))
+            .collect();
+        points.push((0.0, 0.0));
+        points.push((1.0, profile.whole.as_secs_f64()));
+        let edge = Line::through(&points);
+        let candidate = |choice| {
+            let here = match choice {
+                Choice::Here => 1.0,
+                Choice::Picture | Choice::Video => 0.0,
+                Choice::Candidate(i) => cuts[i].head_share,
+            };
+            Candidate {
+                choice,
+                here,
+                there: 1.0 - here,
+                bytes: profile.offload(choice).map_or(0, |o| o.bytes),
+                coding: coding(choice),
+            }
         };
-        let coding = self.coding.get(&choice).copied().unwrap_or_default();
-        let bytes = self.profile.offload(choice).map_or(0, |o| o.bytes);
-        let seconds = bytes as f64 / self.bandwidth;
-        coding + here + there.div_f64(self.faster) + Duration::from_secs_f64(seconds) + self.rtt
+        let candidates = setting.choices().into_iter().map(candidate).collect();
+        let server = edge.faster(setting.edge_slower * setting.server_faster);
+        let sent = setting.choices().into_iter().filter(|c| *c != Choice::Here);
+        let inference = sent.map(|choice| {
+            let decode = setting.code(choice, 1, Some(0), Duration::ZERO).decode;
+            let work = setting.there(choice, decode, 1, Duration::ZERO);
+            let decode = setting.decoding(decode, Duration::ZERO);
+            (choice, 1.0 - decode.div_duration_f64(work))
+        });
+        Self {
+            inference: inference.collect(),
+            inner: neurosurgeon::Neurosurgeon::new(candidates, edge, server),
+            profile,
+            rtt: Duration::ZERO,
+            under_way: HashMap::new(),
+            start: Instant::now(),
+            answered: Duration::ZERO,
+        }
     }
 }
 
 impl Policy for Neurosurgeon {
+    fn start(&mut self, start: Instant) {
+        self.start = start;
+    }
+
     fn see(&mut self, seen: &Seen) {
-        if let Seen::Answered { round, .. } = seen {
-            let transfer = round
-                .taken
-                .saturating_sub(self.rtt + round.queue + round.work)
-                .max(Duration::from_micros(100));
-            self.bandwidth = round.bytes as f64 / transfer.as_secs_f64();
+        match *seen {
+            Seen::Sent {
+                number, bytes, at, ..
+            } => drop(self.under_way.insert(number, (bytes, at))),
+            Seen::Answered { number, round, at } => {
+                let others = self.rtt + round.queue + round.work;
+                let transfer = round.taken.saturating_sub(others);
+                self.inner.transferred(round.bytes, transfer);
+                let inference = self.inference.get(&round.choice).copied();
+                let inference = round.work.mul_f64(inference.unwrap_or_default());
+                self.inner.served(round.choice, inference);
+                self.answered = at;
+                self.under_way.remove(&number);
+            }
+            Seen::Missed { number, at } => {
+                if let Some((bytes, since)) = self.under_way.remove(&number) {
+                    let waited = (at - since).saturating_sub(self.rtt);
+                    self.inner.missed(bytes, waited);
+                }
+            }
+            _ => {}
         }
     }
 
     fn choose(&mut self, view: &View) -> Wanted {
         self.rtt = view.rtt.unwrap_or_default();
-        let all = self.choices.iter().copied();
-        let best = all.min_by_key(|c| self.predicted(*c));
-        best.unwrap_or(Choice::Here).into()
+        self.inner.round_trip(self.rtt);
+        let silent = (view.now - self.start).saturating_sub(self.answered);
+        if silent > neurosurgeon::STALE {
+            self.inner.load_unknown();
+            let told = view.report.as_ref().and_then(|r| r.bandwidth);
+            if let Some(told) = told.filter(|b| b.uncertainty < neurosurgeon::SURE) {
+                self.inner.bandwidth(told.rate);
+            }
+        }
+        self.inner.choose().into()
     }
 
     fn rest(&self, choice: Choice) -> Duration {
@@ -160,39 +198,17 @@ impl Policy for Neurosurgeon {
     }
 }
 
-/// Least squares: offset and slope.
-fn regression(points: &[(f64, f64)]) -> (f64, f64) {
-    let n = points.len() as f64;
-    let (x, y) = points
-        .iter()
-        .fold((0.0, 0.0), |(a, b), p| (a + p.0 / n, b + p.1 / n));
-    let above: f64 = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum();
-    let below: f64 = points.iter().map(|p| (p.0 - x).powi(2)).sum();
-    let slope = if below > 0.0 { above / below } else { 0.0 };
-    (y - slope * x, slope)
-}
-
-/// Discounted UCB (Garivier and Moulines, ALT 2011) over the choices, without any profile: it learns from the latencies
-/// of frames that have left.
+/// It [learns](bandit) from the frames that leave the simulated world.
 pub struct Bandit {
     profile: Profile,
-    choices: Vec<Choice>,
-    /// Discounted number and sum of costs, each in budgets.
-    arms: Vec<(f64, f64)>,
-    budget: Duration,
+    inner: bandit::Bandit,
 }
-
-const DISCOUNT: f64 = 0.98;
-const EXPLORE: f64 = 0.1;
 
 impl Bandit {
     pub fn new(setting: &Setting) -> Self {
-        let choices = setting.choices();
         Self {
             profile: setting.profile(),
-            arms: vec![(0.0, 0.0); choices.len()],
-            choices,
-            budget: setting.budget,
+            inner: bandit::Bandit::new(setting.choices(), setting.budget),
         }
     }
 }
@@ -201,27 +217,11 @@ impl Policy for Bandit {
     fn see(&mut self, _: &Seen) {}
 
     fn left(&mut self, left: &Left, latency: Duration) {
-        for (number, sum) in &mut self.arms {
-            *number *= DISCOUNT;
-            *sum *= DISCOUNT;
-        }
-        if let Some(i) = self.choices.iter().position(|c| *c == left.choice) {
-            self.arms[i].0 += 1.0;
-            self.arms[i].1 += latency.as_secs_f64() / self.budget.as_secs_f64();
-        }
+        self.inner.left(left.choice, latency);
     }
 
     fn choose(&mut self, _: &View) -> Wanted {
-        let total: f64 = self.arms.iter().map(|a| a.0).sum();
-        let bound = |&(number, sum): &(f64, f64)| {
-            if number < 1e-3 {
-                return f64::NEG_INFINITY;
-            }
-            sum / number - EXPLORE * (total.max(1.0).ln() / number).sqrt()
-        };
-        let best = (0..self.arms.len())
-            .min_by(|a, b| bound(&self.arms[*a]).total_cmp(&bound(&self.arms[*b])));
-        best.map_or(Choice::Here, |i| self.choices[i]).into()
+        self.inner.choose().into()
     }
 
     fn rest(&self, choice: Choice) -> Duration {

@@ -23,7 +23,7 @@ use crate::measure::{self, Subject, median, processor_time};
 use crate::model::LocalModel;
 
 /// As the element encodes it.
-pub(super) const JPEG_QUALITY: u8 = 90;
+pub(crate) const JPEG_QUALITY: u8 = 90;
 /// As the element accepts it by default.
 const OUTPUT_ERROR: f32 = 0.01;
 /// Frames on which the step of a cut settles, before anything is counted.
@@ -151,7 +151,7 @@ fn times(model: &LocalModel, inputs: &[Tensor]) -> Result<(f64, Vec<(f64, f64)>)
 }
 
 /// The step at which the element would code, after it has looked at some frames.
-fn settle(model: &LocalModel, cut: usize, frames: &[Vec<Tensor>]) -> Result<f32> {
+pub(crate) fn settle(model: &LocalModel, cut: usize, frames: &[Vec<Tensor>]) -> Result<f32> {
     let mut control = StepControl::default();
     let mut encoder = Predictive::default();
     for (n, tensors) in frames.iter().cycle().take(SETTLING).enumerate() {

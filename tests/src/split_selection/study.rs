@@ -158,12 +158,8 @@ fn adaptive(setting: &Arc<Setting>) -> Vec<(String, Run)> {
     };
     add(PLANNER, &mut Planner::new(setting), false);
     add(MONITORED, &mut Planner::new(setting), true);
-    add(
-        NEUROSURGEON,
-        &mut Neurosurgeon::as_published(setting),
-        false,
-    );
-    add(KNOWS_CODING, &mut Neurosurgeon::with_coding(setting), false);
+    add(NEUROSURGEON, &mut Neurosurgeon::as_published(setting), true);
+    add(KNOWS_CODING, &mut Neurosurgeon::with_coding(setting), true);
     add("bandit", &mut Bandit::new(setting), false);
     rows
 }
