@@ -222,7 +222,7 @@ mod tests {
             cell("repetitive", with(40.0, 10.0)),
             cell("dynamic", with(55.0, 90.0)),
         ];
-        let json = json(&cells, &[], &[]);
+        let json = json(&cells, &[], &[], &[]);
         assert_eq!(json["gain_kept_pct"], 50.0);
         assert_eq!(json["iterations_saved_pct"], 90.0);
         assert_eq!(json["drift_recall_pct"], Value::Null);
