@@ -24,7 +24,7 @@ use splitinfer_tests::split_selection::traces::{self, Named};
 #[derive(Parser)]
 #[command(name = "measure.sh split-pipelines")]
 struct Args {
-    /// One model, one trace, one run, four edges, and few methods; five seconds each.
+    /// One model, one trace, one run, four edges, and few methods; four seconds each.
     #[arg(long)]
     quick: bool,
     /// What is measured: traces, edges.
@@ -154,7 +154,7 @@ fn on_traces(args: &Args, known: &[Named]) -> Result<Wanted> {
 /// On the fastest link, where each alone would send all to the server.
 fn with_many_edges(args: &Args, known: &[Named]) -> Result<Wanted> {
     let usual = if args.quick {
-        "planner,here"
+        "planner"
     } else {
         CROWD_METHODS
     };
@@ -189,7 +189,7 @@ fn wanted(args: &Args, usual: Machines, times: f64, methods: &str) -> Result<Wan
         machines: Machines {
             seconds: args
                 .seconds
-                .unwrap_or(if args.quick { 5 } else { usual.seconds }),
+                .unwrap_or(if args.quick { 4 } else { usual.seconds }),
             ..usual
         },
         budget: args.budget.map_or(Budget::Times(times), Budget::Ms),
