@@ -153,11 +153,7 @@ fn on_traces(args: &Args, known: &[Named]) -> Result<Wanted> {
 
 /// On the fastest link, where each alone would send all to the server.
 fn with_many_edges(args: &Args, known: &[Named]) -> Result<Wanted> {
-    let usual = if args.quick {
-        "planner"
-    } else {
-        CROWD_METHODS
-    };
+    let usual = if args.quick { "planner" } else { CROWD_METHODS };
     let mut wanted = wanted(args, CROWD, CROWD_BUDGET, usual)?;
     let trace = find(known, "lan")?;
     let crowds = if args.quick {
