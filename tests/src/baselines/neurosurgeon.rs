@@ -19,8 +19,9 @@ use splitinfer_plan::Choice;
 
 use super::line::Line;
 
-/// Bandwidth and load are those of the last frame that the server completed; where there has been none for this long, the
-/// bandwidth is that of a monitor, if it is sure enough, and the server is taken to be as it was when it was profiled.
+/// Bandwidth and load are those of the last frame that the server completed, the bandwidth no more than a frame shows that was given
+/// up since. Where there has been neither for this long, the bandwidth is that of a monitor, if it is sure enough, frames that were
+/// given up no longer count, and the server is taken to be as it was when it was profiled.
 pub const STALE: Duration = Duration::from_secs(1);
 /// Relative uncertainty of such a bandwidth, at most.
 pub const SURE: f64 = 0.3;
@@ -50,6 +51,8 @@ pub struct Neurosurgeon {
     edge: Line,
     server: Line,
     bandwidth: f64,
+    /// By the frames given up since.
+    bound: f64,
     rtt: Duration,
     load: f64,
 }
@@ -62,6 +65,7 @@ impl Neurosurgeon {
             edge,
             server,
             bandwidth: AT_FIRST,
+            bound: f64::INFINITY,
             rtt: Duration::ZERO,
             load: 1.0,
         }
@@ -72,15 +76,16 @@ impl Neurosurgeon {
         self.bandwidth(bytes as f64 / took.max(SHORTEST).as_secs_f64());
     }
 
-    /// A frame's bytes were waited for so long in vain: the bandwidth is no more than that.
+    /// A frame's bytes were waited for so long in vain: the bandwidth is no more than that, until more is known.
     pub fn missed(&mut self, bytes: u64, waited: Duration) {
         let most = bytes as f64 / waited.max(SHORTEST).as_secs_f64();
-        self.bandwidth(self.bandwidth.min(most));
+        self.bound = self.bound.min(most.max(1.0));
     }
 
     /// Bytes a second, from now on.
     pub fn bandwidth(&mut self, rate: f64) {
         self.bandwidth = rate.max(1.0);
+        self.bound = f64::INFINITY;
     }
 
     pub fn round_trip(&mut self, rtt: Duration) {
@@ -95,9 +100,10 @@ impl Neurosurgeon {
         }
     }
 
-    /// Nobody has told its load for long.
-    pub fn load_unknown(&mut self) {
+    /// No frame has been answered or given up for [long](STALE). `monitor`: its bandwidth, if it is sure enough.
+    pub fn silent(&mut self, monitor: Option<f64>) {
         self.load = 1.0;
+        self.bandwidth(monitor.unwrap_or(self.bandwidth));
     }
 
     /// Inference here of a choice, as predicted.
@@ -116,7 +122,8 @@ impl Neurosurgeon {
             return here;
         }
         let there = self.server.time(candidate.there).mul_f64(self.load);
-        let transfer = Duration::from_secs_f64(candidate.bytes as f64 / self.bandwidth);
+        let transfer =
+            Duration::from_secs_f64(candidate.bytes as f64 / self.bandwidth.min(self.bound));
         candidate.coding + here + there + transfer + self.rtt
     }
 
@@ -172,6 +179,20 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_given_up_bounds_the_bandwidth_for_a_while() {
+        let mut it = example(Duration::ZERO);
+        it.transferred(20_000, Duration::from_millis(10));
+        it.missed(20_000, Duration::from_millis(400));
+        assert_eq!(it.choose(), Choice::Here, "50 kB/s at most");
+        it.missed(20_000, Duration::from_millis(4));
+        assert_eq!(it.choose(), Choice::Here, "a probe bounds nothing");
+        it.silent(None);
+        assert_eq!(it.choose(), Choice::Picture, "as it was last measured");
+        it.silent(Some(5e4));
+        assert_eq!(it.choose(), Choice::Here, "as the monitor has it");
+    }
+
+    #[test]
     fn a_loaded_server_gets_less_to_do() {
         let mut it = example(Duration::ZERO);
         it.bandwidth(2e6);
@@ -182,7 +203,7 @@ mod tests {
         it.served(Choice::Candidate(0), Duration::from_millis(16));
         assert_eq!(it.choose(), Choice::Picture, "as fast as predicted");
         it.served(Choice::Picture, Duration::from_millis(200));
-        it.load_unknown();
+        it.silent(None);
         assert_eq!(it.choose(), Choice::Picture);
     }
 

@@ -24,7 +24,7 @@ use splitinfer_tests::split_selection::traces::{self, Named};
 #[derive(Parser)]
 #[command(name = "measure.sh split-pipelines")]
 struct Args {
-    /// One model, one trace, one run, four edges, and few methods; five seconds each.
+    /// One model, one trace, one run, four edges, and few methods; four seconds each.
     #[arg(long)]
     quick: bool,
     /// What is measured: traces, edges.
@@ -153,11 +153,7 @@ fn on_traces(args: &Args, known: &[Named]) -> Result<Wanted> {
 
 /// On the fastest link, where each alone would send all to the server.
 fn with_many_edges(args: &Args, known: &[Named]) -> Result<Wanted> {
-    let usual = if args.quick {
-        "planner,here"
-    } else {
-        CROWD_METHODS
-    };
+    let usual = if args.quick { "planner" } else { CROWD_METHODS };
     let mut wanted = wanted(args, CROWD, CROWD_BUDGET, usual)?;
     let trace = find(known, "lan")?;
     let crowds = if args.quick {
@@ -189,7 +185,7 @@ fn wanted(args: &Args, usual: Machines, times: f64, methods: &str) -> Result<Wan
         machines: Machines {
             seconds: args
                 .seconds
-                .unwrap_or(if args.quick { 5 } else { usual.seconds }),
+                .unwrap_or(if args.quick { 4 } else { usual.seconds }),
             ..usual
         },
         budget: args.budget.map_or(Budget::Times(times), Budget::Ms),

@@ -84,8 +84,8 @@ pub struct Neurosurgeon {
     /// Frames under way: bytes, and since when.
     under_way: HashMap<u32, (u64, Duration)>,
     start: Instant,
-    /// Since the start.
-    answered: Duration,
+    /// When a frame last told of the bandwidth, since the start.
+    told: Duration,
 }
 
 impl Neurosurgeon {
@@ -144,7 +144,7 @@ impl Neurosurgeon {
             rtt: Duration::ZERO,
             under_way: HashMap::new(),
             start: Instant::now(),
-            answered: Duration::ZERO,
+            told: Duration::ZERO,
         }
     }
 }
@@ -166,13 +166,14 @@ impl Policy for Neurosurgeon {
                 let inference = self.inference.get(&round.choice).copied();
                 let inference = round.work.mul_f64(inference.unwrap_or_default());
                 self.inner.served(round.choice, inference);
-                self.answered = at;
+                self.told = at;
                 self.under_way.remove(&number);
             }
             Seen::Missed { number, at } => {
                 if let Some((bytes, since)) = self.under_way.remove(&number) {
                     let waited = (at - since).saturating_sub(self.rtt);
                     self.inner.missed(bytes, waited);
+                    self.told = at;
                 }
             }
             _ => {}
@@ -182,13 +183,11 @@ impl Policy for Neurosurgeon {
     fn choose(&mut self, view: &View) -> Wanted {
         self.rtt = view.rtt.unwrap_or_default();
         self.inner.round_trip(self.rtt);
-        let silent = (view.now - self.start).saturating_sub(self.answered);
+        let silent = (view.now - self.start).saturating_sub(self.told);
         if silent > neurosurgeon::STALE {
-            self.inner.load_unknown();
             let told = view.report.as_ref().and_then(|r| r.bandwidth);
-            if let Some(told) = told.filter(|b| b.uncertainty < neurosurgeon::SURE) {
-                self.inner.bandwidth(told.rate);
-            }
+            let told = told.filter(|b| b.uncertainty < neurosurgeon::SURE);
+            self.inner.silent(told.map(|b| b.rate));
         }
         self.inner.choose().into()
     }

@@ -21,7 +21,7 @@ pub struct Surgeon {
     profile: Profile,
     /// Of the last two frames.
     last: [Option<Choice>; 2],
-    /// Since a frame told the bandwidth.
+    /// Since a frame told of the bandwidth.
     silent: Duration,
 }
 
@@ -63,14 +63,14 @@ impl Method for Surgeon {
             match (left.by_server, seen.server) {
                 (true, Some(server)) => self.answered(choice, bytes, waited, &server),
                 (true, None) => {}
-                (false, _) => self.inner.missed(bytes, waited),
+                (false, _) => {
+                    self.inner.missed(bytes, waited);
+                    self.silent = Duration::ZERO;
+                }
             }
         }
         if self.silent > STALE {
-            self.inner.load_unknown();
-            if let Some(rate) = seen.monitor {
-                self.inner.bandwidth(rate);
-            }
+            self.inner.silent(seen.monitor);
         }
         self.last = [self.last[1], Some(choice)];
     }
