@@ -153,7 +153,7 @@ fn idling(mut g: GraphBuilder, count: usize) -> GraphBuilder {
     for i in 0..count {
         let (weight, to) = (format!("idle{i}.weight"), format!("idle{i}"));
         let shape = [CHANNELS, from.1, 3, 3];
-        let values = vec![0.0035; shape.iter().product()];
+        let values = vec![0.001; shape.iter().product()];
         let pads = vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1, 1, 1, 1])];
         g = g
             .weight(&weight, &shape, &values)

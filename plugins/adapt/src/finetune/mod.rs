@@ -11,7 +11,6 @@ mod checkpoint;
 mod example;
 mod goals;
 mod imp;
-mod priority;
 mod publish;
 mod queue;
 mod settings;

@@ -21,7 +21,6 @@ use super::augment::Augment;
 use super::checkpoint::Checkpoints;
 use super::example::Examples;
 use super::goals::goals;
-use super::priority::{Priority, processor_time};
 use super::publish::Publisher;
 use super::queue::Queue;
 use super::settings::Settings;
@@ -64,9 +63,8 @@ impl Worker {
         let queue = Arc::<Queue>::default();
         let (frames, weak) = (Arc::clone(&queue), element.downgrade());
         let work = move || {
-            let priority = Priority::low();
-            let run =
-                || Training::new(student, &settings, &weak, counts, priority)?.run(&frames, &weak);
+            lower_priority();
+            let run = || Training::new(student, &settings, &weak, counts)?.run(&frames, &weak);
             if let Err(problem) = run()
                 && let Some(element) = weak.upgrade()
             {
@@ -93,6 +91,19 @@ impl Drop for Worker {
     }
 }
 
+/// Inference comes first; but a training that gets no turn at all beside other work helps nobody, and `cpu-share`
+/// limits it already.
+fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    const NICE: libc::c_int = 5;
+    #[cfg(target_os = "linux")]
+    // SAFETY: plain system calls; on Linux a thread has a priority of its own.
+    unsafe {
+        let thread = libc::syscall(libc::SYS_gettid) as libc::id_t;
+        libc::setpriority(libc::PRIO_PROCESS, thread, NICE);
+    }
+}
+
 /// What the thread works with.
 struct Training {
     adaptation: Adaptation,
@@ -100,7 +111,6 @@ struct Training {
     publisher: Publisher,
     checkpoints: Option<Checkpoints>,
     counts: Arc<Mutex<Counts>>,
-    priority: Priority,
     /// The gate has sent all that is to be learnt from together.
     complete: bool,
     /// A frame that cannot be learnt from is told of once, not every time.
@@ -115,7 +125,6 @@ impl Training {
         settings: &Settings,
         element: &Element,
         counts: Arc<Mutex<Counts>>,
-        priority: Priority,
     ) -> Result<Self, String> {
         let words = |e: splitinfer_trainer::TrainError| e.to_string();
         let goals =
@@ -147,7 +156,6 @@ impl Training {
             publisher,
             checkpoints,
             counts,
-            priority,
             complete: false,
             told: None,
         };
@@ -222,12 +230,10 @@ impl Training {
 
     /// What came of it; `None` when it was given up.
     fn adapt(&mut self, queue: &Queue, element: &Element) -> Option<Reported> {
-        let (mut begun, mut worked) = (Instant::now(), processor_time());
+        let mut begun = Instant::now();
         let counts = Arc::clone(&self.counts);
-        let priority = &mut self.priority;
         let outcome = self.adaptation.adapt(|progress| {
             let busy = begun.elapsed();
-            priority.has_worked(busy, processor_time().saturating_sub(worked));
             {
                 let mut counts = counts.lock().unwrap();
                 counts.busy += busy;
@@ -235,7 +241,7 @@ impl Training {
             }
             let share = element.upgrade().map_or(1.0, |e| e.imp().cpu_share());
             let goes_on = queue.rest(busy.mul_f64(1.0 / share - 1.0));
-            (begun, worked) = (Instant::now(), processor_time());
+            begun = Instant::now();
             if goes_on { Ok(()) } else { Err(()) }
         });
         let outcome = match outcome {
