@@ -3,11 +3,12 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! The frames of several callers in one run.
 //!
 //! What it gains depends on the model and on what computes it: much where weights are read for each frame anew (wide fully
-//! connected layers, attention) or where one frame does not fill the device (a GPU); nothing where one frame keeps every
-//! processor busy already. So whoever uses it measures.
+//! connected layers), little or nothing where one frame keeps the processor busy already
+//! (`tests/measure.sh batching`, docs/measurements/batching.md). So whoever uses it measures.
 
 use crate::error::{RuntimeError, describe};
 use crate::probe::probe_all;

@@ -7,10 +7,10 @@
 //! After Neurosurgeon (Kang et al., ASPLOS 2017): the split with the least sum of predicted time here, transfer and predicted
 //! time there, anew for each frame.
 //!
-//! Its Algorithm 1 predicts the times of each layer here and there by regressions that were fitted once before, divides the
-//! bytes that cross by the current bandwidth, and takes the least sum. It knows the server's current load (K there), but no
-//! queues, no losses, no frames under way, and has no hysteresis. Here the regression is over the share of the
-//! model's multiplications, fitted to this very model, which is a gift. Another one: what crosses is in the project's code
+//! It predicts the times of each layer here and there by regressions that were fitted once before, divides the
+//! bytes that cross by the current bandwidth, and takes the least sum. It knows the server's current load, but no
+//! queues, no losses, no frames under way, and has no hysteresis. There each kind of layer has a regression of its own; here one
+//! is over the share of the model's multiplications, fitted to this very model, which is a gift. Another one: what crosses is in the project's code
 //! instead of raw tensors. The published method codes nothing, so it reckons with no time for that; where `coding` is given it does.
 
 use std::time::Duration;
