@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! The plugins of this build, for programs that the tests start.
 //!
 //! GStreamer looks through everything below its plugin path, and below the build folder that is every library of every

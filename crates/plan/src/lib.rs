@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! Where to run a frame's inference: all here, all on the server from the picture, or cut at a candidate.
 //!
 //! [`decide`] is a pure function from what is known ([`Situation`]) to a [`Decision`] that explains itself. The

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! The cost model: what each choice would take.
 
 use crate::{Choice, Offload, Path, Profile};

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! What is known of this machine, of the way to the server, and of the server.
 
 use std::time::Duration;

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! Several frames at once give what each gives alone, from every candidate on; what might mix them is refused.
 
 mod common;

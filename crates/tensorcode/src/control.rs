@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! How coarse a stream may be coded so that the model's outputs change by no more than a user accepts.
 //!
 //! How much an error at a cut disturbs what comes after it differs by orders of magnitude from model to model and from cut

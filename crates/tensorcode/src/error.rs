@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 use splitinfer_tensor::{DType, TensorError};
 
 /// Why tensors or a picture could not be encoded or decoded.

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! The picture on the wire: baseline JPEG, for the split that leaves the whole model to the server.
 //!
 //! Chroma is coded at full resolution (4:4:4). At equal bytes that disturbed YOLOX-nano's scores 7–25 % less than

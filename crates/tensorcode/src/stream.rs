@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! What all codes' streams begin with, and who reads which.
 
 use std::ops::Range;

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! The project's code: every frame by itself, predicted from the frame before, and in packets of which some are lost.
 
 use std::ops::Range;

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! One operator on its way through the frames: which of its inputs hold frames, and what is known of them.
 
 use crate::constant::read_constant;

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! A model of one frame made into one of any number of frames, which come one after the other along the first axis.
 //!
 //! Most files are made for a batch of one, and say so in many places: in the types of inputs and outputs, in the shapes that

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! Of each operator, whether it treats the entries of the first axis each by itself as it is used here, and what has to be
 //! changed for any number of them. What is not listed is refused.
 

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 use super::*;
 use crate::build::{GraphBuilder, int, ints};
 use crate::facts::TensorFact;

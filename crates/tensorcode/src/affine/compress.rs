@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! The general-purpose compressor behind the quantiser: Zstandard, RFC 8878, level 1.
 //!
 //! Chosen by measurement against LZ4 and other levels (docs/tensor-code.md): it alone brings an entropy coder,

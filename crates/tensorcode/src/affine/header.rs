@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! The bit stream's headers, written and read. Specified in `docs/tensor-code.md`.
 
 use crate::stream::{AFFINE, Reader, read_start, within};

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! Where a tensor's channels are, and the channel-major order in which they are quantised.
 
 use std::borrow::Cow;

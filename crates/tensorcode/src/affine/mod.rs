@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! The first code: a range of its own for each channel, whole levels, a general-purpose compressor.
 //!
 //! Each frame stands alone. The body of a quantised tensor, before compression:

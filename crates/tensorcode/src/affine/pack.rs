@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! Levels to bytes: packed densely, or arranged for the compressor.
 //!
 //! Which arrangement compresses best was measured on 132 activations of five models (docs/tensor-code.md):

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! Values to levels and back: `value ≈ base + level × step`.
 
 /// Unit round-off of `f32`.

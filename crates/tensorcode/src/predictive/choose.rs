@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! How each block is predicted: what disturbs least for the bits it takes (a Lagrangian, as in video coding; Sullivan and
 //! Wiegand, IEEE Signal Processing Magazine 15.6, 1998). Bits are estimated, not counted.
 

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 use std::ops::Range;
 
 use splitinfer_tensor::Tensor;

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! The bit stream of a frame: its head, which says what follows and where, and the payloads. Specified in
 //! `docs/tensor-code.md`.
 

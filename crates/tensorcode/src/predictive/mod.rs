@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! The second code: one step for a whole tensor, prediction from a tensor the receiver has, and an adaptive range coder.
 //!
 //! A tensor is a stack of pictures ([`plane`]). Its values become whole levels of one step ([`scale`]). Each block of 4 × 4

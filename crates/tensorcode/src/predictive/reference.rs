@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! What both sides still hold of earlier frames.
 
 use std::borrow::Cow;

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! The step of a tensor: one for all its channels, from statistics of the stream itself.
 //!
 //! A step of its own for each channel costs several times the bytes: what is weak in a layer mostly matters little to the

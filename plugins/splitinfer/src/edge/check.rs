@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! How much coding the tensors of a cut changes what the model says, found out in the background on a frame now and then.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};

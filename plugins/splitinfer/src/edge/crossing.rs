@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! The tensors of a cut on their way to the server: predicted from frames that the server has, and afresh where it has
 //! none.
 

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! From what a model gave for a frame to the frame's answer.
 
 use std::time::Duration;

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! How many frames are best computed together: by how long that has been measured to take.
 
 use std::time::{Duration, Instant};

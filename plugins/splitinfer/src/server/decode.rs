@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! From a frame's payload to what a model computes with: the tensors of a cut, or the picture as the model's input.
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! Frames that have come to the same session of ONNX Runtime, which runs for one of the workers at a time: they wait here, and
 //! whoever's turn it is takes as many of them as are best computed together.
 

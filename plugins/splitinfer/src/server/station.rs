@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! Where frames are computed that enter a prepared model at the same place: one by one, or several together where that
 //! has been measured to pay.
 

@@ -17,7 +17,7 @@ use splitinfer_wire::{Status, VideoChain, VideoHeader};
 use super::answer::{Answer, Failure};
 use super::decode::Decoded;
 use super::service::{Served, Serving};
-use super::worker::{dropped, finish, guarded, reply, serve as compute};
+use super::worker::{self, dropped, finish, guarded, reply};
 use crate::net::server::Job;
 use splitinfer_video::{VideoDecoder, VideoError};
 
@@ -103,7 +103,7 @@ fn conclude(serving: &Serving, shown: Shown) {
             dropped(serving, &job);
             reply(job, queue, Answer::empty(decoded.took));
         }
-        Ok(decoded) => compute(serving, job, begun, Some(decoded)),
+        Ok(decoded) => worker::serve(serving, job, begun, Some(decoded)),
         Err(failure) => finish(serving, job, queue, Err(failure)),
     }
 }

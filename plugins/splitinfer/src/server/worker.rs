@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! The threads that compute.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

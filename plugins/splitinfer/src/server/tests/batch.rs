@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! Frames of several edges that are computed together: every edge gets its own results, whatever the others send.
 
 use std::sync::atomic::{AtomicBool, Ordering};
