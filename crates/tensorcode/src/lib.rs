@@ -27,7 +27,6 @@ mod control;
 mod error;
 pub mod picture;
 mod predictive;
-pub mod range;
 mod stream;
 
 use std::ops::Range;

@@ -62,38 +62,46 @@ fn a_quantised_tensor_with_a_constant_channel() {
     assert_eq!(decoded[0].to_f32_vec(), expected.collect::<Vec<_>>());
 }
 
+/// Channel 0 is 2 × column + row, channel 1 zero but for one peak, channel 2 a slope that rises with the frame.
+fn frame(peak: f32, rise: f32) -> [Tensor; 2] {
+    let value = |i: usize| match i {
+        0..20 => (i % 4) as f32 * 2.0 + (i / 4) as f32,
+        26 => peak,
+        40.. => (i % 4) as f32 * rise,
+        _ => 0.0,
+    };
+    let values = (0..60).map(value).collect();
+    [
+        Tensor::new(vec![1, 3, 5, 4], values).unwrap(),
+        Tensor::new(vec![2], vec![1u8, 2]).unwrap(),
+    ]
+}
+
 #[test]
 fn two_frames_of_the_predictive_code() {
-    let frame = |peak: f32| {
-        let value = |i: usize| match i {
-            0..20 => (i % 4) as f32 * 2.0 + (i / 4) as f32,
-            26 => peak,
-            _ => 0.0,
-        };
-        let values = (0..40).map(value).collect();
-        [
-            Tensor::new(vec![1, 2, 5, 4], values).unwrap(),
-            Tensor::new(vec![2], vec![1u8, 2]).unwrap(),
-        ]
-    };
     let embedded = "53495443 01 01 0100 02 00 20 ff 00 01 00000000 02000000 02000000 02000000 0102";
     let streams = [
-        "53495443 01 02 0200 07 00  01 01 04 01 02 05 04 98e50040 0c00803f 02 06  00 20  3fea30f4b68a",
-        "53495443 01 02 0200 09 02  01 01 04 01 02 05 04 98e50040 0c00803f 02 03  00 20  c8550a",
+        "53495443 01 03 0200 07 00  01 01 04 01 03 05 04 824e553e 08 00 0d00c03f 01 0a 01 06  00 20
+         9b0a5670b49112efd6fa 19bf8200666e",
+        "53495443 01 03 0200 09 02  01 01 04 01 03 05 04 f32feb3e 08 02 05 23060740 02 0c  00 20
+         fbefe610fd8584c4e40e8274",
+    ];
+    let levels = [
+        (0.208_307_3_f32, [24, 16, 16, 0, 0]),
+        (0.459_350_2, [11, 7, 15, 38, 35]),
     ];
     let (mut encoder, mut decoder) = (Predictive::default(), decoder());
-    for ((number, peak), stream) in [(7, 3.0), (9, 9.0)].into_iter().zip(streams) {
+    let frames = [(7, 3.0, 0.5), (9, 9.0, 6.0)];
+    for (((number, peak, rise), stream), (step, levels)) in
+        frames.into_iter().zip(streams).zip(levels)
+    {
         let stream = hex(&format!("{stream}{embedded}"));
-        assert_eq!(encoder.encode(number, &frame(peak), 4).unwrap(), stream);
+        let sent = frame(peak, rise);
+        assert_eq!(encoder.encode(number, &sent, 4).unwrap(), stream);
         encoder.acknowledge(number);
         let decoded = decoder.decode(&stream, &Limits::default()).unwrap();
-        let step = 2.014_013_3_f32;
-        let level = |i: usize| (decoded[0].to_f32_vec()[i] / step).round();
-        assert_eq!(
-            [0, 3, 16, 19, 20, 39].map(level),
-            [0.0, 3.0, 2.0, 5.0, 0.0, 0.0]
-        );
-        assert_eq!(level(26), if number == 7 { 1.0 } else { 4.0 });
-        assert_eq!(decoded[1], frame(peak)[1]);
+        let level = |i: usize| (decoded[0].to_f32_vec()[i] / step).round() as i32;
+        assert_eq!([3, 16, 26, 43, 59].map(level), levels);
+        assert_eq!(decoded[1], sent[1]);
     }
 }

@@ -8,9 +8,9 @@
 
 use std::collections::HashMap;
 
+use crate::range::Reader;
 use splitinfer_graph::Model;
 use splitinfer_graph::proto::TensorProto;
-use splitinfer_tensorcode::range::Reader;
 
 use crate::digest::digest;
 use crate::error::UpdateError;

@@ -8,8 +8,8 @@
 
 use std::collections::HashMap;
 
+use crate::range::Writer;
 use splitinfer_graph::Model;
-use splitinfer_tensorcode::range::Writer;
 
 use crate::digest::digest;
 use crate::error::UpdateError;

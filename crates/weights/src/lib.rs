@@ -39,6 +39,7 @@ mod encode;
 mod error;
 mod grid;
 mod header;
+mod range;
 mod residual;
 mod tensors;
 mod values;

@@ -6,7 +6,7 @@
 
 //! How differences become bits, in an adaptive range coder; the same walk for both directions.
 
-use splitinfer_tensorcode::range::{Bit, Coder};
+use crate::range::{Bit, Coder};
 
 const UNKNOWN: Bit = Bit::new(1 << 15);
 /// How busy the elements before were, in powers of two.
@@ -125,8 +125,8 @@ fn plain(coder: &mut impl Coder, value: u64, count: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::range::{Reader, Writer};
     use proptest::prelude::*;
-    use splitinfer_tensorcode::range::{Reader, Writer};
 
     fn numbers() -> impl Strategy<Value = Vec<i64>> {
         let most = crate::grid::MOST;

@@ -7,7 +7,7 @@
 //! The values of one tensor on their way, the same walk for both directions: a writer is given what is wanted, a reader
 //! gives old values for that and pays no heed to them. Both return what the receiver has.
 
-use splitinfer_tensorcode::range::Coder;
+use crate::range::Coder;
 
 use crate::grid::{Grid, MOST};
 use crate::header::Coding;

@@ -11,92 +11,75 @@
 
 use std::ops::Range;
 
-use super::contexts::Contexts;
+use super::contexts::{Contexts, Kind};
 use super::plane::{BLOCK, Mode, Plane, Rect};
-use super::predict::{Values, median, moved};
-use crate::range::Coder;
+use super::predict::{Surroundings, Values, moved};
+use super::rans::Coder;
+use super::seen::{At, Seen, WINDOW, Window};
+use super::transform::inverse;
+use super::wanted::{Wanted, level};
 
 /// What a band is coded against.
-#[derive(Clone, Debug)]
-pub(super) struct Band<'a> {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setting<'a> {
     pub plane: Plane,
-    /// Rows of blocks.
-    pub rows: Range<usize>,
     /// Levels of the whole tensor that the receiver has. Without them every block is [`Mode::Fresh`].
     pub reference: Option<&'a [i16]>,
+    /// Of each channel, whether differences to the reference are told by frequency.
+    pub transformed: &'a [bool],
+    /// Levels in a residual of 1.
+    pub quantum: i32,
 }
 
-/// What an encoder wants to say.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted<'a> {
-    /// Values of the whole tensor, in steps.
-    pub values: &'a [f32],
-    /// What a bit is worth, in squared steps.
-    pub lambda: f32,
-}
+impl Setting<'_> {
+    /// The levels before any band is coded: those of the reference, which is what skipped and lost blocks keep.
+    pub(super) fn levels(&self) -> Vec<i16> {
+        match self.reference {
+            Some(reference) => reference.to_vec(),
+            None => vec![0; self.plane.len()],
+        }
+    }
 
-/// A residual this much nearer to zero than to one is zero: it costs bits, and being wrong by a little more than half a
-/// step costs little.
-pub(super) const DEAD: f32 = 0.15;
-
-/// Rounds to the nearest whole number, for magnitudes below 2^22, in plain SIMD code everywhere.
-#[inline(always)]
-pub(super) fn round(value: f32) -> f32 {
-    const WHOLE: f32 = 12_582_912.0;
-    value + WHOLE - WHOLE
-}
-
-impl Band<'_> {
-    /// Writes (with `wanted`) or reads the band. `modes` and `levels` are those of the whole tensor; a writer finds its
-    /// modes there, and both leave the band's modes and levels as a reader has them.
+    /// Writes (with `wanted`) or reads some rows of blocks. `modes` and `levels` are those of the whole tensor; a writer
+    /// finds its modes there, and both leave the band's modes and levels as a reader has them.
     pub(super) fn code<C: Coder>(
         &self,
         coder: &mut C,
+        contexts: &mut Contexts,
+        rows: Range<usize>,
         wanted: Option<Wanted<'_>>,
         modes: &mut [Mode],
         levels: &mut [i16],
     ) {
-        let mut contexts = Contexts::new();
         if self.reference.is_some() {
-            self.modes(coder, &mut contexts, modes);
+            self.modes(coder, contexts, &rows, modes);
         } else {
             let columns = self.plane.block_columns();
-            modes[self.rows.start * columns..self.rows.end * columns].fill(Mode::Fresh);
+            modes[rows.start * columns..rows.end * columns].fill(Mode::Fresh);
         }
-        let pixels = self.plane.pixel_rows(&self.rows);
         let mut walk = Walk {
             coder,
             contexts,
-            band: self,
+            setting: self,
             wanted,
             levels,
-            top: pixels.start,
-            near: vec![0; (pixels.len() + 1) * (self.plane.width + 2)],
-            busy: vec![0; pixels.len() * self.plane.width],
-            busy_blocks: vec![0; self.rows.len() * self.plane.block_columns()],
-            coded_above: vec![false; self.plane.block_columns()],
+            seen: Seen::new(&self.plane, &rows),
+            rows,
         };
         for channel in 0..self.plane.channels {
             walk.channel(channel, modes);
         }
     }
 
-    /// The band as it was in the reference, for one that has not arrived; without a reference it stays as it is.
-    pub(super) fn repeat(&self, levels: &mut [i16]) {
-        let Some(reference) = self.reference else {
-            return;
-        };
-        let pixels = self.plane.pixel_rows(&self.rows);
-        let lines = pixels.start * self.plane.width..pixels.end * self.plane.width;
-        let channels = levels.chunks_exact_mut(self.plane.area());
-        for (to, from) in channels.zip(reference.chunks_exact(self.plane.area())) {
-            to[lines.clone()].copy_from_slice(&from[lines.clone()]);
-        }
-    }
-
-    fn modes<C: Coder>(&self, coder: &mut C, contexts: &mut Contexts, modes: &mut [Mode]) {
+    fn modes<C: Coder>(
+        &self,
+        coder: &mut C,
+        contexts: &mut Contexts,
+        rows: &Range<usize>,
+        modes: &mut [Mode],
+    ) {
         let columns = self.plane.block_columns();
-        for row in self.rows.clone() {
+        for row in rows.clone() {
             for column in 0..columns {
                 let at = row * columns + column;
                 let west = if column > 0 {
@@ -104,7 +87,7 @@ impl Band<'_> {
                 } else {
                     Mode::Skip
                 };
-                let north = if row > self.rows.start {
+                let north = if row > rows.start {
                     modes[at - columns]
                 } else {
                     west
@@ -117,234 +100,268 @@ impl Band<'_> {
 
 struct Walk<'a, C> {
     coder: &'a mut C,
-    contexts: Contexts,
-    band: &'a Band<'a>,
+    contexts: &'a mut Contexts,
+    setting: &'a Setting<'a>,
     wanted: Option<Wanted<'a>>,
     levels: &'a mut [i16],
-    /// First row of pixels.
-    top: usize,
-    /// Magnitudes of this channel's residuals, with a border of zeros above and at both sides.
-    near: Vec<u8>,
-    /// Fading sum of the residuals' magnitudes in the channels before, of each pixel and of each block.
-    busy: Vec<u8>,
-    busy_blocks: Vec<u8>,
-    /// Of the block above, in each column.
-    coded_above: Vec<bool>,
+    seen: Seen,
+    /// Rows of blocks.
+    rows: Range<usize>,
+}
+
+/// A block of one channel.
+#[derive(Clone, Copy)]
+struct Block {
+    /// Where the channel begins in the tensor.
+    base: usize,
+    rect: Rect,
+    at: At,
 }
 
 impl<C: Coder> Walk<'_, C> {
     fn channel(&mut self, channel: usize, modes: &[Mode]) {
-        let plane = &self.band.plane;
+        let Setting {
+            plane, reference, ..
+        } = *self.setting;
         let base = channel * plane.area();
+        let transformed = self.setting.transformed[channel];
         self.contexts.start_channel();
-        self.near.fill(0);
-        self.coded_above.fill(false);
+        self.seen.start_channel();
         let columns = plane.block_columns();
-        for row in self.band.rows.clone() {
-            let mut coded_before = false;
+        for row in self.rows.clone() {
             for column in 0..columns {
                 let rect = plane.block(row, column);
-                coded_before = match (modes[row * columns + column], self.band.reference) {
-                    (Mode::Skip, Some(reference)) => {
-                        copy(self.levels, reference, plane, base, rect);
-                        false
-                    }
+                let at = self.seen.at(row - self.rows.start, column);
+                let block = Block { base, rect, at };
+                match (modes[row * columns + column], reference) {
+                    (Mode::Skip, Some(_)) => self.seen.skip(at),
                     (Mode::Difference(motion), Some(reference)) => {
-                        let from = moved(reference, plane, base, rect, motion);
-                        self.block(Some(&from), base, rect, (row, column), coded_before)
+                        let from = moved(reference, &plane, base, rect, motion);
+                        match transformed {
+                            true => self.transform(&from, block),
+                            false => self.difference(&from, block),
+                        }
                     }
-                    _ => self.block(None, base, rect, (row, column), coded_before),
-                };
-                self.coded_above[column] = coded_before;
+                    _ => self.fresh(block),
+                }
             }
         }
     }
 
-    /// One channel of a block; whether it has residuals. `from`: what it is predicted from, unless from around it.
-    fn block(
-        &mut self,
-        from: Option<&Values<i16>>,
-        base: usize,
-        rect: Rect,
-        place: (usize, usize),
-        coded_before: bool,
-    ) -> bool {
-        let (row, column) = place;
-        let at = (row - self.band.rows.start) * self.band.plane.block_columns() + column;
-        let residuals = self.residuals(from, base, rect);
-        let neighbours = usize::from(coded_before) + usize::from(self.coded_above[column]);
-        let coded = residuals.is_some();
-        let coded = self.contexts.coded(
+    fn coded(&mut self, said: bool, kind: Kind, at: At) -> bool {
+        let (neighbours, busy) = (self.seen.neighbours(at), self.seen.busy_block(at));
+        self.contexts
+            .coded(self.coder, said, kind, neighbours, busy)
+    }
+
+    /// A block as it was in the reference, and by how much each level is off.
+    fn difference(&mut self, from: &Values<i16>, block: Block) {
+        let said = self
+            .wanted
+            .and_then(|w| w.difference(&self.setting.plane, from, block.base, block.rect));
+        if !self.coded(said.is_some(), Kind::Difference, block.at) {
+            return self.as_it_was(from, block);
+        }
+        let quantum = self.setting.quantum;
+        let residuals = differences(
             self.coder,
-            coded,
-            from.is_none(),
-            neighbours,
-            self.busy_blocks[at],
+            self.contexts,
+            &said.unwrap_or_default(),
+            &from.map(|level| hint(level.into(), quantum) as u8),
+            self.seen.window(block.at),
+            &self.seen.busy(block.at),
+            block.rect,
         );
-        let sum = if coded {
-            self.coded(from, base, rect, &residuals.unwrap_or_default())
-        } else {
-            self.predicted(from, base, rect);
-            0
-        };
-        let busy = &mut self.busy_blocks[at];
-        *busy = (u32::from(*busy) * 3 / 4 + sum.min(15) * 4) as u8;
-        coded
+        self.seen.add(block.at, &residuals);
+        let level = |k: usize| level(from[k].into(), residuals[k] * quantum);
+        self.put(block, &std::array::from_fn(level));
     }
 
-    #[inline(always)]
-    fn predict(
-        &self,
-        from: Option<&Values<i16>>,
-        base: usize,
-        rect: Rect,
-        i: usize,
-        j: usize,
-    ) -> i32 {
-        match from {
-            Some(values) => i32::from(values[j * BLOCK + i]),
-            None => median(
-                self.levels,
-                &self.band.plane,
-                base,
-                rect.x + i,
-                rect.y + j,
-                self.top,
-            ),
+    /// The same by frequency.
+    fn transform(&mut self, from: &Values<i16>, block: Block) {
+        let said = self
+            .wanted
+            .and_then(|w| w.transform(&self.setting.plane, from, block.base, block.rect));
+        if !self.coded(said.is_some(), Kind::Transform, block.at) {
+            return self.as_it_was(from, block);
         }
+        let residuals = coefficients(
+            self.coder,
+            self.contexts,
+            &said.unwrap_or_default(),
+            &self.seen.alike(block.at),
+            &self.seen.busy(block.at),
+        );
+        self.seen.add(block.at, &residuals);
+        let off = inverse(&residuals.map(|r| r * self.setting.quantum));
+        let level = |k: usize| level(from[k].into(), off[k]);
+        self.put(block, &std::array::from_fn(level));
     }
 
-    /// What a writer has to say about the block, if it is worth its bits. A reader has nothing to say.
-    fn residuals(
-        &mut self,
-        from: Option<&Values<i16>>,
-        base: usize,
-        rect: Rect,
-    ) -> Option<Values<i32>> {
-        let wanted = self.wanted?;
-        if let Some(from) = from
-            && self.is_near(wanted.values, from, base, rect)
-        {
-            return None;
+    fn as_it_was(&mut self, from: &Values<i16>, block: Block) {
+        self.seen.add_none(block.at);
+        self.put(block, from);
+    }
+
+    /// A block from what is around it, pixel by pixel.
+    fn fresh(&mut self, block: Block) {
+        let quantum = self.setting.quantum;
+        let top = self.rows.start * BLOCK;
+        let around = Surroundings::new(
+            self.levels,
+            &self.setting.plane,
+            block.base,
+            block.rect,
+            top,
+        );
+        let said = self
+            .wanted
+            .and_then(|w| w.fresh(&self.setting.plane, around, block.base, block.rect, quantum));
+        if !self.coded(said.is_some(), Kind::Fresh, block.at) {
+            self.seen.add_none(block.at);
+            return self.put(block, &around.filled(block.rect));
         }
-        let mut residuals = [0; BLOCK * BLOCK];
-        let (mut gain, mut bits) = (0.0, 1.0);
-        for j in 0..rect.height {
-            for i in 0..rect.width {
-                let at = base + (rect.y + j) * self.band.plane.width + rect.x + i;
-                let predicted = self.predict(from, base, rect, i, j);
-                let off = wanted.values[at] - predicted as f32;
-                let magnitude = round((off.abs() - DEAD).max(0.0));
-                if magnitude > 0.0 {
-                    let rest = off.abs() - magnitude;
-                    gain += off * off - rest * rest;
-                    bits += bits_of(magnitude);
+        let mut around = around;
+        let residuals = fresh(
+            self.coder,
+            self.contexts,
+            &said.unwrap_or_default(),
+            &mut around,
+            self.seen.window(block.at),
+            &self.seen.busy(block.at),
+            (block.rect, quantum),
+        );
+        self.seen.add(block.at, &residuals);
+        self.put(block, &around.block());
+    }
+
+    /// Sets the block's levels.
+    #[inline]
+    fn put(&mut self, block: Block, levels: &Values<i16>) {
+        let (width, rect) = (self.setting.plane.width, block.rect);
+        for (j, from) in levels.as_chunks::<BLOCK>().0.iter().enumerate() {
+            if j < rect.height {
+                let start = block.base + (rect.y + j) * width + rect.x;
+                match self.levels[start..start + rect.width].as_mut_array() {
+                    Some(to) => *to = *from,
+                    None => {
+                        self.levels[start..start + rect.width].copy_from_slice(&from[..rect.width])
+                    }
                 }
-                let residual = magnitude.copysign(off) as i32;
-                residuals[j * BLOCK + i] = residual;
-                if from.is_none() {
-                    self.levels[at] = level(predicted, residual);
-                }
-            }
-        }
-        (gain > wanted.lambda * bits).then_some(residuals)
-    }
-
-    /// Whether no value is far enough from its prediction to be worth a residual.
-    fn is_near(&self, values: &[f32], from: &Values<i16>, base: usize, rect: Rect) -> bool {
-        let width = self.band.plane.width;
-        let mut furthest = 0f32;
-        for (j, from) in from.chunks_exact(BLOCK).take(rect.height).enumerate() {
-            let start = base + (rect.y + j) * width + rect.x;
-            for (v, f) in values[start..start + rect.width].iter().zip(from) {
-                furthest = furthest.max((v - f32::from(*f)).abs());
-            }
-        }
-        furthest <= 0.5 + DEAD
-    }
-
-    /// Writes or reads residuals; the sum of their magnitudes.
-    fn coded(
-        &mut self,
-        from: Option<&Values<i16>>,
-        base: usize,
-        rect: Rect,
-        residuals: &Values<i32>,
-    ) -> u32 {
-        let width = self.band.plane.width;
-        let stride = width + 2;
-        let mut sum = 0;
-        for j in 0..rect.height {
-            let y = rect.y + j - self.top;
-            for i in 0..rect.width {
-                let x = rect.x + i;
-                let at = (y + 1) * stride + x + 1;
-                // Inside the block, the one above to the right is known; beyond its edge only in the first row.
-                let north_east = if j == 0 || i + 1 < rect.width {
-                    self.near[at - stride + 1]
-                } else {
-                    0
-                };
-                let around = [
-                    self.near[at - 1],
-                    self.near[at - stride],
-                    self.near[at - stride - 1],
-                    north_east,
-                ];
-                let predicted = self.predict(from, base, rect, i, j);
-                let busy = &mut self.busy[y * width + x];
-                let residual = self.contexts.residual(
-                    self.coder,
-                    residuals[j * BLOCK + i],
-                    from.is_none(),
-                    predicted,
-                    around,
-                    *busy,
-                );
-                let magnitude = residual.unsigned_abs().min(15) as u8;
-                self.near[at] = magnitude;
-                *busy = (u32::from(*busy) * 3 / 4) as u8 + magnitude.min(7) * 4;
-                sum += u32::from(magnitude);
-                self.levels[base + (rect.y + j) * width + x] = level(predicted, residual);
-            }
-        }
-        sum
-    }
-
-    /// The block as predicted.
-    fn predicted(&mut self, from: Option<&Values<i16>>, base: usize, rect: Rect) {
-        let width = self.band.plane.width;
-        for j in 0..rect.height {
-            for i in 0..rect.width {
-                let predicted = self.predict(from, base, rect, i, j);
-                self.levels[base + (rect.y + j) * width + rect.x + i] = level(predicted, 0);
-                let busy = &mut self.busy[(rect.y + j - self.top) * width + rect.x + i];
-                *busy = (u32::from(*busy) * 3 / 4) as u8;
             }
         }
     }
 }
 
-/// About how many bits a residual takes.
-#[inline(always)]
-pub(super) fn bits_of(magnitude: f32) -> f32 {
-    // The bits of a float above 1, read as a number, are nearly its logarithm.
-    let log2 = magnitude.to_bits() as f32 / (1u32 << 23) as f32 - 127.0;
-    if magnitude > 0.0 {
-        3.5 + 2.0 * log2
-    } else {
-        0.15
+// What follows takes apart what `Walk` holds together, so that the coder's state may stay in registers.
+
+/// Reads or writes differences to the reference, pixel by pixel.
+fn differences<C: Coder>(
+    coder: &mut C,
+    contexts: &mut Contexts,
+    said: &Values<i32>,
+    hints: &Values<u8>,
+    mut window: Window,
+    busy: &Values<u8>,
+    rect: Rect,
+) -> Values<i32> {
+    let mut residuals = [0; BLOCK * BLOCK];
+    for j in 0..BLOCK {
+        for i in 0..BLOCK {
+            if i < rect.width && j < rect.height {
+                let k = j * BLOCK + i;
+                let activity = around_pixel(&window, i, j) + u32::from(busy[k]) / 2;
+                let hint = usize::from(hints[k]);
+                let residual = contexts.residual(coder, said[k], Kind::Difference, hint, activity);
+                residuals[k] = residual;
+                window[(j + 1) * WINDOW + i + 1] = magnitude(residual);
+            }
+        }
     }
+    residuals
+}
+
+/// Reads or writes differences to the reference, by frequency.
+fn coefficients<C: Coder>(
+    coder: &mut C,
+    contexts: &mut Contexts,
+    said: &Values<i32>,
+    alike: &Values<u8>,
+    busy: &Values<u8>,
+) -> Values<i32> {
+    let mut residuals = [0; BLOCK * BLOCK];
+    let mut near = [0u8; BLOCK * BLOCK];
+    for j in 0..BLOCK {
+        for i in 0..BLOCK {
+            let k = j * BLOCK + i;
+            let activity =
+                lower_frequencies(&near, i, j) + u32::from(alike[k]) + u32::from(busy[k]) / 2;
+            let hint = (i + j).min(3);
+            let residual = contexts.residual(coder, said[k], Kind::Transform, hint, activity);
+            residuals[k] = residual;
+            near[k] = magnitude(residual);
+        }
+    }
+    residuals
+}
+
+/// Reads or writes what is to be added to what the levels around foretell, and makes the levels.
+fn fresh<C: Coder>(
+    coder: &mut C,
+    contexts: &mut Contexts,
+    said: &Values<i32>,
+    around: &mut Surroundings,
+    mut window: Window,
+    busy: &Values<u8>,
+    (rect, quantum): (Rect, i32),
+) -> Values<i32> {
+    let mut residuals = [0; BLOCK * BLOCK];
+    for j in 0..BLOCK {
+        for i in 0..BLOCK {
+            if i < rect.width && j < rect.height {
+                let k = j * BLOCK + i;
+                let predicted = around.median(i, j);
+                let activity = around_pixel(&window, i, j) + u32::from(busy[k]) / 2;
+                let hint = hint(predicted, quantum);
+                let residual = contexts.residual(coder, said[k], Kind::Fresh, hint, activity);
+                residuals[k] = residual;
+                window[(j + 1) * WINDOW + i + 1] = magnitude(residual);
+                around.set(i, j, level(predicted, residual * quantum));
+            }
+        }
+    }
+    residuals
 }
 
 #[inline(always)]
-fn level(predicted: i32, residual: i32) -> i16 {
-    (predicted + residual).clamp(-i32::from(i16::MAX), i32::from(i16::MAX)) as i16
+fn magnitude(residual: i32) -> u8 {
+    residual.unsigned_abs().min(31) as u8
 }
 
-fn copy(levels: &mut [i16], reference: &[i16], plane: &Plane, base: usize, rect: Rect) {
-    for y in rect.y..rect.y + rect.height {
-        let start = base + y * plane.width + rect.x;
-        levels[start..start + rect.width].copy_from_slice(&reference[start..start + rect.width]);
+/// How large a prediction is: 0, about one quantum, more.
+#[inline(always)]
+fn hint(predicted: i32, quantum: i32) -> usize {
+    let twice = 2 * predicted.abs();
+    usize::from(twice >= quantum) + usize::from(twice >= 3 * quantum)
+}
+
+/// How large a residual of a pixel may be. What is not known yet is 0.
+#[inline(always)]
+fn around_pixel(window: &Window, i: usize, j: usize) -> u32 {
+    let at = |k: usize| u32::from(window[k]);
+    let above = j * WINDOW + i;
+    2 * (at(above + WINDOW) + at(above + 1)) + at(above) + at(above + 2)
+}
+
+/// How large a coefficient may be, by those before it of the same block.
+#[inline(always)]
+fn lower_frequencies(near: &Values<u8>, i: usize, j: usize) -> u32 {
+    let at = |k: usize| u32::from(near[k]);
+    let k = j * BLOCK + i;
+    2 * match (i > 0, j > 0) {
+        (true, true) => at(k - 1) + at(k - BLOCK),
+        (true, false) => 2 * at(k - 1),
+        (false, true) => 2 * at(k - BLOCK),
+        (false, false) => 0,
     }
 }

@@ -7,14 +7,17 @@
 //! How each block is predicted: what disturbs least for the bits it takes (a Lagrangian, as in video coding; Sullivan and
 //! Wiegand, IEEE Signal Processing Magazine 15.6, 1998). Bits are estimated, not counted.
 
-use super::band::{DEAD, bits_of, round};
 use super::plane::{BLOCK, Mode, Motion, Plane, Rect};
 use super::predict::{Values, moved};
+use super::transform::forward;
+use super::wanted::{DEAD, Wanted, bits_of, round};
 
 /// Fresh values are never as near to the wanted ones as they would be by chance, because each leans on those before it.
 const FRESH_ERROR: f32 = 0.15;
 /// Bits of a motion that neither neighbour has.
 const MOTION_BITS: f32 = 9.0;
+/// One channel in so many is looked at for what a fresh block costs: it is chosen where all has changed.
+const FRESH_SAMPLE: usize = 4;
 /// While a motion is looked for, one channel in so many is compared.
 const SAMPLE: usize = 4;
 /// Steps of the search after the best start.
@@ -27,17 +30,78 @@ struct Costs {
     fresh: Vec<f32>,
 }
 
-/// Sets the mode of each block. `modes` holds those of the frame before, whose motion is where the search begins.
-///
-/// `values`: the wanted values in steps; `reference`: levels; `lambda`: squared steps a bit.
-pub(super) fn choose(
+/// How the blocks of a tensor are told, remembered from frame to frame.
+#[derive(Default)]
+pub(super) struct Manner {
+    pub modes: Vec<Mode>,
+    /// Of each channel, whether differences are told by frequency.
+    pub transformed: Vec<bool>,
+    /// Which channels are looked at in the next frame.
+    turn: usize,
+}
+
+/// What suits a channel changes slowly: in each frame one in so many is asked.
+const TURNS: usize = 4;
+
+impl Manner {
+    /// Without a reference: every block is fresh.
+    pub(super) fn start(&mut self, plane: &Plane) {
+        self.modes.clear();
+        self.modes.resize(plane.blocks(), Mode::Fresh);
+        self.transformed.clear();
+    }
+
+    /// Chooses for the next frame. The motion of the frame before is where the search begins.
+    pub(super) fn choose(&mut self, plane: &Plane, wanted: &Wanted<'_>, reference: &[i16]) {
+        self.modes.resize(plane.blocks(), Mode::Fresh);
+        choose_modes(plane, wanted, reference, &mut self.modes);
+        let turns = match self.transformed.len() == plane.channels {
+            true => TURNS,
+            false => 1,
+        };
+        self.transformed.resize(plane.channels, false);
+        self.turn += 1;
+        let channels = self.transformed.iter_mut().enumerate();
+        for (channel, transformed) in channels.skip(self.turn % turns).step_by(turns) {
+            let base = channel * plane.area();
+            let told = is_told_by_frequency(plane, wanted, reference, &self.modes, base);
+            *transformed = told;
+        }
+    }
+}
+
+/// Whether it costs less for the channel that begins at `base`.
+fn is_told_by_frequency(
     plane: &Plane,
-    values: &[f32],
+    wanted: &Wanted<'_>,
     reference: &[i16],
-    lambda: f32,
-    modes: &mut [Mode],
-) {
-    let costs = Costs::of_pixels(plane, values, reference, lambda);
+    modes: &[Mode],
+    base: usize,
+) -> bool {
+    let columns = plane.block_columns();
+    let cost = |off: &Values<f32>| -> f32 {
+        let mut costs = [0.0; BLOCK * BLOCK];
+        for (cost, off) in costs.iter_mut().zip(off) {
+            *cost = residual_cost(off.abs(), wanted.lambda);
+        }
+        costs.iter().sum()
+    };
+    let mut gain = 0.0;
+    for (at, mode) in modes.iter().enumerate() {
+        let Mode::Difference(motion) = mode else {
+            continue;
+        };
+        let rect = plane.block(at / columns, at % columns);
+        let from = moved(reference, plane, base, rect, *motion);
+        let off = wanted.off_from(plane, &from, base, rect);
+        gain += cost(&off) - cost(&forward(&off));
+    }
+    gain > 0.0
+}
+
+fn choose_modes(plane: &Plane, wanted: &Wanted<'_>, reference: &[i16], modes: &mut [Mode]) {
+    let lambda = wanted.lambda;
+    let costs = Costs::of_pixels(plane, wanted, reference);
     let columns = plane.block_columns();
     for row in 0..plane.block_rows() {
         for column in 0..columns {
@@ -63,7 +127,7 @@ pub(super) fn choose(
             let silence =
                 lambda * bits_of(0.0) * (rect.width * rect.height * plane.channels) as f32;
             let moving = match difference - silence > 2.0 * lambda * MOTION_BITS {
-                true => Search::new(plane, values, reference, lambda, rect).best(starts),
+                true => Search::new(plane, wanted, reference, rect).best(starts),
                 false => None,
             };
             let (motion, least) = match moving {
@@ -79,32 +143,41 @@ pub(super) fn choose(
 }
 
 impl Costs {
-    fn of_pixels(plane: &Plane, values: &[f32], reference: &[i16], lambda: f32) -> Self {
+    fn of_pixels(plane: &Plane, wanted: &Wanted<'_>, reference: &[i16]) -> Self {
         let area = plane.area();
         let mut costs = Self {
             skip: vec![0.0; area],
             difference: vec![0.0; area],
             fresh: vec![0.0; area],
         };
-        let mut whole = vec![0.0; area];
-        for (values, reference) in values.chunks_exact(area).zip(reference.chunks_exact(area)) {
-            costs.add_inter(values, reference, lambda);
-            for (w, v) in whole.iter_mut().zip(values) {
-                *w = round(*v);
+        let (mut scaled, mut whole) = (vec![0.0; area], vec![0.0; area]);
+        let channels = wanted.values.chunks_exact(area);
+        let mut looked_at = 0;
+        for (channel, (values, reference)) in channels.zip(reference.chunks_exact(area)).enumerate()
+        {
+            costs.add_inter(values, reference, wanted);
+            if channel % FRESH_SAMPLE == 0 {
+                for ((s, w), v) in scaled.iter_mut().zip(&mut whole).zip(values) {
+                    *s = v * wanted.inverse;
+                    *w = round(*s);
+                }
+                costs.add_fresh(plane, &scaled, &whole, wanted.lambda);
+                looked_at += 1;
             }
-            costs.add_fresh(plane, values, &whole, lambda);
         }
+        let all = plane.channels as f32 / looked_at.max(1) as f32;
+        costs.fresh.iter_mut().for_each(|cost| *cost *= all);
         costs
     }
 
-    fn add_inter(&mut self, values: &[f32], reference: &[i16], lambda: f32) {
+    fn add_inter(&mut self, values: &[f32], reference: &[i16], wanted: &Wanted<'_>) {
         let pairs = values.iter().zip(reference);
         for ((skip, difference), (v, r)) in
             self.skip.iter_mut().zip(&mut self.difference).zip(pairs)
         {
-            let off = (v - f32::from(*r)).abs();
+            let off = (v - f32::from(*r)).abs() * wanted.inverse;
             *skip += off * off;
-            *difference += residual_cost(off, lambda);
+            *difference += residual_cost(off, wanted.lambda);
         }
     }
 
@@ -158,6 +231,7 @@ fn block_sum(plane: &Plane, pixels: &[f32], rect: Rect) -> f32 {
 struct Search<'a> {
     plane: &'a Plane,
     reference: &'a [i16],
+    inverse: f32,
     lambda: f32,
     rect: Rect,
     /// The block's values, a channel after the other; beyond the edge of the picture 0, as in a moved block.
@@ -165,13 +239,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(
-        plane: &'a Plane,
-        values: &[f32],
-        reference: &'a [i16],
-        lambda: f32,
-        rect: Rect,
-    ) -> Self {
+    fn new(plane: &'a Plane, wanted: &Wanted<'_>, reference: &'a [i16], rect: Rect) -> Self {
         let gather = |channel: &[f32]| {
             let mut block = [0.0; BLOCK * BLOCK];
             for (j, row) in block.chunks_exact_mut(BLOCK).take(rect.height).enumerate() {
@@ -183,9 +251,14 @@ impl<'a> Search<'a> {
         Self {
             plane,
             reference,
-            lambda,
+            inverse: wanted.inverse,
+            lambda: wanted.lambda,
             rect,
-            values: values.chunks_exact(plane.area()).map(gather).collect(),
+            values: wanted
+                .values
+                .chunks_exact(plane.area())
+                .map(gather)
+                .collect(),
         }
     }
 
@@ -243,7 +316,10 @@ impl<'a> Search<'a> {
             );
             let pairs = values.iter().zip(&from);
             let sum: f32 = pairs
-                .map(|(v, r)| residual_cost((v - f32::from(*r)).abs(), self.lambda))
+                .map(|(v, r)| {
+                    let off = (v - f32::from(*r)).abs() * self.inverse;
+                    residual_cost(off, self.lambda)
+                })
                 .sum();
             cost += (sum - outside) * scale;
             if cost > enough {
@@ -283,9 +359,14 @@ mod tests {
     }
 
     fn chosen(values: &[f32], reference: &[i16]) -> Vec<Mode> {
-        let mut modes = vec![Mode::Fresh; PLANE.blocks()];
-        choose(&PLANE, values, reference, 0.15, &mut modes);
-        modes
+        let mut manner = Manner::default();
+        let wanted = Wanted {
+            values,
+            inverse: 1.0,
+            lambda: 0.15,
+        };
+        manner.choose(&PLANE, &wanted, reference);
+        manner.modes
     }
 
     #[test]

@@ -4,55 +4,90 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! What each bit of a band depends on, and how residuals become bits.
+//! What each symbol of a band depends on, and how residuals become symbols.
 //!
-//! A residual is likely where its neighbours had one, where the channels before had one at the same place (an edge or
-//! a moving thing shows in many channels), and where the prediction is not zero (behind a ReLU the background is).
+//! A residual is large where its neighbours are, where the channels before had large ones at the same place (an edge or a
+//! moving thing shows in many channels), and where the prediction is not zero (behind a ReLU the background is).
 
+use super::models::{Bit, SYMBOLS, Symbols, TOTAL};
 use super::plane::{Mode, Motion};
-use crate::range::{Bit, Coder};
+use super::rans::Coder;
 
-/// Nothing is known at the start of a band: it must be readable without those before it.
-const UNKNOWN: Bit = Bit::new(1 << 15);
-/// Residuals above are written as this and an exponential Golomb code of the rest.
-const UNARY: u32 = 15;
-/// Bits of the longest rest: levels have 16 bits.
-const LONGEST: u32 = 17;
+const UNKNOWN: Bit = Bit::new((TOTAL / 2) as u16);
+/// Residuals below are a symbol, sign included.
+const NEAR: i32 = 8;
+/// What stands for all others.
+const FAR: usize = SYMBOLS - 1;
 
-/// Magnitudes of the residuals to the left, above, above to the left, above to the right.
-pub(super) type Around = [u8; 4];
+/// What a residual is added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// What the levels around foretell.
+    Fresh,
+    /// A level of the reference.
+    Difference,
+    /// A coefficient: how the block differs from the reference's, taken apart by frequency.
+    Transform,
+}
 
+#[derive(Clone)]
 pub(super) struct Contexts {
     skip: [Bit; 9],
     fresh: [Bit; 9],
     still: [Bit; 3],
     follows: [Bit; 2],
-    /// By prediction, how many blocks of the channel had residuals lately, how many neighbours have, how busy it is.
-    coded: [[[[Bit; BUSY]; 3]; 2]; 2],
-    /// By prediction, what is around, how busy it is, and the predicted level.
-    zero: [[[[Bit; 3]; BUSY]; AROUND]; 2],
-    negative: [[Bit; 3]; 2],
-    more: [[[Bit; UNARY as usize - 1]; 4]; 2],
+    /// By kind, how many blocks of the channel had residuals lately, how many neighbours have, how busy it is.
+    coded: [[[[Bit; BUSY]; 3]; 2]; 3],
+    /// By kind, activity and hint.
+    near: [[[Symbols; 4]; CLASSES]; 3],
+    /// By activity.
+    far: [Symbols; CLASSES],
     /// Of the blocks of this channel, how many had residuals: a moving average, 128 for all.
     lively: u32,
 }
 
 const BUSY: usize = 8;
-const AROUND: usize = 8;
+const CLASSES: usize = 14;
 
 impl Contexts {
     pub(super) fn new() -> Self {
+        let near = std::array::from_fn(|class| [Symbols::new(mean_of_class(class)); 4]);
         Self {
             skip: [UNKNOWN; 9],
             fresh: [UNKNOWN; 9],
             still: [UNKNOWN; 3],
             follows: [UNKNOWN; 2],
-            coded: [[[[UNKNOWN; BUSY]; 3]; 2]; 2],
-            zero: [[[[UNKNOWN; 3]; BUSY]; AROUND]; 2],
-            negative: [[UNKNOWN; 3]; 2],
-            more: [[[UNKNOWN; UNARY as usize - 1]; 4]; 2],
+            coded: [[[[UNKNOWN; BUSY]; 3]; 2]; 3],
+            near: [near; 3],
+            far: [Symbols::new([1, 1]); CLASSES],
             lively: 0,
         }
+    }
+
+    pub(super) fn bits(&self) -> impl Iterator<Item = &Bit> {
+        let coded = self.coded.as_flattened().as_flattened().as_flattened();
+        let modes = self.skip.iter().chain(&self.fresh);
+        modes.chain(&self.still).chain(&self.follows).chain(coded)
+    }
+
+    pub(super) fn bits_mut(&mut self) -> impl Iterator<Item = &mut Bit> {
+        let coded = self.coded.as_flattened_mut().as_flattened_mut();
+        let modes = self.skip.iter_mut().chain(&mut self.fresh);
+        let motion = self.still.iter_mut().chain(&mut self.follows);
+        modes.chain(motion).chain(coded.as_flattened_mut())
+    }
+
+    pub(super) fn symbols(&self) -> impl Iterator<Item = &Symbols> {
+        self.near
+            .as_flattened()
+            .as_flattened()
+            .iter()
+            .chain(&self.far)
+    }
+
+    pub(super) fn symbols_mut(&mut self) -> impl Iterator<Item = &mut Symbols> {
+        let near = self.near.as_flattened_mut().as_flattened_mut();
+        near.iter_mut().chain(&mut self.far)
     }
 
     pub(super) fn start_channel(&mut self) {
@@ -113,79 +148,99 @@ impl Contexts {
         &mut self,
         coder: &mut C,
         coded: bool,
-        fresh: bool,
+        kind: Kind,
         neighbours: usize,
         busy: u8,
     ) -> bool {
         let lively = usize::from(self.lively >= 32);
-        let context = &mut self.coded[usize::from(fresh)][lively][neighbours][busy_class(busy)];
-        let coded = coder.bit(context, coded);
+        let model = &mut self.coded[kind as usize][lively][neighbours][busy_class(busy)];
+        let coded = coder.bit(model, coded);
         self.lively = self.lively * 7 / 8 + 16 * u32::from(coded);
         coded
     }
 
-    /// The difference of a level to its prediction.
+    /// A residual. `hint`: how large the prediction is, or how high the frequency, 0 to 3; `activity`: of what is around
+    /// and of what was here in other channels, 14 times the magnitude where all are alike.
     #[inline(always)]
     pub(super) fn residual<C: Coder>(
         &mut self,
         coder: &mut C,
         residual: i32,
-        fresh: bool,
-        predicted: i32,
-        around: Around,
-        busy: u8,
+        kind: Kind,
+        hint: usize,
+        activity: u32,
     ) -> i32 {
-        let fresh = usize::from(fresh);
-        let around = around_class(around);
-        let predicted = predicted.unsigned_abs().min(2) as usize;
-        if coder.bit(
-            &mut self.zero[fresh][around][busy_class(busy)][predicted],
-            residual == 0,
-        ) {
-            return 0;
+        let class = class(activity);
+        let place = usize::try_from(residual + NEAR - 1);
+        let symbol = place
+            .ok()
+            .and_then(|p| SYMBOL.get(p))
+            .map_or(FAR, |s| usize::from(*s));
+        let model = &mut self.near[kind as usize][class][hint & 3];
+        match coder.symbol(model, symbol) {
+            FAR => far(coder, &mut self.far[class], residual),
+            symbol => i32::from(RESIDUAL[symbol & (SYMBOLS - 1)]),
         }
-        let negative = coder.bit(&mut self.negative[fresh][predicted], residual < 0);
-        let magnitude = magnitude(
-            coder,
-            &mut self.more[fresh][around / 2],
-            residual.unsigned_abs(),
-        );
-        if negative { -magnitude } else { magnitude }
     }
 }
 
-/// A magnitude of at least 1.
-#[inline]
-fn magnitude<C: Coder>(coder: &mut C, more: &mut [Bit; UNARY as usize - 1], magnitude: u32) -> i32 {
-    for (reached, context) in (1..).zip(more) {
-        if !coder.bit(context, magnitude > reached) {
-            return reached as i32;
-        }
-    }
-    // A writer only comes here with a magnitude of at least UNARY.
-    (UNARY - 1 + golomb(coder, magnitude.saturating_sub(UNARY - 1).max(1))) as i32
-}
+/// The residuals that have a symbol of their own: 0, then 1, −1, 2, −2 …
+const RESIDUAL: [i8; SYMBOLS] = [0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 7, -7, 0];
 
-/// Exponential Golomb code of a number of at least 1.
+/// The symbols of the residuals from −7 to 7.
+const SYMBOL: [u8; FAR] = {
+    let mut symbols = [0; FAR];
+    let mut symbol = 0;
+    while symbol < FAR {
+        symbols[(RESIDUAL[symbol] as i32 + NEAR - 1) as usize] = symbol as u8;
+        symbol += 1;
+    }
+    symbols
+};
+
+/// A residual of a magnitude of at least [`NEAR`]: how many digits what is above has, then these and the sign.
 #[cold]
-fn golomb<C: Coder>(coder: &mut C, number: u32) -> u32 {
-    let digits = number.ilog2();
-    let mut count = 0;
-    while count < LONGEST && coder.plain(u32::from(count < digits), 1) == 1 {
-        count += 1;
+fn far<C: Coder>(coder: &mut C, model: &mut Symbols, residual: i32) -> i32 {
+    // A reader comes with anything; no writer has more than 16 digits.
+    let above =
+        (residual.unsigned_abs().max(NEAR as u32) - NEAR as u32 + 1).min(u32::from(u16::MAX));
+    let digits = coder.symbol(model, above.ilog2() as usize) as u32;
+    let above = 1 << digits | coder.plain(above & ((1 << digits) - 1), digits);
+    let magnitude = above as i32 - 1 + NEAR;
+    match coder.plain(u32::from(residual < 0), 1) {
+        0 => magnitude,
+        _ => -magnitude,
     }
-    1 << count | coder.plain(number & ((1 << count) - 1), count)
 }
+
+/// Upper ends of the classes of activity, but the last.
+const ENDS: [u32; CLASSES - 1] = [0, 2, 4, 7, 11, 16, 23, 33, 47, 67, 95, 135, 191];
 
 #[inline(always)]
-fn around_class([west, north, north_west, north_east]: Around) -> usize {
-    const CLASS: [u8; 24] = [
-        0, 1, 2, 3, 3, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7,
-    ];
-    let sum = 2 * (usize::from(west) + usize::from(north))
-        + usize::from(north_west)
-        + usize::from(north_east);
-    usize::from(CLASS[sum.min(CLASS.len() - 1)])
+fn class(activity: u32) -> usize {
+    const CLASS: [u8; 256] = {
+        let mut class = [0; 256];
+        let mut activity = 0;
+        while activity < 256 {
+            let mut c = 0;
+            while c < CLASSES - 1 && activity as u32 > ENDS[c] {
+                c += 1;
+            }
+            class[activity] = c as u8;
+            activity += 1;
+        }
+        class
+    };
+    usize::from(CLASS[activity.min(255) as usize])
+}
+
+/// What a class stands for until something is learned: the mean of its ends.
+fn mean_of_class(class: usize) -> [u32; 2] {
+    let end = |c: usize| ENDS.get(c).copied().unwrap_or(240);
+    match class {
+        0 => [2, 25],
+        _ => [end(class - 1) + end(class) + 1, 28],
+    }
 }
 
 #[inline(always)]
@@ -212,22 +267,25 @@ fn busy_class(busy: u8) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rans::{Reader, Writer};
     use super::*;
-    use crate::range::{Reader, Writer};
     use proptest::prelude::*;
 
     proptest! {
         #[test]
         fn any_residual_comes_back(residuals in proptest::collection::vec(prop_oneof![-20i32..20, -65_534i32..65_535], 1..50)) {
-            let mut writer = Writer::new(vec![]);
-            let mut contexts = Contexts::new();
+            let place = |r: &i32| (Kind::Transform, r.unsigned_abs() as usize % 4, r.unsigned_abs() % 300);
+            let (mut writer, mut contexts) = (Writer::default(), Contexts::new());
             for r in &residuals {
-                contexts.residual(&mut writer, *r, true, 0, [1, 0, 0, 2], 3);
+                let (kind, hint, activity) = place(r);
+                contexts.residual(&mut writer, *r, kind, hint, activity);
             }
-            let bytes = writer.finish();
+            let mut bytes = vec![];
+            writer.finish(&mut bytes);
             let (mut reader, mut contexts) = (Reader::new(&bytes), Contexts::new());
             for r in &residuals {
-                prop_assert_eq!(contexts.residual(&mut reader, 0, true, 0, [1, 0, 0, 2], 3), *r);
+                let (kind, hint, activity) = place(r);
+                prop_assert_eq!(contexts.residual(&mut reader, 0, kind, hint, activity), *r);
             }
         }
 
@@ -238,14 +296,14 @@ mod tests {
                 1 => Mode::Fresh,
                 _ => Mode::Difference(Motion { dx: *dx, dy: *dy }),
             };
-            let mut writer = Writer::new(vec![]);
-            let mut contexts = Contexts::new();
+            let (mut writer, mut contexts) = (Writer::default(), Contexts::new());
             let modes: Vec<Mode> = modes.iter().map(mode).collect();
             let around = |i: usize| (modes[i.saturating_sub(1)], modes[i / 2]);
             for (i, mode) in modes.iter().enumerate() {
                 contexts.mode(&mut writer, *mode, around(i).0, around(i).1);
             }
-            let bytes = writer.finish();
+            let mut bytes = vec![];
+            writer.finish(&mut bytes);
             let (mut reader, mut contexts) = (Reader::new(&bytes), Contexts::new());
             for (i, mode) in modes.iter().enumerate() {
                 prop_assert_eq!(contexts.mode(&mut reader, Mode::Fresh, around(i).0, around(i).1), *mode);

@@ -8,12 +8,13 @@ use std::ops::Range;
 
 use splitinfer_tensor::Tensor;
 
-use super::band::Band;
+use super::band::Setting;
 use super::frame::{Head, Levels, Part};
+use super::learned::Learning;
 use super::plane::Mode;
+use super::rans::Reader;
 use super::reference::{Coded, Frame, History};
 use crate::affine::AffineDecoder;
-use crate::range::Reader;
 use crate::stream::within;
 use crate::{CodeError, Decode, Limits};
 
@@ -151,23 +152,25 @@ fn read_levels(
     let plane = head.plane();
     let earlier = earlier.filter(|e| e.shape == head.shape);
     let reference = earlier.map(|e| e.in_steps_of(head.step));
-    let mut levels = vec![0i16; plane.len()];
     let mut modes = vec![Mode::Fresh; plane.blocks()];
+    let setting = Setting {
+        plane,
+        reference: reference.as_deref(),
+        transformed: &head.transformed,
+        quantum: i32::from(head.quantum),
+    };
+    let mut levels = setting.levels();
+    let mut learning = Learning::new(earlier, plane.len());
     let (mut row, mut at) = (0, start);
-    for (rows, len) in &head.bands {
-        let band = Band {
-            plane,
-            rows: row..row + rows,
-            reference: reference.as_deref(),
-        };
-        match arrived.get(at..at + len) {
-            Some(bytes) => {
-                let mut reader = Reader::new(bytes);
-                band.code(&mut reader, None, &mut modes, &mut levels);
-            }
-            None => band.repeat(&mut levels),
+    for (count, len) in &head.bands {
+        let rows = row..row + count;
+        if let Some(bytes) = arrived.get(at..at + len) {
+            let mut reader = Reader::new(bytes);
+            learning.band(|contexts| {
+                setting.code(&mut reader, contexts, rows, None, &mut modes, &mut levels);
+            });
         }
-        row += rows;
+        row += count;
         at += len;
     }
     Coded {
@@ -175,5 +178,6 @@ fn read_levels(
         step: head.step,
         shape: head.shape.clone(),
         levels,
+        contexts: learning.finish(),
     }
 }

@@ -6,14 +6,16 @@
 
 use splitinfer_tensor::Tensor;
 
-use super::band::{Band, Wanted};
-use super::choose::choose;
+use super::band::Setting;
+use super::choose::Manner;
 use super::frame::{Head, Levels, Part};
-use super::plane::{Mode, Plane};
+use super::learned::Learning;
+use super::plane::Plane;
+use super::rans::Writer;
 use super::reference::{Coded, History};
 use super::scale::{Scale, relative_step};
+use super::wanted::Wanted;
 use crate::affine::{conversion_error, values};
-use crate::range::Writer;
 use crate::{AUTO, AUTO_BITS, Affine, CodeError, Encode};
 
 /// Bands are cut so that one fits into a packet, as well as can be told beforehand.
@@ -42,7 +44,7 @@ pub struct Predictive {
 #[derive(Default)]
 struct Stream {
     scale: Scale,
-    modes: Vec<Mode>,
+    manner: Manner,
     /// Bytes that a row of blocks took in the last frame.
     row_bytes: usize,
 }
@@ -153,77 +155,95 @@ impl Stream {
             return (payload, None);
         }
         let values = values(tensor);
-        let Some(step) = self.scale.step(&values, relative) else {
+        let Some(quantum) = self.scale.quantum(&values, relative) else {
             return (payload, None);
         };
+        let step = quantum.step;
         let plane = Plane::of(tensor.shape());
         let earlier = earlier.filter(|e| e.shape == tensor.shape());
         let reference = earlier.map(|e| e.in_steps_of(step));
         let inverse = 1.0 / step;
         let wanted: Vec<f32> = values.iter().map(|v| v * inverse).collect();
-        let mut levels = vec![0i16; wanted.len()];
-        let (payload, bands) =
-            self.bands(&plane, &wanted, reference.as_deref(), &mut levels, payload);
+        let wanted = Wanted {
+            values: &wanted,
+            inverse: 1.0 / f32::from(quantum.levels),
+            lambda: LAMBDA,
+        };
+        match reference.as_deref() {
+            Some(reference) => self.manner.choose(&plane, &wanted, reference),
+            None => self.manner.start(&plane),
+        }
+        let transformed = match reference {
+            Some(_) => self.manner.transformed.clone(),
+            None => vec![false; plane.channels],
+        };
+        let setting = Setting {
+            plane,
+            reference: reference.as_deref(),
+            transformed: &transformed,
+            quantum: i32::from(quantum.levels),
+        };
+        let mut learning = Learning::new(earlier, values.len());
+        let mut levels = setting.levels();
+        let (payload, bands) = self.bands(&setting, wanted, &mut learning, &mut levels, payload);
         let max_error = max_error(tensor, &values, &levels, step);
         let shape = tensor.shape().to_vec();
         let head = Levels {
             dtype: tensor.dtype(),
             shape: shape.clone(),
             step,
+            quantum: quantum.levels,
+            transformed,
             max_error,
             bands,
         };
-        (
-            payload,
-            Some((
-                head,
-                Coded {
-                    dtype: tensor.dtype(),
-                    step,
-                    shape,
-                    levels,
-                },
-            )),
-        )
+        let coded = Coded {
+            dtype: tensor.dtype(),
+            step,
+            shape,
+            levels,
+            contexts: learning.finish(),
+        };
+        (payload, Some((head, coded)))
     }
 
     /// Rows and bytes of each band.
     fn bands(
         &mut self,
-        plane: &Plane,
-        wanted: &[f32],
-        reference: Option<&[i16]>,
+        setting: &Setting<'_>,
+        wanted: Wanted<'_>,
+        learning: &mut Learning,
         levels: &mut [i16],
         mut payload: Vec<u8>,
     ) -> (Vec<u8>, Vec<(usize, usize)>) {
-        self.modes.resize(plane.blocks(), Mode::Fresh);
-        if let Some(reference) = reference {
-            choose(plane, wanted, reference, LAMBDA, &mut self.modes);
-        }
-        let wanted = Wanted {
-            values: wanted,
-            lambda: LAMBDA,
-        };
         let mut bands = Vec::new();
+        let mut writer = Writer::default();
         let before = payload.len();
+        let block_rows = setting.plane.block_rows();
         let mut row = 0;
-        while row < plane.block_rows() {
-            let rows = (BAND_BYTES / self.row_bytes.max(1)).clamp(1, plane.block_rows() - row);
-            let band = Band {
-                plane: *plane,
-                rows: row..row + rows,
-                reference,
-            };
+        while row < block_rows {
+            // Of the first frame's rows nothing is known.
+            let count = BAND_BYTES.checked_div(self.row_bytes).unwrap_or(1);
+            let count = count.clamp(1, block_rows - row);
             let start = payload.len();
-            let mut writer = Writer::new(payload);
-            band.code(&mut writer, Some(wanted), &mut self.modes, levels);
-            payload = writer.finish();
+            learning.band(|contexts| {
+                let rows = row..row + count;
+                setting.code(
+                    &mut writer,
+                    contexts,
+                    rows,
+                    Some(wanted),
+                    &mut self.manner.modes,
+                    levels,
+                );
+            });
+            writer.finish(&mut payload);
             let bytes = payload.len() - start;
-            self.row_bytes = (bytes / rows).max(1);
-            bands.push((rows, bytes));
-            row += rows;
+            self.row_bytes = (bytes / count).max(1);
+            bands.push((count, bytes));
+            row += count;
         }
-        self.row_bytes = ((payload.len() - before) / plane.block_rows()).max(1);
+        self.row_bytes = ((payload.len() - before) / block_rows).max(1);
         (payload, bands)
     }
 }

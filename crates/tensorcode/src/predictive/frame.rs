@@ -35,12 +35,20 @@ pub(super) enum Part {
 pub(super) struct Levels {
     pub dtype: DType,
     pub shape: Vec<usize>,
+    /// Of a level, in the tensor's own unit.
     pub step: f32,
+    /// Levels in a residual of 1.
+    pub quantum: u8,
+    /// Of each channel, whether differences are told by frequency.
+    pub transformed: Vec<bool>,
     /// No value is further off, in the tensor's own unit.
     pub max_error: f32,
     /// Rows of blocks and bytes of each band, from the top.
     pub bands: Vec<(usize, usize)>,
 }
+
+/// More levels in a residual of 1 are of no use.
+const MOST_QUANTUM: u8 = 64;
 
 const EMBEDDED: u8 = 0;
 const LEVELS: u8 = 1;
@@ -149,6 +157,8 @@ impl Levels {
             varint(out, *d as u64);
         }
         out.extend(self.step.to_le_bytes());
+        out.push(self.quantum);
+        write_flags(&self.transformed, out);
         out.extend(self.max_error.to_le_bytes());
         for (rows, len) in &self.bands {
             varint(out, *rows as u64);
@@ -181,10 +191,14 @@ impl Levels {
         }
         *decoded = decoded.saturating_add(values.saturating_mul(dtype.size()));
         within("bytes of decoded tensors", *decoded, limits.max_bytes)?;
-        let [step, max_error] = [
-            f32::from_le_bytes(from.array()?),
-            f32::from_le_bytes(from.array()?),
-        ];
+        let step = f32::from_le_bytes(from.array()?);
+        let [quantum] = from.array()?;
+        if !matches!(quantum, 1..=MOST_QUANTUM) {
+            return Err(corrupt("its quantum is none"));
+        }
+        let transformed = read_flags(from, Plane::of(&shape).channels)?
+            .ok_or(corrupt("its channels are told in an unknown way"))?;
+        let max_error = f32::from_le_bytes(from.array()?);
         let largest = step * f32::from(i16::MAX);
         if !(step > 0.0 && largest.is_finite() && max_error >= 0.0 && max_error.is_finite()) {
             return Err(corrupt("its step or stated error is not a usable number"));
@@ -204,10 +218,48 @@ impl Levels {
             dtype,
             shape,
             step,
+            quantum,
+            transformed,
             max_error,
             bands,
         })
     }
+}
+
+/// None, all, or one bit each, the first in the lowest bit of the first byte.
+const NONE: u8 = 0;
+const ALL: u8 = 1;
+const SOME: u8 = 2;
+
+fn write_flags(flags: &[bool], out: &mut Vec<u8>) {
+    match (flags.iter().any(|f| *f), flags.iter().all(|f| *f)) {
+        (false, _) => out.push(NONE),
+        (true, true) => out.push(ALL),
+        (true, false) => {
+            out.push(SOME);
+            let byte =
+                |flags: &[bool]| (0..).zip(flags).map(|(i, f)| u8::from(*f) << i).sum::<u8>();
+            out.extend(flags.chunks(8).map(byte));
+        }
+    }
+}
+
+/// `None` for what is none of the three.
+fn read_flags(from: &mut Reader<'_>, count: usize) -> Result<Option<Vec<bool>>, CodeError> {
+    let [kind] = from.array()?;
+    Ok(match kind {
+        NONE => Some(vec![false; count]),
+        ALL => Some(vec![true; count]),
+        SOME => {
+            let bytes = from.take(count.div_ceil(8))?;
+            Some(
+                (0..count)
+                    .map(|i| bytes[i / 8] >> (i % 8) & 1 == 1)
+                    .collect(),
+            )
+        }
+        _ => None,
+    })
 }
 
 /// Seven bits a byte, the lowest first; the highest bit says that more follow (LEB128).
@@ -289,6 +341,8 @@ mod tests {
                     dtype: DType::F16,
                     shape: vec![1, 2, 9, 5],
                     step: 0.5,
+                    quantum: 8,
+                    transformed: vec![true, false],
                     max_error: 0.3,
                     bands: vec![(1, 200), (2, 0)],
                 }),

@@ -4,12 +4,14 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! The second code: one step for a whole tensor, prediction from a tensor the receiver has, and an adaptive range coder.
+//! The second code: one step for a whole tensor, prediction from a tensor the receiver has, and adaptive entropy coding.
 //!
-//! A tensor is a stack of pictures ([`plane`]). Its values become whole levels of one step ([`scale`]). Each block of 4 × 4
-//! pixels, through all channels, is predicted as whichever costs least ([`choose`]): as it was, from the reference moved by
-//! some pixels and corrected, or from its own surroundings ([`predict`]). What is left goes through a binary range coder
-//! ([`range`]) whose probabilities depend on what lies around ([`contexts`]), in bands that need no other band ([`band`]).
+//! A tensor is a stack of pictures ([`plane`]). Its values become whole levels ([`scale`]). Each block of 4 × 4 pixels,
+//! through all channels, is predicted as whichever costs least ([`choose`]): as it was, from the reference moved by some
+//! pixels and corrected, or from its own surroundings ([`predict`]). A correction is told pixel by pixel or by frequency
+//! ([`transform`]), whichever suits the channel; an encoder says no more than is worth its bits ([`wanted`]). What is said
+//! becomes a number ([`rans`]) by probabilities ([`models`]) that depend on what lies around ([`contexts`], [`seen`]) and
+//! go on from what earlier frames taught ([`learned`]), in bands that need no other band ([`band`]).
 //!
 //! The reference is always a frame that the receiver has acknowledged ([`reference`]), so a frame that is lost, late or
 //! reset costs nothing but itself.
@@ -20,12 +22,18 @@ mod contexts;
 mod decoder;
 mod encoder;
 mod frame;
+mod learned;
+mod models;
 mod plane;
 mod predict;
+mod rans;
 mod reference;
 mod scale;
+mod seen;
 #[cfg(test)]
 mod tests;
+mod transform;
+mod wanted;
 
 pub use decoder::PredictiveDecoder;
 pub use encoder::Predictive;

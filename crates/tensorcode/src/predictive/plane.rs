@@ -6,8 +6,6 @@
 
 //! How a tensor is looked at: as a stack of pictures, cut into square blocks that reach through the whole stack.
 
-use std::ops::Range;
-
 /// Side of a block.
 pub(super) const BLOCK: usize = 4;
 
@@ -69,11 +67,6 @@ impl Plane {
             width: BLOCK.min(self.width - x),
             height: BLOCK.min(self.height - y),
         }
-    }
-
-    /// The rows of pixels that rows of blocks cover.
-    pub(super) fn pixel_rows(&self, blocks: &Range<usize>) -> Range<usize> {
-        blocks.start * BLOCK..(blocks.end * BLOCK).min(self.height)
     }
 }
 
@@ -149,6 +142,5 @@ mod tests {
         }
         assert!(seen.iter().all(|n| *n == 1));
         assert_eq!(plane.blocks(), 6);
-        assert_eq!(plane.pixel_rows(&(1..3)), 4..9);
     }
 }

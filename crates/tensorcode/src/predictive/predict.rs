@@ -11,30 +11,73 @@ use super::plane::{BLOCK, Motion, Plane, Rect};
 /// Values of a block, row by row, each row [`BLOCK`] long.
 pub(super) type Values<T> = [T; BLOCK * BLOCK];
 
-/// The median of left, above, and left + above − corner: an edge is followed, a slope continued (the predictor of
-/// LOCO-I: Weinberger, Seroussi, Sapiro, IEEE Trans. Image Processing 9.8, 2000; JPEG-LS, ITU-T T.87).
-///
-/// `top`: the first row that may be looked at.
-#[inline(always)]
-pub(super) fn median(
-    levels: &[i16],
-    plane: &Plane,
-    base: usize,
-    x: usize,
-    y: usize,
-    top: usize,
-) -> i32 {
-    let at = base + y * plane.width + x;
-    let level = |back: usize| i32::from(levels[at - back]);
-    match (x > 0, y > top) {
-        (true, true) => {
-            let (west, north) = (level(1), level(plane.width));
-            let slope = west + north - level(plane.width + 1);
-            slope.clamp(west.min(north), west.max(north))
+/// The levels of a block and those around it that it is predicted from: a row above, a column to the left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surroundings {
+    levels: [i16; SIDE * SIDE],
+    has_above: bool,
+    has_left: bool,
+}
+
+const SIDE: usize = BLOCK + 1;
+
+impl Surroundings {
+    /// `top`: the first row that may be looked at.
+    #[inline]
+    pub(super) fn new(levels: &[i16], plane: &Plane, base: usize, rect: Rect, top: usize) -> Self {
+        let mut around = Self {
+            levels: [0; SIDE * SIDE],
+            has_above: rect.y > top,
+            has_left: rect.x > 0,
+        };
+        let start = base + rect.y * plane.width + rect.x;
+        if around.has_above {
+            let above = start - plane.width;
+            let left = usize::from(around.has_left);
+            around.levels[1 - left..=rect.width]
+                .copy_from_slice(&levels[above - left..above + rect.width]);
         }
-        (true, false) => level(1),
-        (false, true) => level(plane.width),
-        (false, false) => 0,
+        if around.has_left {
+            for j in 0..rect.height {
+                around.levels[(j + 1) * SIDE] = levels[start + j * plane.width - 1];
+            }
+        }
+        around
+    }
+
+    /// The median of left, above, and left + above − corner: an edge is followed, a slope continued (the predictor of
+    /// LOCO-I: Weinberger, Seroussi, Sapiro, IEEE Trans. Image Processing 9.8, 2000; JPEG-LS, ITU-T T.87). At the edge only
+    /// what there is, and 0 where there is nothing.
+    #[inline(always)]
+    pub(super) fn median(&self, i: usize, j: usize) -> i32 {
+        let at = j * SIDE + i;
+        let [corner, north, west] = [at, at + 1, at + SIDE].map(|at| i32::from(self.levels[at]));
+        match (i > 0 || self.has_left, j > 0 || self.has_above) {
+            (true, true) => (west + north - corner).clamp(west.min(north), west.max(north)),
+            (true, false) => west,
+            (false, true) => north,
+            (false, false) => 0,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn set(&mut self, i: usize, j: usize, level: i16) {
+        self.levels[(j + 1) * SIDE + i + 1] = level;
+    }
+
+    /// The block as it is where nothing is added.
+    pub(super) fn filled(mut self, rect: Rect) -> Values<i16> {
+        for j in 0..rect.height {
+            for i in 0..rect.width {
+                let level = self.median(i, j);
+                self.set(i, j, level as i16);
+            }
+        }
+        self.block()
+    }
+
+    pub(super) fn block(&self) -> Values<i16> {
+        std::array::from_fn(|k| self.levels[(k / BLOCK + 1) * SIDE + k % BLOCK + 1])
     }
 }
 
@@ -57,6 +100,17 @@ pub(super) fn moved(
         && y >= 0
         && x + rect.width as isize - 1 <= right
         && y + rect.height as isize - 1 <= bottom;
+    if inside && rect.width == BLOCK {
+        let start = base + y as usize * plane.width + x as usize;
+        let lines = reference[start..].chunks(plane.width);
+        let rows = values.as_chunks_mut::<BLOCK>().0.iter_mut();
+        for (row, line) in rows.zip(lines).take(rect.height) {
+            if let Some(four) = line.first_chunk() {
+                *row = *four;
+            }
+        }
+        return values;
+    }
     for (j, row) in values.chunks_exact_mut(BLOCK).take(rect.height).enumerate() {
         let line = base + (y + j as isize).clamp(0, bottom) as usize * plane.width;
         if inside {
@@ -83,30 +137,49 @@ mod tests {
 
     #[test]
     fn an_edge_is_followed_and_a_slope_continued() {
-        let at = |levels: [i16; 4]| {
-            let plane = Plane {
-                channels: 1,
-                height: 2,
-                width: 2,
-            };
-            median(&levels, &plane, 0, 1, 1, 0)
-        };
-        // Corner, above; left.
-        assert_eq!(at([0, 9, 0, 0]), 9);
-        assert_eq!(at([0, 0, 9, 0]), 9);
-        assert_eq!(at([5, 6, 7, 0]), 7);
-        assert_eq!(at([5, 7, 4, 0]), 6);
         let plane = Plane {
             channels: 1,
-            height: 2,
-            width: 2,
+            height: 8,
+            width: 8,
         };
+        let median = |[corner, north, west]: [i16; 3], top: usize| {
+            let mut levels = [0; 64];
+            (levels[27], levels[28], levels[35]) = (corner, north, west);
+            Surroundings::new(&levels, &plane, 0, plane.block(1, 1), top).median(0, 0)
+        };
+        assert_eq!(median([0, 9, 0], 0), 9);
+        assert_eq!(median([0, 0, 9], 0), 9);
+        assert_eq!(median([5, 6, 7], 0), 7);
+        assert_eq!(median([5, 7, 4], 0), 6);
         assert_eq!(
-            median(&[3, 4, 5, 0], &plane, 0, 1, 1, 1),
+            median([3, 4, 5], 4),
             5,
             "nothing is taken from above the band"
         );
-        assert_eq!(median(&[3, 4, 5, 0], &plane, 0, 0, 0, 0), 0);
+        let first = Surroundings::new(&[7; 64], &plane, 0, plane.block(0, 0), 0);
+        assert_eq!(first.median(0, 0), 0);
+    }
+
+    #[test]
+    fn where_nothing_is_added_what_is_around_goes_on() {
+        let plane = Plane {
+            channels: 1,
+            height: 6,
+            width: 6,
+        };
+        let mut levels = [0; 36];
+        for y in 0..6 {
+            for x in 0..6 {
+                levels[y * 6 + x] = if x < 4 && y < 4 { 5 } else { -1 };
+            }
+        }
+        let rect = plane.block(1, 1);
+        let around = Surroundings::new(&levels, &plane, 0, rect, 0);
+        let filled = around.filled(rect);
+        assert_eq!(
+            (filled[0], filled[1], filled[4], filled[5]),
+            (-1, -1, -1, -1)
+        );
     }
 
     #[test]

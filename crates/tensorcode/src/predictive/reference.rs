@@ -11,15 +11,17 @@ use std::collections::VecDeque;
 
 use splitinfer_tensor::{DType, Tensor, TensorError};
 
+use super::contexts::Contexts;
 use crate::affine::from_f32;
 
 /// One tensor of a frame as both sides have it.
-#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Coded {
     pub dtype: DType,
     pub step: f32,
     pub shape: Vec<usize>,
     pub levels: Vec<i16>,
+    /// What its bands have learned. A small tensor is not worth the memory.
+    pub contexts: Option<Box<Contexts>>,
 }
 
 impl Coded {
@@ -28,6 +30,11 @@ impl Coded {
         let values = self.levels.iter().map(|l| f32::from(*l) * self.step);
         let data = from_f32(self.dtype, values.collect());
         Tensor::from_data(self.shape.clone(), data)
+    }
+
+    fn bytes(&self) -> usize {
+        let contexts = self.contexts.iter().map(|_| size_of::<Contexts>());
+        self.levels.len() * size_of::<i16>() + contexts.sum::<usize>()
     }
 
     /// The levels in steps of another size. Both sides do the same arithmetic, so both get the same.
@@ -46,7 +53,7 @@ impl Coded {
 pub(super) type Frame = Vec<Option<Coded>>;
 
 /// Frames by number, oldest first.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct History {
     frames: VecDeque<(u64, Frame)>,
 }
@@ -76,7 +83,7 @@ impl History {
 
     pub(super) fn bytes(&self) -> usize {
         let coded = self.frames.iter().flat_map(|f| &f.1).flatten();
-        coded.map(|c| c.levels.len() * size_of::<i16>()).sum()
+        coded.map(Coded::bytes).sum()
     }
 }
 
@@ -90,6 +97,7 @@ mod tests {
             step: 1.0,
             shape: vec![levels.len()],
             levels: levels.to_vec(),
+            contexts: None,
         })]
     }
 

@@ -18,6 +18,9 @@ const AT_THREE_BITS: f32 = 1.0;
 /// Levels stay below this, so that none is clipped.
 const MOST: f32 = 32_000.0;
 
+/// Levels in a step, where there is room for so many.
+const FINEST: u8 = 8;
+
 /// The scale is kept until the root mean square has changed by more than this factor: a new step makes every value of the
 /// reference a little wrong.
 const DRIFT: f32 = 1.25;
@@ -27,13 +30,25 @@ pub(super) fn relative_step(bits: u8) -> f32 {
     AT_THREE_BITS * 2f32.powi(3 - i32::from(bits))
 }
 
+/// A step so small leaves no room for levels within it.
+const FLOOR: f32 = f32::MIN_POSITIVE * FINEST as f32;
+
+/// What residuals are multiples of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Quantum {
+    /// Of a level, in the tensor's unit.
+    pub step: f32,
+    /// Levels in a quantum: a block by frequency does not fall on whole quanta.
+    pub levels: u8,
+}
+
 /// Remembers the scale of one tensor of a stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Scale(f32);
 
 impl Scale {
-    /// The step for these values; `None` when one of them is not finite or larger than can be quantised.
-    pub(super) fn step(&mut self, values: &[f32], relative: f32) -> Option<f32> {
+    /// The quantum for these values; `None` when one of them is not finite or larger than can be quantised.
+    pub(super) fn quantum(&mut self, values: &[f32], relative: f32) -> Option<Quantum> {
         let (low, high) = range(values)?;
         let rms = root_mean_square(values);
         if !rms.is_finite() {
@@ -43,9 +58,19 @@ impl Scale {
         if !kept.contains(&rms) {
             self.0 = rms;
         }
-        let step = (self.0 * relative).max(low.abs().max(high.abs()) / MOST);
+        let largest = low.abs().max(high.abs());
+        let step = (self.0 * relative).max(largest / MOST);
         // Of all zeros any step will do.
-        Some(if step > f32::MIN_POSITIVE { step } else { 1.0 })
+        let step = if step > FLOOR { step } else { 1.0 };
+        let mut levels = FINEST;
+        while levels > 1 && largest / step * f32::from(levels) > MOST {
+            levels /= 2;
+        }
+        Some(Quantum {
+            // Exact, because `levels` is a power of two.
+            step: step / f32::from(levels),
+            levels,
+        })
     }
 }
 
@@ -81,26 +106,39 @@ mod tests {
         assert_eq!(relative_step(8), 1.0 / 32.0);
         let values = [3.0, -4.0, 0.0, 5.0];
         let rms = (50f32 / 4.0).sqrt();
-        assert_eq!(Scale::default().step(&values, 0.5), Some(rms * 0.5));
+        assert_eq!(
+            Scale::default().quantum(&values, 0.5),
+            Some(Quantum {
+                step: rms * 0.0625,
+                levels: 8
+            })
+        );
     }
 
     #[test]
     fn a_scale_is_kept_while_the_stream_changes_little() {
         let mut scale = Scale::default();
-        let first = scale.step(&[1.0; 40], 0.1);
-        assert_eq!(scale.step(&[1.2; 40], 0.1), first);
-        assert_ne!(scale.step(&[1.3; 40], 0.1), first);
+        let first = scale.quantum(&[1.0; 40], 0.1);
+        assert_eq!(scale.quantum(&[1.2; 40], 0.1), first);
+        assert_ne!(scale.quantum(&[1.3; 40], 0.1), first);
     }
 
     #[test]
     fn no_level_is_clipped_and_what_is_not_finite_has_no_step() {
         let mut values = [0.0; 10_000];
         values[77] = 1e6;
-        let step = Scale::default().step(&values, 0.01).unwrap();
-        assert!(1e6 / step <= 32_001.0);
-        assert_eq!(Scale::default().step(&[0.0; 5], 0.1), Some(1.0));
-        assert_eq!(Scale::default().step(&[f32::NAN], 0.1), None);
+        let quantum = Scale::default().quantum(&values, 0.01).unwrap();
+        assert!(quantum.levels == 2 && 1e6 / quantum.step <= 32_001.0);
+        assert_eq!(
+            Scale::default().quantum(&[0.0; 5], 0.1).map(|q| q.step),
+            Some(0.125)
+        );
+        assert_eq!(Scale::default().quantum(&[f32::NAN], 0.1), None);
         let mut large = Scale::default();
-        assert!(large.step(&[1e25; 50], 0.1).is_none_or(f32::is_finite));
+        assert!(
+            large
+                .quantum(&[1e25; 50], 0.1)
+                .is_none_or(|q| q.step.is_finite())
+        );
     }
 }

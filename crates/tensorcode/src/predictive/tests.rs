@@ -274,7 +274,7 @@ proptest! {
 
     #[test]
     fn noise_after_a_good_start_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let stream = [b"SITC\x01\x02\x01\x00\x05\x00\x01\x01\x04\x01\x02\x09\x05\x00\x00\x80\x3f\x00\x00\x00\x00\x03", &[bytes.len() as u8 & 0x7f][..], &bytes].concat();
+        let stream = [b"SITC\x01\x03\x01\x00\x05\x00\x01\x01\x04\x01\x02\x09\x05\x00\x00\x80\x3f\x08\x00\x00\x00\x00\x00\x03", &[bytes.len() as u8 & 0x7f][..], &bytes].concat();
         let _ = PredictiveDecoder::default().decode(&stream, &limits());
     }
 }

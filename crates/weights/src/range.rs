@@ -18,7 +18,7 @@ const REFILL: u64 = 1 << 32;
 
 /// How likely a bit is set, learned from those that came before: at first as their mean, later as a moving average.
 #[derive(Clone, Copy, Debug)]
-pub struct Bit {
+pub(crate) struct Bit {
     /// Of the bit being set, in 1/65536.
     set: u16,
     seen: u8,
@@ -45,7 +45,7 @@ const SLOWEST: u8 = 6;
 
 impl Bit {
     /// `likely`: of being set, in 1/65536.
-    pub const fn new(likely: u16) -> Self {
+    pub(crate) const fn new(likely: u16) -> Self {
         Self {
             set: likely,
             seen: 0,
@@ -66,7 +66,7 @@ impl Bit {
 }
 
 /// One side of the code. `bit` is what to write; a reader pays no heed to it and returns what it read.
-pub trait Coder {
+pub(crate) trait Coder {
     fn bit(&mut self, context: &mut Bit, bit: bool) -> bool;
 
     /// `count` bits (at most 16) that are as likely set as not, the highest first.
@@ -75,7 +75,7 @@ pub trait Coder {
 
 /// Bits to bytes.
 #[derive(Debug)]
-pub struct Writer {
+pub(crate) struct Writer {
     low: u64,
     range: u64,
     out: Vec<u8>,
@@ -85,7 +85,7 @@ pub struct Writer {
 
 impl Writer {
     /// Appends to `out`.
-    pub fn new(out: Vec<u8>) -> Self {
+    pub(crate) fn new(out: Vec<u8>) -> Self {
         Self {
             low: 0,
             range: u64::MAX,
@@ -125,7 +125,7 @@ impl Writer {
     }
 
     /// Ends with as few bytes as tell the range from others; a reader takes what is missing for zeros.
-    pub fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         let high = self.low.checked_add(self.range - 1);
         for bytes in 0..=8u32 {
             let rest = u64::MAX.checked_shr(8 * bytes).unwrap_or(0);
@@ -174,7 +174,7 @@ impl Coder for Writer {
 
 /// Bytes to bits. Past its end it reads zeros.
 #[derive(Debug)]
-pub struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     /// Distance of the number from the low end of the range.
     number: u64,
     range: u64,
@@ -182,7 +182,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         let mut reader = Self {
             number: 0,
             range: u64::MAX,

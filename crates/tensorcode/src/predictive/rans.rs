@@ -1,0 +1,225 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! A range variant of asymmetric numeral systems (J. Duda, *Asymmetric numeral systems*, arXiv:1311.2540, 2013): the
+//! whole band is one number, and a reader takes a symbol off it with one multiplication and no division.
+//!
+//! A writer has to begin with the last symbol, while models learn from the first on. So it notes what each symbol's share
+//! was when it was said, and makes the number at the end.
+//!
+//! [`Coder`] is the same walk for both directions, so that whatever is written with it can be read by the same code.
+
+use super::models::{Bit, Share, Symbols, TOTAL};
+
+/// Shares are parts of `1 << PRECISION`.
+pub(super) const PRECISION: u32 = TOTAL.trailing_zeros();
+/// Bits that move between the number and the bytes at once.
+const WORD: u32 = 16;
+/// Below this a reader takes the next word.
+const LEAST: u32 = 1 << WORD;
+
+/// One side of the code. What is to be written is handed in; a reader pays no heed to it and returns what it read.
+pub(super) trait Coder {
+    fn share(&mut self, model: &impl Model, symbol: usize) -> usize;
+
+    #[inline(always)]
+    fn bit(&mut self, model: &mut Bit, bit: bool) -> bool {
+        let bit = self.share(model, usize::from(bit)) == 1;
+        model.learn(bit);
+        bit
+    }
+
+    #[inline(always)]
+    fn symbol(&mut self, model: &mut Symbols, symbol: usize) -> usize {
+        let symbol = self.share(model, symbol);
+        model.learn(symbol);
+        symbol
+    }
+
+    /// `count` bits (at most 15) that are as likely set as not.
+    #[inline]
+    fn plain(&mut self, bits: u32, count: u32) -> u32 {
+        self.share(&Plain(count), bits as usize) as u32
+    }
+}
+
+/// Cuts the numbers below [`TOTAL`] into one stretch for each symbol.
+pub(super) trait Model {
+    fn of_symbol(&self, symbol: usize) -> Share;
+    fn at(&self, slot: u32) -> (usize, Share);
+}
+
+struct Plain(u32);
+
+impl Model for Plain {
+    #[inline(always)]
+    fn of_symbol(&self, symbol: usize) -> Share {
+        let size = TOTAL >> self.0;
+        Share {
+            start: symbol as u32 * size,
+            size,
+        }
+    }
+
+    #[inline(always)]
+    fn at(&self, slot: u32) -> (usize, Share) {
+        let symbol = (slot >> (PRECISION - self.0)) as usize;
+        (symbol, self.of_symbol(symbol))
+    }
+}
+
+/// Symbols to bytes.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    said: Vec<(u16, u16)>,
+    words: Vec<u16>,
+}
+
+impl Writer {
+    /// Appends the number to `out`, and is ready for the next.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
+        let mut number = 1u32;
+        for (start, size) in self.said.drain(..).rev() {
+            let (start, size) = (u32::from(start), u32::from(size));
+            // Room for what the symbol adds: size << (32 − PRECISION), without an overflow.
+            if number >> (u32::BITS - PRECISION) >= size {
+                self.words.push(number as u16);
+                number >>= WORD;
+            }
+            number = ((number / size) << PRECISION) + number % size + start;
+        }
+        if self.words.is_empty() {
+            let bytes = number.to_le_bytes();
+            let len = (u32::BITS - number.leading_zeros()).div_ceil(8) as usize;
+            out.extend_from_slice(&bytes[..len]);
+        } else {
+            out.extend_from_slice(&number.to_le_bytes());
+            out.extend(self.words.drain(..).rev().flat_map(u16::to_le_bytes));
+        }
+    }
+}
+
+impl Coder for Writer {
+    #[inline(always)]
+    fn share(&mut self, model: &impl Model, symbol: usize) -> usize {
+        let Share { start, size } = model.of_symbol(symbol);
+        self.said.push((start as u16, size as u16));
+        symbol
+    }
+}
+
+/// Bytes to symbols. Whatever the bytes are, it reads something.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    number: u32,
+    words: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        let mut number = [0; 4];
+        let (first, words) = bytes.split_at(bytes.len().min(number.len()));
+        number[..first.len()].copy_from_slice(first);
+        Self {
+            number: u32::from_le_bytes(number),
+            words,
+        }
+    }
+}
+
+impl Coder for Reader<'_> {
+    #[inline(always)]
+    fn share(&mut self, model: &impl Model, _: usize) -> usize {
+        let slot = self.number & (TOTAL - 1);
+        let (symbol, Share { start, size }) = model.at(slot);
+        self.number = size * (self.number >> PRECISION) + slot - start;
+        if self.number < LEAST
+            && let Some((word, rest)) = self.words.split_first_chunk()
+        {
+            self.number = self.number << WORD | u32::from(u16::from_le_bytes(*word));
+            self.words = rest;
+        }
+        symbol
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn write(said: &[(u8, u16)]) -> Vec<u8> {
+        let mut writer = Writer::default();
+        walk(&mut writer, said);
+        let mut out = vec![7];
+        writer.finish(&mut out);
+        out
+    }
+
+    /// What comes out on the other side.
+    fn walk<C: Coder>(coder: &mut C, said: &[(u8, u16)]) -> Vec<u16> {
+        let mut bits = [Bit::new(1 << 14), Bit::new(300)];
+        let mut symbols = Symbols::new([2, 1]);
+        let one = |&(kind, value): &(u8, u16)| match kind {
+            0 | 1 => u16::from(coder.bit(&mut bits[usize::from(kind)], value % 2 == 1)),
+            2 => coder.symbol(&mut symbols, usize::from(value % 16)) as u16,
+            _ => coder.plain(u32::from(value) >> 1, 15) as u16,
+        };
+        said.iter().map(one).collect()
+    }
+
+    fn meant(said: &[(u8, u16)]) -> Vec<u16> {
+        let one = |&(kind, value): &(u8, u16)| match kind {
+            0 | 1 => value % 2,
+            2 => value % 16,
+            _ => value >> 1,
+        };
+        said.iter().map(one).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(said in proptest::collection::vec((0u8..4, any::<u16>()), 0..3000)) {
+            let bytes = write(&said);
+            prop_assert_eq!(bytes[0], 7);
+            prop_assert_eq!(walk(&mut Reader::new(&bytes[1..]), &said), meant(&said));
+        }
+
+        #[test]
+        fn noise_reads_as_something(
+            bytes in proptest::collection::vec(any::<u8>(), 0..64),
+            said in proptest::collection::vec((0u8..4, any::<u16>()), 2000),
+        ) {
+            walk(&mut Reader::new(&bytes), &said);
+        }
+    }
+
+    #[test]
+    fn a_rare_bit_costs_what_it_should() {
+        // One in 64: an entropy of 0.116 bits each.
+        let mut writer = Writer::default();
+        let mut model = Bit::new(1 << 14);
+        for i in 0..64_000u32 {
+            writer.bit(&mut model, i.wrapping_mul(2_654_435_761) >> 26 == 0);
+        }
+        let mut bytes = vec![];
+        writer.finish(&mut bytes);
+        let bits = bytes.len() as f64 * 8.0 / 64_000.0;
+        assert!((0.115..0.130).contains(&bits), "{bits}");
+    }
+
+    #[test]
+    fn what_goes_without_saying_takes_a_byte() {
+        let mut writer = Writer::default();
+        let mut model = Bit::new(8);
+        for _ in 0..200 {
+            writer.bit(&mut model, false);
+        }
+        let mut bytes = vec![];
+        writer.finish(&mut bytes);
+        assert!(bytes.len() <= 1, "{bytes:?}");
+    }
+}
