@@ -239,15 +239,13 @@ impl<C: Coder> Walk<'_, C> {
     #[inline]
     fn put(&mut self, block: Block, levels: &Values<i16>) {
         let (width, rect) = (self.setting.plane.width, block.rect);
-        for (j, from) in levels.as_chunks::<BLOCK>().0.iter().enumerate() {
-            if j < rect.height {
-                let start = block.base + (rect.y + j) * width + rect.x;
-                match self.levels[start..start + rect.width].as_mut_array() {
-                    Some(to) => *to = *from,
-                    None => {
-                        self.levels[start..start + rect.width].copy_from_slice(&from[..rect.width])
-                    }
-                }
+        let rows = levels.as_chunks::<BLOCK>().0;
+        for (j, row) in rows.iter().enumerate().take(rect.height) {
+            let start = block.base + (rect.y + j) * width + rect.x;
+            match self.levels[start..start + rect.width].as_chunks_mut() {
+                // A whole row is no call of a function.
+                ([whole], _) => *whole = *row,
+                (_, part) => part.copy_from_slice(&row[..rect.width]),
             }
         }
     }
