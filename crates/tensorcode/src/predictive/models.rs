@@ -244,10 +244,13 @@ impl Symbols {
     /// As [`Bit::add_to`]; the weight comes last.
     pub(super) fn add_to(&self, start: &Self, sums: &mut [u32; SYMBOLS + 1]) {
         let weight = u32::from(self.seen.saturating_sub(start.seen));
-        for (sum, below) in sums[..SYMBOLS].iter_mut().zip(self.below) {
-            *sum += weight * below as u32;
+        // Most are not seen in a band.
+        if weight > 0 {
+            for (sum, below) in sums[..SYMBOLS].iter_mut().zip(self.below) {
+                *sum += weight * below as u32;
+            }
+            sums[SYMBOLS] += weight;
         }
-        sums[SYMBOLS] += weight;
     }
 
     /// As [`Bit::mean`].
