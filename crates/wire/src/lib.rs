@@ -30,6 +30,7 @@ pub mod message;
 pub mod monitor;
 pub mod objects;
 mod outbox;
+mod patience;
 mod rtt;
 mod server;
 mod token;
@@ -51,6 +52,7 @@ pub use message::{
     WeightsCode, WeightsRefuse, Welcome,
 };
 pub use objects::WireObject;
+pub use patience::Patience;
 pub use rtt::RttEstimator;
 pub use server::{
     Admitted, Answer, AnswerBody, Reply, ServerConfig, ServerEvent, ServerSession, ServerState,

@@ -13,6 +13,7 @@ pub mod client;
 pub mod fair_queue;
 pub mod identity;
 mod monitor_keys;
+mod ranges;
 pub mod server;
 mod stamped;
 mod stream;

@@ -63,6 +63,15 @@ pub(super) struct Link {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum News {
     Answered(Round),
+    /// To a part of its payload: the server spent `there` on it, and the answer came `after` the time that it was given to
+    /// wait for more.
+    AnsweredInPart {
+        number: u64,
+        choice: Choice,
+        there: Duration,
+        after: Duration,
+        at: Instant,
+    },
     /// A frame was not answered in time.
     GivenUp {
         number: u64,
@@ -190,6 +199,7 @@ impl Link {
             payload: request.payload,
             attachment: Vec::new(),
             attachment_rate: None,
+            patience: request.patience,
         });
         if !sent {
             self.shared.forget(number);
@@ -228,6 +238,7 @@ impl Link {
             picture_size: report.size,
             payload: report.result.into_bytes(),
             attachment: report.picture,
+            patience: None,
             attachment_rate: reports::picture_rate(self.bandwidth()),
         });
         if !sent {

@@ -177,7 +177,10 @@ impl Shared {
 
     fn on_result(&self, reply: FrameReply) {
         let number = reply.number;
-        self.feedback.lock().unwrap().decoded(number);
+        // The server keeps nothing of a frame that it had only a part of.
+        if reply.part.is_none() {
+            self.feedback.lock().unwrap().decoded(number);
+        }
         let server = ServerTimes {
             queue: reply.queued,
             decode: reply.decoding,
@@ -202,6 +205,7 @@ impl Shared {
             found,
             model_version,
             server,
+            received: reply.part.map(|part| part.share),
         };
         self.flow.answer(number, answer);
         // Else it was a picture of a video, which is of use to those after it longer than its answer is.
@@ -209,7 +213,10 @@ impl Shared {
             return;
         }
         if let Some(sent) = sent {
-            self.learn(&sent, taken, server);
+            match reply.part {
+                Some(part) => self.learn_in_part(&sent, taken.saturating_sub(part.waited), server),
+                None => self.learn(&sent, taken, server),
+            }
         }
         let change = self.health.lock().unwrap().answered();
         self.announce(change, "");
@@ -225,6 +232,17 @@ impl Shared {
             queue: server.queue,
             work: server.decode + server.compute,
         }));
+    }
+
+    /// `after` the time that the server was given to wait.
+    fn learn_in_part(&self, sent: &Sent, after: Duration, server: ServerTimes) {
+        self.tell_plan(News::AnsweredInPart {
+            number: sent.number,
+            choice: sent.choice,
+            there: server.queue + server.decode + server.compute,
+            after,
+            at: Instant::now(),
+        });
     }
 
     pub(super) fn tell_plan(&self, news: News) {

@@ -122,6 +122,7 @@ fn header(number: u64, content: Content, payload_len: u32) -> Vec<u8> {
         picture_size: (16, 16),
         payload_len,
         attachment_len: 0,
+        patience: None,
     }
     .encode()
     .unwrap()
