@@ -13,9 +13,9 @@ use splitinfer_wire::message::{
     MESSAGE_PREFIX_BYTES, NeedModel, Pong, ServerStatus, Upload, WeightsData, WeightsOffer,
 };
 use splitinfer_wire::{
-    ALPN, BodyKind, ByeReason, Content, FrameHeader, Hello, Load, Message, Patience, Refuse, RefuseCode,
-    ResultHeader, SendFrames, ServerPhase, Status, Token, Version, VideoHeader, Wants, WeightsCode,
-    WeightsRefuse, Welcome, WireObject, limits, objects,
+    ALPN, BodyKind, ByeReason, Content, FrameHeader, Hello, Load, Message, Patience, Refuse,
+    RefuseCode, ResultHeader, SendFrames, ServerPhase, Status, Token, Version, VideoHeader, Wants,
+    WeightsCode, WeightsRefuse, Welcome, WireObject, limits, objects,
 };
 
 const DOC: &str = include_str!("../../../docs/protocol.md");
@@ -235,10 +235,7 @@ fn the_result_header_is_as_documented() {
     };
     assert_vector("ResultHeader", &header.encode());
     let bytes = vector("ResultHeader");
-    assert_eq!(
-        ResultHeader::decode(&bytes),
-        Ok(Some((header.clone(), 36)))
-    );
+    assert_eq!(ResultHeader::decode(&bytes), Ok(Some((header.clone(), 36))));
 
     let header = ResultHeader {
         missing: 2412,

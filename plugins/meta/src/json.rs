@@ -375,7 +375,10 @@ mod tests {
             ..Default::default()
         };
         let line = to_json(&result, None);
-        assert!(line.contains(r#""completed":"server","received":0.75,"#), "{line}");
+        assert!(
+            line.contains(r#""completed":"server","received":0.75,"#),
+            "{line}"
+        );
         assert_eq!(from_json(&line).unwrap().0, result);
     }
 

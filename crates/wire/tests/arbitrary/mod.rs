@@ -13,8 +13,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use splitinfer_wire::message::{NeedModel, Pong, ServerStatus, Upload, WeightsData, WeightsOffer};
 use splitinfer_wire::{
-    BodyKind, ByeReason, Content, FrameHeader, Hello, Load, Message, Patience, Refuse,
-    RefuseCode, ResultHeader, SendFrames, ServerPhase, Status, Token, Version, Wants, WeightsCode,
+    BodyKind, ByeReason, Content, FrameHeader, Hello, Load, Message, Patience, Refuse, RefuseCode,
+    ResultHeader, SendFrames, ServerPhase, Status, Token, Version, Wants, WeightsCode,
     WeightsRefuse, Welcome, WireObject,
 };
 
