@@ -10,6 +10,7 @@
 
 pub mod address;
 pub mod client;
+mod congestion;
 pub mod fair_queue;
 pub mod identity;
 mod monitor_keys;

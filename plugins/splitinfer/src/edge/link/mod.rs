@@ -112,6 +112,7 @@ impl Link {
             sent: Mutex::default(),
             news: Mutex::default(),
             feedback: Mutex::default(),
+            newest: Mutex::default(),
             video: AtomicBool::new(false),
             versions: Mutex::default(),
             reports: Reports::default(),

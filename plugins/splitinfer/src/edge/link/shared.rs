@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) sent: Mutex<Requests>,
     pub(super) news: Mutex<Vec<News>>,
     pub(super) feedback: Mutex<Feedback>,
+    /// The newest frame of this session that the server has all of.
+    pub(super) newest: Mutex<Option<u64>>,
     /// Whether the server takes pictures as a video, and has not failed to read one.
     pub(super) video: AtomicBool,
     /// Versions of the weights that the server has ready.
@@ -69,6 +71,7 @@ impl Shared {
                 feedback.lost();
                 feedback.video_lost(u64::MAX);
                 drop(feedback);
+                *self.newest.lock().unwrap() = None;
                 *self.versions.lock().unwrap() = vec![0];
                 let reported = self.unasked.is_some() && welcome.version.has_reports();
                 self.reports.connected(reported, self.unasked.unwrap_or(0));
@@ -129,9 +132,20 @@ impl Shared {
                 choice: Choice::Video,
                 ..
             }) => {}
-            _ if status == Some(Status::NoReference) => self.feedback.lock().unwrap().lost(),
+            _ if status == Some(Status::NoReference) && !self.is_overtaken(number) => {
+                self.feedback.lock().unwrap().lost();
+            }
             _ => {}
         }
+    }
+
+    /// The server has answered one after it: where it lacks what this one is predicted from, which came late, it is because
+    /// that one needed nothing so old any more.
+    fn is_overtaken(&self, number: u64) -> bool {
+        self.newest
+            .lock()
+            .unwrap()
+            .is_some_and(|newest| newest > number)
     }
 
     /// Of a frame that was sent and has not been heard of.
@@ -180,6 +194,8 @@ impl Shared {
         // The server keeps nothing of a frame that it had only a part of.
         if reply.part.is_none() {
             self.feedback.lock().unwrap().decoded(number);
+            let mut newest = self.newest.lock().unwrap();
+            *newest = newest.max(Some(number));
         }
         let server = ServerTimes {
             queue: reply.queued,
