@@ -34,6 +34,7 @@ mod patience;
 mod rtt;
 mod server;
 mod token;
+mod trailer;
 mod upload;
 mod video;
 mod weights;
@@ -59,6 +60,7 @@ pub use server::{
     ServerTiming,
 };
 pub use token::Token;
+pub use trailer::{Beginning, trailer};
 pub use video::{Arrived, VIDEO_HEADER_BYTES, VideoChain, VideoHeader, VideoSender};
 pub use weights::WeightsEvent;
 

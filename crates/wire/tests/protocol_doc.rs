@@ -13,9 +13,9 @@ use splitinfer_wire::message::{
     MESSAGE_PREFIX_BYTES, NeedModel, Pong, ServerStatus, Upload, WeightsData, WeightsOffer,
 };
 use splitinfer_wire::{
-    ALPN, BodyKind, ByeReason, Content, FrameHeader, Hello, Load, Message, Patience, Refuse,
-    RefuseCode, ResultHeader, SendFrames, ServerPhase, Status, Token, Version, VideoHeader, Wants,
-    WeightsCode, WeightsRefuse, Welcome, WireObject, limits, objects,
+    ALPN, Beginning, BodyKind, ByeReason, Content, FrameHeader, Hello, Load, Message, Patience,
+    Refuse, RefuseCode, ResultHeader, SendFrames, ServerPhase, Status, Token, Version, VideoHeader,
+    Wants, WeightsCode, WeightsRefuse, Welcome, WireObject, limits, objects, trailer,
 };
 
 const DOC: &str = include_str!("../../../docs/protocol.md");
@@ -205,6 +205,16 @@ fn the_frame_header_is_as_documented() {
     });
     let header = FrameHeader { patience, ..header };
     assert_vector("PatientFrameHeader", &header.encode().unwrap());
+    let payload = [7; 1100];
+    let short = FrameHeader {
+        payload_len: 1100,
+        ..header.clone()
+    };
+    let end = trailer(&short.encode().unwrap(), &payload);
+    assert_vector("Trailer", &end);
+    let beginning = Beginning::read(&end, 74 + 1100 + end.len()).unwrap();
+    assert_eq!(beginning.header, short);
+
     let bytes = vector("PatientFrameHeader");
     assert_eq!(FrameHeader::decode(&bytes), Ok(Some((header, 74))));
 }

@@ -118,9 +118,11 @@ impl Job<'_> {
             choice,
             alone,
             deadline: self.deadline,
-            // A key picture in its place would take longer than what is left of it.
+            // A key picture in its place would take longer than what is left of it, and so would tensors that stand alone: where they
+            // are too large for the budget, the next ones are not if these arrive at last.
             expires: match choice {
                 Choice::Video => self.deadline + self.settings.latency_budget,
+                Choice::Candidate(_) if alone => self.deadline + self.settings.latency_budget,
                 _ => self.deadline,
             },
             placement: self.placement.to_f32x6(),

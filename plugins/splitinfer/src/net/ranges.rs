@@ -43,25 +43,38 @@ impl Ranges {
         Ok(())
     }
 
-    /// How many bytes they are.
-    pub fn len(&self) -> usize {
-        self.0.iter().map(Range::len).sum()
+    /// How many of the first bytes have come without a gap.
+    pub fn prefix(&self) -> usize {
+        self.0.first().filter(|r| r.start == 0).map_or(0, |r| r.end)
+    }
+
+    /// The range that ends there.
+    pub fn run(&self, end: usize) -> Option<Range<usize>> {
+        let at = self.0.binary_search_by_key(&end, |r| r.end).ok()?;
+        self.0.get(at).cloned()
+    }
+
+    /// How many bytes of these have come.
+    pub fn within(&self, all: Range<usize>) -> usize {
+        let clipped = |r: &Range<usize>| r.end.min(all.end).saturating_sub(r.start.max(all.start));
+        self.0.iter().map(clipped).sum()
     }
 
     /// Whether they are all of so many bytes.
     pub fn are_all(&self, len: usize) -> bool {
-        len == 0 || self.0.first().is_some_and(|r| r.start == 0 && r.end >= len)
+        self.prefix() >= len
     }
 
     /// What so many bytes lack.
     pub fn missing(&self, len: usize) -> Vec<Range<usize>> {
-        let ends = self.0.iter().map(|r| r.end);
-        let starts = self.0.iter().map(|r| r.start).chain([len]);
+        let before = || self.0.iter().take_while(|r| r.start < len);
+        let ends = before().map(|r| r.end);
+        let starts = before().map(|r| r.start).chain([len]);
         std::iter::once(0)
             .chain(ends)
             .zip(starts)
             .map(|(from, to)| from..to)
-            .filter(|gap| !gap.is_empty())
+            .filter(|gap| gap.start < gap.end)
             .collect()
     }
 }
@@ -107,8 +120,17 @@ mod tests {
                 there[start..start + len].fill(true);
                 prop_assert!(ranges.0.windows(2).all(|w| w[0].end < w[1].start));
             }
-            prop_assert_eq!(ranges.len(), there.iter().filter(|t| **t).count());
+            let count = |all: &[bool]| all.iter().filter(|t| **t).count();
+            prop_assert_eq!(ranges.within(0..160), count(&there));
+            prop_assert_eq!(ranges.within(30..70), count(&there[30..70]));
+            let prefix = there.iter().take_while(|t| **t).count();
+            prop_assert_eq!(ranges.prefix(), prefix);
+            for range in &ranges.0 {
+                prop_assert_eq!(ranges.run(range.end), Some(range.clone()));
+                prop_assert_eq!(ranges.run(range.end - 1).is_some(), false);
+            }
             let mut lacks = [false; 160];
+            prop_assert!(ranges.missing(90).iter().all(|gap| gap.end <= 90));
             for gap in ranges.missing(160) {
                 lacks[gap].fill(true);
             }

@@ -148,9 +148,10 @@ impl Shared {
             .is_some_and(|newest| newest > number)
     }
 
-    /// Of a frame that was sent and has not been heard of.
-    pub(super) fn choice(&self, number: u64) -> Option<Choice> {
-        self.sent.lock().unwrap().get(number).map(|s| s.choice)
+    /// A frame that was sent and has not been heard of is of use longer than its answer.
+    pub(super) fn lives_on(&self, number: u64) -> bool {
+        let sent = self.sent.lock().unwrap();
+        sent.get(number).is_some_and(|s| s.expires > s.deadline)
     }
 
     /// The server does not have this frame.

@@ -15,7 +15,7 @@ use splitinfer_wire::close::stream_code;
 use splitinfer_wire::{
     ByeReason, CloseReason, Content, EdgeConfig, EdgeEvent, EdgeSession, EdgeTiming, FrameOpening,
     OpenError, Patience, Refuse, ResultBody, ResultHeader, ServerPhase, WeightsCode, WeightsEvent,
-    WeightsRefuse,
+    WeightsRefuse, Welcome, trailer,
 };
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
@@ -233,7 +233,11 @@ impl Link<'_> {
             attachment_len: frame.attachment.len(),
             patience: frame.patience.map(|until| patience(until, now)),
         };
-        let wait = opening.patience.map_or(0, |p| p.wait_us);
+        let knows = |w: &Welcome| w.version.has_patience();
+        let patient = opening
+            .patience
+            .filter(|_| self.session.welcome().is_some_and(knows));
+        let wait = patient.map_or(0, |p| p.wait_us);
         match self.session.open_frame(now, &opening) {
             Ok(header) => self.begin(header, frame, Duration::from_micros(wait.into())),
             Err(OpenError::Late) => self.fail(number, Failure::Deadline),
@@ -274,8 +278,13 @@ impl Link<'_> {
 
     fn begin(&mut self, header: Bytes, frame: FrameRequest, wait: Duration) {
         let payload_len = frame.payload.len();
+        // Only a server that may have to do without a packet looks for the beginning at the end.
+        let end = match wait.is_zero() {
+            true => Vec::new(),
+            false => trailer(&header, &frame.payload),
+        };
         let outgoing = Outgoing {
-            parts: [header, frame.payload.into()],
+            parts: [header, frame.payload.into(), end.into()],
             attachment: frame.attachment,
             attachment_rate: frame.attachment_rate,
             // What others see of a frame does not hold up the next one.

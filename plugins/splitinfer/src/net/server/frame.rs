@@ -10,16 +10,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use quinn::{RecvStream, SendStream};
 use splitinfer_wire::close::stream_code;
-use splitinfer_wire::{
-    Admitted, Answer, AnswerBody, Content, FrameHeader, REPORT_BIT, Reply, Status,
-};
+use splitinfer_wire::{Admitted, Answer, AnswerBody, Content, REPORT_BIT, Reply, Status};
 use tokio::sync::oneshot;
 
 use super::client::Client;
-use super::payload::{self, Body};
+use super::incoming::{Body, Head, Incoming};
 use super::{Job, Outcome, OutcomeBody, Report, Service};
 use crate::net::stream::{ResetCode, Stream};
 
@@ -58,7 +55,8 @@ impl<S: Service> Drop for Begun<S> {
 pub async fn serve<S: Service>(client: Rc<Client<S>>, stream: (SendStream, RecvStream)) {
     let mut stream = Stream::new(stream, ResetCode::default());
     stream.code.set(stream_code::REFUSED);
-    let read = tokio::time::timeout(HEADER, read_header(&mut stream)).await;
+    let mut incoming = Incoming::default();
+    let read = tokio::time::timeout(HEADER, incoming.header(&mut stream)).await;
     let Ok(Some(head)) = read else {
         return;
     };
@@ -85,7 +83,7 @@ pub async fn serve<S: Service>(client: Rc<Client<S>>, stream: (SendStream, RecvS
             stream.code.set(code.unwrap_or(stream_code::ENDED));
             None
         }
-        reply = compute(&client, &begun.session, &mut stream, head, admitted) => reply,
+        reply = compute(&client, &begun.session, &mut stream, (head, incoming), admitted) => reply,
     };
     client.flights.borrow_mut().remove(&number);
     drop(begun);
@@ -95,50 +93,22 @@ pub async fn serve<S: Service>(client: Rc<Client<S>>, stream: (SendStream, RecvS
     }
 }
 
-/// What has been read of a stream when its header is known.
-struct Head {
-    header: FrameHeader,
-    /// Of the header.
-    len: usize,
-    /// What came with it of the body.
-    rest: Vec<u8>,
-}
-
-/// `None` if there is no header.
-async fn read_header(stream: &mut Stream) -> Option<Head> {
-    let mut bytes = Vec::new();
-    loop {
-        if let Some((header, at)) = FrameHeader::decode(&bytes).ok()? {
-            let rest = bytes.split_off(at);
-            return Some(Head {
-                header,
-                len: at,
-                rest,
-            });
-        }
-        if !stream.read_more(&mut bytes).await.ok()? {
-            return None;
-        }
-    }
-}
-
 /// `None` when the frame was given up on either side.
 async fn compute<S: Service>(
     client: &Client<S>,
     session: &Arc<S::Session>,
     stream: &mut Stream,
-    Head { header, len, rest }: Head,
+    (head, incoming): (Head, Incoming),
     Admitted { deadline, enough }: Admitted,
 ) -> Option<Reply> {
-    let number = header.number;
-    let units = client.units(header.body_len());
+    let number = head.header.number;
+    let units = client.units(head.header.body_len());
     let _memory = client.memory.acquire_many(units).await.ok()?;
-    let whole = header.body_len() as usize;
-    let Body { bytes, missing } = match payload::receive(stream, len, rest, whole, enough).await {
+    let Body { bytes, missing } = match incoming.body(stream, &head, enough).await {
         Ok(body) => body,
         Err(wrong) => return finish(client, number, failure(Status::BadInput, wrong?.0)),
     };
-    let mut payload = Bytes::from(bytes);
+    let (header, mut payload) = (head.header, bytes);
     let attachment = payload.split_off(header.payload_len as usize);
     if header.content == Content::Report {
         let report = Report {

@@ -13,8 +13,8 @@
 mod accept;
 mod client;
 mod frame;
+mod incoming;
 mod monitor;
-mod payload;
 mod restarted;
 mod weights;
 
