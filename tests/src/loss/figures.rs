@@ -32,7 +32,7 @@ pub struct Figures {
     pub whole: usize,
     pub part: usize,
     pub here: usize,
-    /// Results after the budget, and frames without any.
+    /// That left after the budget, with a result or without.
     pub late: usize,
     pub none: usize,
     /// Mean over those completed from a part.
@@ -51,10 +51,8 @@ impl Figures {
         let count = |what: &dyn Fn(&Seen) -> bool| frames().filter(|f| what(f)).count();
         let by = |who: Completed| move |f: &Seen| f.completed == who;
         let shares: Vec<f64> = frames().filter_map(|f| f.received).collect();
-        let latencies: Vec<f64> = frames()
-            .filter(|f| f.completed != Completed::None)
-            .map(|f| f.latency)
-            .collect();
+        // Also of those without a result: it is when they left.
+        let latencies: Vec<f64> = frames().map(|f| f.latency).collect();
         let shown = runs.len() * film.len().saturating_sub(WARM_UP);
         Self {
             shown,
