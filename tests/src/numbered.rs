@@ -9,6 +9,8 @@
 
 use std::path::Path;
 
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use splitinfer_graph::Model;
 use splitinfer_graph::build::{GraphBuilder, int, ints};
 use splitinfer_meta::FrameResult;
@@ -91,6 +93,15 @@ pub fn write_slow_model(folder: &Path) -> std::io::Result<String> {
     write(&graph(0, 96), folder)
 }
 
+/// As [`write_model`], but at the cut `mean+wide` every frame is many packets, of which the first has all that the digits need:
+/// whoever lacks others still reads them.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_wide_model(folder: &Path) -> std::io::Result<String> {
+    write(&wide(), folder)
+}
+
 fn write(model: &Model, folder: &Path) -> std::io::Result<String> {
     let path = folder.join("numbers.onnx");
     model.save(&path)?;
@@ -164,6 +175,36 @@ fn idling(mut g: GraphBuilder, count: usize) -> GraphBuilder {
         .node("GlobalAveragePool", &[&from.0], &["idle.mean"], vec![])
         .node("Conv", &["idle.mean", "nothing"], &["idle"], vec![])
         .node("Add", &["alone", "idle"], &["deep"], vec![])
+}
+
+/// `wide` is noise that no frame has in common with another, and counts for nothing.
+fn wide() -> Model {
+    const CHANNELS: usize = 8;
+    let shape = [CHANNELS, SIDE, SIDE];
+    let mut dice = ChaCha8Rng::seed_from_u64(1);
+    let scattered = |count: usize, dice: &mut ChaCha8Rng| -> Vec<f32> {
+        let between = |_| dice.random_range(20.0..200.0);
+        (0..count).map(between).collect()
+    };
+    let spread = scattered(CHANNELS * 3, &mut dice);
+    let places = scattered(shape.iter().product(), &mut dice);
+    GraphBuilder::new(17)
+        .input("picture", DType::F32, &[1, 3, SIDE, SIDE])
+        .weight("spread", &[CHANNELS, 3, 1, 1], &spread)
+        .weight("places", &shape, &places)
+        .weight("nothing", &[3, CHANNELS, 1, 1], &[0.0; 3 * CHANNELS])
+        .node("GlobalAveragePool", &["picture"], &["mean"], vec![])
+        .node("Conv", &["mean", "spread"], &["phase"], vec![])
+        .node("Mul", &["phase", "places"], &["phases"], vec![])
+        .node("Sin", &["phases"], &["wide"], vec![])
+        .node("GlobalAveragePool", &["wide"], &["wide.mean"], vec![])
+        .node("Conv", &["wide.mean", "nothing"], &["zero"], vec![])
+        .node("Add", &["mean", "zero"], &["deep"], vec![])
+        .node("Concat", &["deep", "mean"], &["both"], vec![int("axis", 1)])
+        .node("Flatten", &["both"], &["digits"], vec![int("axis", 1)])
+        .output("digits", DType::F32, &[1, 6])
+        .model()
+        .expect("the model is valid")
 }
 
 /// A 1×1 convolution that turns three channels.

@@ -67,6 +67,12 @@ impl Fixed {
         self.waiting.answered(self.worked + taken);
     }
 
+    /// The answer came, to a part of the frame.
+    pub fn answered_in_part(&mut self, number: u64) {
+        self.forget(number);
+        self.waiting.answered_in_part();
+    }
+
     /// No answer came in the time that was given.
     pub fn given_up(&mut self, number: u64, now: Instant) {
         let waited = self.forget(number);

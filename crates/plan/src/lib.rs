@@ -35,6 +35,7 @@ mod selector;
 mod speeds;
 mod tracked;
 mod transit;
+mod turnaround;
 mod waiting;
 
 pub use decide::{Decision, Doubt, Objective, Situation, decide};
@@ -47,6 +48,7 @@ pub use selector::{Plan, Round, Selector, Wish};
 pub use speeds::Speeds;
 pub use tracked::Tracked;
 pub use transit::Transit;
+pub use turnaround::Turnaround;
 pub use waiting::can_pay;
 
 /// Where a frame's inference runs.

@@ -41,6 +41,11 @@ impl Waiting {
     /// A frame was answered so long after it was begun.
     pub fn answered(&mut self, after: Duration) {
         self.answer.add(after.as_secs_f64());
+        self.answered_in_part();
+    }
+
+    /// A frame was answered, from a part of it: how long that took says how long the server was told to wait.
+    pub fn answered_in_part(&mut self) {
         (self.given_up, self.in_vain) = (0, 0);
         self.rest_until = None;
     }

@@ -12,11 +12,14 @@
 
 use crate::codec::{DecodeError, EncodeError, Problem, Reader, Writer, truncated};
 use crate::limits::{MAX_CANDIDATES, MAX_HEADER_BYTES, MAX_TEXT_BYTES};
+use crate::patience::{PATIENCE_BYTES, Patience};
 
 /// Bytes of a [`FrameHeader`] in version 1.0.
 pub const FRAME_HEADER_BYTES: usize = 68;
 /// Bytes of a [`ResultHeader`] in version 1.0.
 pub const RESULT_HEADER_BYTES: usize = 36;
+/// Bytes of [`ResultHeader::missing`], which version 1.5 appends where some are missing.
+const MISSING_BYTES: usize = 4;
 
 /// Set in the number of a report, and in no other: the frame that it tells of may be under way itself.
 pub const REPORT_BIT: u64 = 1 << 63;
@@ -90,6 +93,8 @@ pub struct FrameHeader {
     /// Bytes of a JPEG picture of the frame that follow the payload of a report, for the server's own pipeline; 0 unless
     /// `send_frames` and `RequestFrames` call for it.
     pub attachment_len: u32,
+    /// `None`: the server waits for the whole payload as long as the budget lasts. From version 1.5 on.
+    pub patience: Option<Patience>,
 }
 
 impl FrameHeader {
@@ -111,8 +116,9 @@ impl FrameHeader {
                 max: MAX_CANDIDATES as u64 - 1,
             });
         }
+        let appended = self.patience.map_or(0, |_| PATIENCE_BYTES);
         let mut w = Writer::new();
-        w.u16(FRAME_HEADER_BYTES as u16);
+        w.u16((FRAME_HEADER_BYTES + appended) as u16);
         w.u16(self.content.code());
         w.u64(self.number);
         w.u64(self.model_version);
@@ -129,6 +135,9 @@ impl FrameHeader {
         w.u16(self.picture_size.1);
         w.u32(self.payload_len);
         w.u32(self.attachment_len);
+        if let Some(patience) = &self.patience {
+            patience.write(&mut w);
+        }
         Ok(w.into_vec())
     }
 
@@ -159,6 +168,7 @@ impl FrameHeader {
             ),
             payload_len: r.u32("FrameHeader.payload_len")?,
             attachment_len: r.u32("FrameHeader.attachment_len")?,
+            patience: Patience::read(&mut r)?,
         };
         Ok(Some((this, len)))
     }
@@ -226,6 +236,8 @@ pub enum Status {
     Internal,
     /// The payload is predicted from a frame that the server does not have (any more): send one that is not.
     NoReference,
+    /// Of the payload came too little, or not what is needed most, in the time that the edge gave it. From version 1.5 on.
+    Incomplete,
     /// A code of a later minor version; a failure.
     Other(u8),
 }
@@ -240,6 +252,7 @@ impl Status {
             Self::WrongModel => 4,
             Self::Internal => 5,
             Self::NoReference => 6,
+            Self::Incomplete => 7,
             Self::Other(code) => code,
         }
     }
@@ -253,6 +266,7 @@ impl Status {
             4 => Self::WrongModel,
             5 => Self::Internal,
             6 => Self::NoReference,
+            7 => Self::Incomplete,
             code => Self::Other(code),
         }
     }
@@ -289,6 +303,8 @@ pub struct ResultHeader {
     pub compute_us: u32,
     /// Bytes of body that follow the header.
     pub body_len: u32,
+    /// Bytes of the frame's payload that the server did without; 0: it had them all. From version 1.5 on.
+    pub missing: u32,
 }
 
 impl ResultHeader {
@@ -304,13 +320,15 @@ impl ResultHeader {
             decode_us: 0,
             compute_us: 0,
             body_len: text.len() as u32,
+            missing: 0,
         };
         (header, text.into())
     }
 
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u16(RESULT_HEADER_BYTES as u16);
+        let appended = if self.missing > 0 { MISSING_BYTES } else { 0 };
+        w.u16((RESULT_HEADER_BYTES + appended) as u16);
         w.u8(self.status.code());
         w.u8(self.body as u8);
         w.u64(self.number);
@@ -319,6 +337,9 @@ impl ResultHeader {
         w.u32(self.decode_us);
         w.u32(self.compute_us);
         w.u32(self.body_len);
+        if self.missing > 0 {
+            w.u32(self.missing);
+        }
         w.into_vec()
     }
 
@@ -339,6 +360,10 @@ impl ResultHeader {
             decode_us: r.u32("ResultHeader.decode_us")?,
             compute_us: r.u32("ResultHeader.compute_us")?,
             body_len: r.u32("ResultHeader.body_len")?,
+            missing: match r.remaining() {
+                MISSING_BYTES.. => r.u32("ResultHeader.missing")?,
+                _ => 0,
+            },
         };
         Ok(Some((this, len)))
     }

@@ -30,9 +30,11 @@ pub mod message;
 pub mod monitor;
 pub mod objects;
 mod outbox;
+mod patience;
 mod rtt;
 mod server;
 mod token;
+mod trailer;
 mod upload;
 mod video;
 mod weights;
@@ -51,12 +53,14 @@ pub use message::{
     WeightsCode, WeightsRefuse, Welcome,
 };
 pub use objects::WireObject;
+pub use patience::Patience;
 pub use rtt::RttEstimator;
 pub use server::{
     Admitted, Answer, AnswerBody, Reply, ServerConfig, ServerEvent, ServerSession, ServerState,
     ServerTiming,
 };
 pub use token::Token;
+pub use trailer::{Beginning, trailer};
 pub use video::{Arrived, VIDEO_HEADER_BYTES, VideoChain, VideoHeader, VideoSender};
 pub use weights::WeightsEvent;
 

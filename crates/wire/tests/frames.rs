@@ -160,6 +160,7 @@ fn failures_carry_the_servers_words() {
         decode: MS(0),
         compute: MS(0),
         body: AnswerBody::Failure(Status::BadInput, "tensor 1: channel range is NaN"),
+        missing: 0,
     };
     let reply = pair.server.finish_frame(pair.now, 1, answer).unwrap();
     pair.receive(1, &reply);
@@ -184,6 +185,7 @@ fn unreadable_or_unwanted_bodies_fail_their_frame_only() {
         decode_us: 0,
         compute_us: 0,
         body_len,
+        missing: 0,
     };
     use splitinfer_wire::BodyKind::{None, Objects, Tensors};
     for (header, body) in [
@@ -229,6 +231,7 @@ fn raw_tensors_pass_untouched() {
         decode: MS(0),
         compute: MS(0),
         body: AnswerBody::Tensors(tensors.clone()),
+        missing: 0,
     };
     let reply = pair.server.finish_frame(pair.now, 1, answer).unwrap();
     pair.receive(1, &reply);
@@ -257,6 +260,7 @@ fn answers_the_edge_would_not_take_become_failures() {
             decode: MS(0),
             compute: MS(0),
             body,
+            missing: 0,
         };
         let reply = pair.server.finish_frame(pair.now, 1, answer).unwrap();
         let (header, _) = ResultHeader::decode(&reply.header).unwrap().unwrap();
@@ -283,6 +287,7 @@ fn answered_without_body(content: Content) -> EdgeEvent {
         decode: MS(0),
         compute: MS(0),
         body: AnswerBody::None,
+        missing: 0,
     };
     let reply = pair.server.finish_frame(pair.now, number, answer);
     pair.receive(number, &reply.unwrap());
@@ -380,6 +385,7 @@ fn the_server_refuses_what_breaks_its_bounds() {
         picture_size: (10, 10),
         payload_len: 10,
         attachment_len: 0,
+        patience: None,
     };
     type H = FrameHeader;
     type Change<'a> = &'a dyn Fn(&mut H);

@@ -13,9 +13,9 @@ use splitinfer_wire::message::{
     MESSAGE_PREFIX_BYTES, NeedModel, Pong, ServerStatus, Upload, WeightsData, WeightsOffer,
 };
 use splitinfer_wire::{
-    ALPN, BodyKind, ByeReason, Content, FrameHeader, Hello, Load, Message, Refuse, RefuseCode,
-    ResultHeader, SendFrames, ServerPhase, Status, Token, Version, VideoHeader, Wants, WeightsCode,
-    WeightsRefuse, Welcome, WireObject, limits, objects,
+    ALPN, Beginning, BodyKind, ByeReason, Content, FrameHeader, Hello, Load, Message, Patience,
+    Refuse, RefuseCode, ResultHeader, SendFrames, ServerPhase, Status, Token, Version, VideoHeader,
+    Wants, WeightsCode, WeightsRefuse, Welcome, WireObject, limits, objects, trailer,
 };
 
 const DOC: &str = include_str!("../../../docs/protocol.md");
@@ -193,10 +193,30 @@ fn the_frame_header_is_as_documented() {
         picture_size: (416, 416),
         payload_len: 7312,
         attachment_len: 0,
+        patience: None,
     };
     assert_vector("FrameHeader", &header.encode().unwrap());
     let bytes = vector("FrameHeader");
-    assert_eq!(FrameHeader::decode(&bytes), Ok(Some((header, 68))));
+    assert_eq!(FrameHeader::decode(&bytes), Ok(Some((header.clone(), 68))));
+
+    let patience = Some(Patience {
+        wait_us: 25_000,
+        least_permille: 500,
+    });
+    let header = FrameHeader { patience, ..header };
+    assert_vector("PatientFrameHeader", &header.encode().unwrap());
+    let payload = [7; 1100];
+    let short = FrameHeader {
+        payload_len: 1100,
+        ..header.clone()
+    };
+    let end = trailer(&short.encode().unwrap(), &payload);
+    assert_vector("Trailer", &end);
+    let beginning = Beginning::read(&end, 74 + 1100 + end.len()).unwrap();
+    assert_eq!(beginning.header, short);
+
+    let bytes = vector("PatientFrameHeader");
+    assert_eq!(FrameHeader::decode(&bytes), Ok(Some((header, 74))));
 }
 
 #[test]
@@ -221,10 +241,19 @@ fn the_result_header_is_as_documented() {
         decode_us: 900,
         compute_us: 12_000,
         body_len: 101,
+        missing: 0,
     };
     assert_vector("ResultHeader", &header.encode());
     let bytes = vector("ResultHeader");
-    assert_eq!(ResultHeader::decode(&bytes), Ok(Some((header, 36))));
+    assert_eq!(ResultHeader::decode(&bytes), Ok(Some((header.clone(), 36))));
+
+    let header = ResultHeader {
+        missing: 2412,
+        ..header
+    };
+    assert_vector("PartialResultHeader", &header.encode());
+    let bytes = vector("PartialResultHeader");
+    assert_eq!(ResultHeader::decode(&bytes), Ok(Some((header, 40))));
 
     let (header, body) = ResultHeader::failure(42, Status::BadInput, "bad tensor 0");
     assert_vector("failure", &[header.encode(), body].concat());

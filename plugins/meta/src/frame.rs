@@ -123,6 +123,7 @@ fn write_frame(s: &mut gst::StructureRef, result: &FrameResult, objects: Vec<gst
     s.set("latency", result.latency);
     s.set_if_some("budget", result.budget);
     s.set("completed", result.completed.as_str());
+    s.set_if_some("received", result.received);
     s.set("objects", gst::Array::new(objects));
     s.set_if_some("mirror-agreement", result.mirror_agreement);
     if !result.skeleton.is_empty() {
@@ -148,6 +149,7 @@ fn read_frame(s: &gst::StructureRef) -> Option<FrameResult> {
         latency: s.get("latency").ok()?,
         budget: s.get("budget").ok(),
         completed,
+        received: s.get("received").ok(),
         objects: Vec::new(),
         mirror_agreement: s.get("mirror-agreement").ok(),
         skeleton: array::<u32>(s, "skeleton").as_chunks::<2>().0.to_vec(),

@@ -36,6 +36,7 @@ pub fn to_json(result: &FrameResult, pts: Option<gst::ClockTime>) -> String {
         latency_ms: Some(ms(result.latency)),
         budget_ms: result.budget.map(ms),
         completed: result.completed.as_str().to_owned(),
+        received: result.received,
         objects: result.objects.iter().map(JsonObject::from).collect(),
         mirror_agreement: result.mirror_agreement,
         tensors: result.tensors.iter().map(JsonTensor::from).collect(),
@@ -67,6 +68,7 @@ pub fn from_json(line: &str) -> Result<(FrameResult, Option<gst::ClockTime>), Js
         latency: from_ms(line.latency_ms.unwrap_or_default()),
         budget: line.budget_ms.map(from_ms),
         completed: line.completed.parse()?,
+        received: line.received,
         objects: line.objects.into_iter().map(Object::from).collect(),
         mirror_agreement: line.mirror_agreement,
         tensors: line
@@ -106,6 +108,8 @@ struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     budget_ms: Option<f64>,
     completed: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    received: Option<f64>,
     objects: Vec<JsonObject>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mirror_agreement: Option<f64>,
@@ -361,6 +365,21 @@ mod tests {
         };
         let line = to_json(&result, None);
         assert_eq!(from_json(&line).unwrap().0, result, "{line}");
+    }
+
+    #[test]
+    fn how_much_of_a_frame_had_come_is_told_where_it_was_not_all() {
+        let result = FrameResult {
+            completed: Completed::Server,
+            received: Some(0.75),
+            ..Default::default()
+        };
+        let line = to_json(&result, None);
+        assert!(
+            line.contains(r#""completed":"server","received":0.75,"#),
+            "{line}"
+        );
+        assert_eq!(from_json(&line).unwrap().0, result);
     }
 
     #[test]

@@ -121,6 +121,8 @@ pub struct FrameResult {
     /// What that may take at most, where somebody set a limit.
     pub budget: Option<gst::ClockTime>,
     pub completed: Completed,
+    /// What share of the tensors' bytes had come when the server completed the frame, where that was not all: 0 to 1.
+    pub received: Option<f64>,
     pub objects: Vec<Object>,
     /// Agreement with the result on a mirrored frame, this one or one shortly before, 0 to 1, where it was computed.
     pub mirror_agreement: Option<f64>,

@@ -21,6 +21,9 @@ use crate::{CodeError, Decode, Limits};
 /// Frames that are held to predict later ones from: those before the newest reference in use are dropped anyway.
 const KEPT: usize = 32;
 
+/// A frame may be overtaken by as many later ones, which build on newer frames than it does.
+const OVERTAKEN: u64 = 8;
+
 /// Decoder of the predictive code.
 #[derive(Default)]
 pub struct PredictiveDecoder {
@@ -32,7 +35,7 @@ impl Decode for PredictiveDecoder {
     fn decode(&mut self, bytes: &[u8], limits: &Limits) -> Result<Vec<Tensor>, CodeError> {
         let (head, tensors, coded) = self.read(bytes, &[], limits)?;
         if let Some(reference) = head.reference {
-            self.held.drop_before(reference);
+            self.held.drop_before(reference.saturating_sub(OVERTAKEN));
         }
         self.held.add(head.frame, coded, KEPT, limits.max_bytes);
         Ok(tensors)

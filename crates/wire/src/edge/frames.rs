@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::{EdgeEvent, EdgeSession, EdgeState, Failure, FrameOpening, OpenError, ResultBody};
 use crate::flight::{Ending, Flight, Rejection};
 use crate::frame::{BodyKind, Content, FrameHeader, ResultHeader, Status, is_report};
-use crate::message::Wants;
+use crate::message::{Wants, Welcome};
 use crate::objects;
 
 impl EdgeSession {
@@ -40,6 +40,9 @@ impl EdgeSession {
     /// When the frame may not be sent; nothing has changed then.
     pub fn open_frame(&mut self, now: Instant, frame: &FrameOpening) -> Result<Bytes, OpenError> {
         self.check(now, frame)?;
+        // A server of before would wait all the same.
+        let knows = |w: &Welcome| w.version.has_patience();
+        let known = self.welcome.as_ref().is_some_and(knows);
         let header = FrameHeader {
             number: frame.number,
             content: frame.content,
@@ -51,6 +54,7 @@ impl EdgeSession {
             // `check` has compared the sum with a u32.
             payload_len: frame.payload_len as u32,
             attachment_len: frame.attachment_len as u32,
+            patience: frame.patience.filter(|_| known),
         };
         let bytes = header.encode()?.into();
         let flight = Flight {

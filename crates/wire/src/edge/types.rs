@@ -16,6 +16,7 @@ use crate::flight::Rejection;
 use crate::frame::{BodyKind, Content, ResultHeader, Status};
 use crate::message::{Hello, Refuse, ServerStatus, Welcome};
 use crate::objects::WireObject;
+use crate::patience::Patience;
 use crate::weights::WeightsEvent;
 
 /// Where an edge session stands.
@@ -159,6 +160,8 @@ pub struct FrameOpening {
     pub payload_len: usize,
     /// 0: no picture for the server's own pipeline.
     pub attachment_len: usize,
+    /// With less than the whole payload the server may go on; left out where it is of a version that cannot.
+    pub patience: Option<Patience>,
 }
 
 /// Why a frame cannot be sent.

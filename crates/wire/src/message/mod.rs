@@ -36,7 +36,7 @@ pub struct Version {
 
 impl Version {
     /// What this crate speaks.
-    pub const OURS: Self = Self { major: 1, minor: 4 };
+    pub const OURS: Self = Self { major: 1, minor: 5 };
 
     /// Whether updates of the weights can be sent.
     pub fn has_weights(self) -> bool {
@@ -56,6 +56,11 @@ impl Version {
     /// Whether the edge may tell of its frames in [`crate::Content::Report`].
     pub fn has_reports(self) -> bool {
         self.minor >= 4
+    }
+
+    /// Whether a frame may be answered from a part of its payload.
+    pub fn has_patience(self) -> bool {
+        self.minor >= 5
     }
 
     /// The version both sides speak, or `None` when their major versions differ.

@@ -45,7 +45,16 @@ impl ServerSession {
         }
         let deadline = now + Duration::from_micros(header.budget_us.into());
         self.frames.insert(header.number, deadline);
-        Ok(Admitted { deadline })
+        // Only coded tensors can do with less.
+        let tensors = matches!(header.content, Content::Candidate(_));
+        let patience = header
+            .patience
+            .filter(|_| tensors && header.attachment_len == 0 && self.version.has_patience());
+        let enough = patience.map(|patience| {
+            let until = now + Duration::from_micros(patience.wait_us.into());
+            (until, patience.least_bytes(header.payload_len))
+        });
+        Ok(Admitted { deadline, enough })
     }
 
     fn check(&self, header: &FrameHeader) -> Result<(), (Status, String)> {
@@ -117,6 +126,10 @@ impl ServerSession {
             decode_us: micros(answer.decode),
             compute_us: micros(answer.compute),
             body_len: body.len() as u32,
+            missing: match self.version.has_patience() {
+                true => answer.missing,
+                false => 0,
+            },
         };
         Some(Reply {
             header: header.encode().into(),

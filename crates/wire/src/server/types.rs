@@ -102,6 +102,9 @@ pub enum ServerEvent {
 pub struct Admitted {
     /// When its budget is used up.
     pub deadline: Instant,
+    /// Until when its whole payload is waited for, and how many bytes of it are enough then; `None`: as long as the budget
+    /// lasts.
+    pub enough: Option<(Instant, u64)>,
 }
 
 /// What to send back for a frame, and how long it took.
@@ -112,6 +115,8 @@ pub struct Answer<'a> {
     pub decode: Duration,
     pub compute: Duration,
     pub body: AnswerBody<'a>,
+    /// Bytes of the payload that it does without.
+    pub missing: u32,
 }
 
 /// See [`Answer`].

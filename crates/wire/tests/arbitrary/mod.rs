@@ -13,7 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use splitinfer_wire::message::{NeedModel, Pong, ServerStatus, Upload, WeightsData, WeightsOffer};
 use splitinfer_wire::{
-    BodyKind, ByeReason, Content, FrameHeader, Hello, Load, Message, Refuse, RefuseCode,
+    BodyKind, ByeReason, Content, FrameHeader, Hello, Load, Message, Patience, Refuse, RefuseCode,
     ResultHeader, SendFrames, ServerPhase, Status, Token, Version, Wants, WeightsCode,
     WeightsRefuse, Welcome, WireObject,
 };
@@ -199,6 +199,7 @@ pub fn frame_header() -> impl Strategy<Value = FrameHeader> {
         any::<(u16, u16)>(),
         any::<u32>(),
         any::<u32>(),
+        proptest::option::of((1u32.., 0u16..=1000)),
     );
     (identity, rest).prop_map(
         |((number, content, model_version, pts), rest)| FrameHeader {
@@ -211,6 +212,10 @@ pub fn frame_header() -> impl Strategy<Value = FrameHeader> {
             picture_size: rest.3,
             payload_len: rest.4,
             attachment_len: rest.5,
+            patience: rest.6.map(|(wait_us, least_permille)| Patience {
+                wait_us,
+                least_permille,
+            }),
         },
     )
 }
@@ -227,7 +232,7 @@ pub fn result_header() -> impl Strategy<Value = ResultHeader> {
         any::<u8>(),
         body,
         any::<u64>(),
-        any::<[u32; 4]>(),
+        any::<[u32; 5]>(),
     );
     fields.prop_map(|(number, status, body, model_version, v)| ResultHeader {
         number,
@@ -238,6 +243,7 @@ pub fn result_header() -> impl Strategy<Value = ResultHeader> {
         decode_us: v[1],
         compute_us: v[2],
         body_len: v[3],
+        missing: v[4],
     })
 }
 

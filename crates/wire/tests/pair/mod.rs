@@ -208,6 +208,7 @@ impl Pair {
             picture_size: (416, 416),
             payload_len: 1000,
             attachment_len: 0,
+            patience: None,
         }
     }
 
@@ -229,6 +230,7 @@ impl Pair {
             decode: MS(2),
             compute: MS(3),
             body: AnswerBody::Objects(&objects),
+            missing: 0,
         };
         self.server.finish_frame(self.now, number, answer)
     }

@@ -18,6 +18,7 @@ fn result() -> FrameResult {
         latency: gst::ClockTime::from_useconds(31_500),
         budget: Some(gst::ClockTime::from_mseconds(100)),
         completed: Completed::Server,
+        received: Some(0.875),
         objects: vec![
             Object {
                 class: 2,

@@ -39,6 +39,7 @@ pub(super) fn finish(
 ) -> Result<Finished, gst::ErrorMessage> {
     let inferred = !matches!(frame.work, Work::Skipped);
     let mut server = None;
+    let mut received = None;
     let mut missed = false;
     let outcome = match frame.work {
         Work::Skipped => Outcome::default(),
@@ -46,8 +47,9 @@ pub(super) fn finish(
         Work::Remote(remote) => {
             let (rest, placement, answer) = remote.into_parts();
             match taken(answer, &frame.engine, &placement) {
-                Some((outcome, times)) => {
+                Some((outcome, times, share)) => {
                     server = Some(times);
+                    received = share;
                     outcome
                 }
                 None => {
@@ -86,6 +88,7 @@ pub(super) fn finish(
         latency: gst::ClockTime::try_from(latency).unwrap_or(gst::ClockTime::ZERO),
         budget: gst::ClockTime::try_from(frame.budget).ok(),
         completed,
+        received,
         objects: outcome
             .objects
             .into_iter()
@@ -113,16 +116,17 @@ pub(super) fn finish(
     })
 }
 
-/// A usable answer.
+/// A usable answer, and of what share of the payload where that was not all.
 fn taken(
     answer: Option<Answer>,
     engine: &Engine,
     placement: &Placement,
-) -> Option<(Outcome, ServerTimes)> {
+) -> Option<(Outcome, ServerTimes, Option<f64>)> {
     let Some(Answer::Completed {
         found,
         model_version,
         server,
+        received,
     }) = answer
     else {
         return None;
@@ -136,7 +140,7 @@ fn taken(
         return None;
     }
     match engine.take(found, placement) {
-        Ok(outcome) => Some((outcome, server)),
+        Ok(outcome) => Some((outcome, server, received)),
         Err(problem) => {
             gst::warning!(
                 super::imp::CAT,

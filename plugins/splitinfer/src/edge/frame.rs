@@ -87,6 +87,8 @@ pub(super) enum Answer {
         /// Of the weights that the server used.
         model_version: u64,
         server: ServerTimes,
+        /// The share of the payload that it had, where that was not all.
+        received: Option<f64>,
     },
     /// The server could not do it, or the connection broke.
     Failed,

@@ -17,9 +17,12 @@ use super::crossing::{Coding, Crossing, Wanted};
 use super::engine::Engine;
 use super::filming::{self, Filming};
 use super::frame::{Outcome, Remote, Rest, Work};
+use super::incomplete::Leaving;
 use super::link::Link;
+use super::monitor;
 use super::planner::{Chosen, Planner};
 use super::settings::Settings;
+use crate::net::client::Until;
 
 /// What crosses the network for a frame.
 pub(super) struct Request {
@@ -34,6 +37,8 @@ pub(super) struct Request {
     pub(super) payload: Vec<u8>,
     pub(super) model_version: u64,
     pub(super) pts_ns: Option<u64>,
+    /// When the server shall go on with what it has of the payload.
+    pub(super) patience: Option<Until>,
 }
 
 /// What goes to the server for a frame, for the statistics.
@@ -109,19 +114,22 @@ impl Job<'_> {
             alone,
             bytes: payload.len(),
         });
-        let request = Request {
+        let mut request = Request {
             choice,
             alone,
             deadline: self.deadline,
-            // A key picture in its place would take longer than what is left of it.
+            // A key picture in its place would take longer than what is left of it, and so would tensors that stand alone: where they
+            // are too large for the budget, the next ones are not if these arrive at last.
             expires: match choice {
                 Choice::Video => self.deadline + self.settings.latency_budget,
+                Choice::Candidate(_) if alone => self.deadline + self.settings.latency_budget,
                 _ => self.deadline,
             },
             placement: self.placement.to_f32x6(),
             payload,
             model_version: self.engine.version(),
             pts_ns: self.pts.map(gst::ClockTime::nseconds),
+            patience: None,
         };
         if probe {
             if let Some(link) = self.link {
@@ -141,6 +149,15 @@ impl Job<'_> {
             self.settings.latency_budget,
             self.deadline,
         );
+        let leaving = Leaving {
+            choice,
+            alone,
+            give_up_at,
+            deadline: self.deadline,
+            engine: self.engine,
+            rtt: self.link.and_then(|link| monitor::rtt(&link.stats())),
+        };
+        request.patience = leaving.patience(self.planner, self.settings, Instant::now());
         Ok((
             choice,
             Work::Remote(Remote::new(rest, self.placement, give_up_at)),

@@ -17,6 +17,7 @@ mod filming;
 mod flow;
 mod frame;
 mod imp;
+mod incomplete;
 mod job;
 mod link;
 mod mirror;
@@ -64,6 +65,26 @@ pub enum OnDeadline {
     Complete = 0,
     #[enum_value(name = "Let it pass, marked as without result", nick = "skip")]
     Skip = 1,
+}
+
+/// Whether the server may complete a frame before all of the tensors that were sent has come.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstSplitInferIncompleteFrames")]
+#[repr(i32)]
+pub enum IncompleteFrames {
+    #[enum_value(name = "It waits for all of it", nick = "never")]
+    Never = 0,
+    #[default]
+    #[enum_value(
+        name = "Where this machine could not complete the frame within the budget, or must not",
+        nick = "when-late"
+    )]
+    WhenLate = 1,
+    #[enum_value(
+        name = "Also where this machine could: it has less to do, and results are a little less exact",
+        nick = "always"
+    )]
+    Always = 2,
 }
 
 /// Whether the stream is shown to the pipeline behind the server.

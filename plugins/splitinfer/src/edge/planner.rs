@@ -9,7 +9,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use splitinfer_plan::{Choice, Fixed, Objective, Plan, Selector, Wish, can_pay};
+use splitinfer_plan::{Choice, Fixed, Objective, Plan, Selector, Turnaround, Wish, can_pay};
 use splitinfer_vision::Picture;
 
 use super::engine::Engine;
@@ -70,6 +70,7 @@ pub(super) struct Planner {
     survey: Option<Survey>,
     surveyed: bool,
     fixed: Fixed,
+    turnaround: Turnaround,
 }
 
 impl Planner {
@@ -79,6 +80,7 @@ impl Planner {
             survey: None,
             surveyed: false,
             fixed: Fixed::default(),
+            turnaround: Turnaround::default(),
         }
     }
 
@@ -107,10 +109,22 @@ impl Planner {
     }
 
     /// To complete a frame here and hand it on.
-    fn rest(&self, choice: Choice, engine: &Engine, budget: Duration) -> Duration {
+    pub(super) fn rest(&self, choice: Choice, engine: &Engine, budget: Duration) -> Duration {
         let known = self.selector.time_to_complete(choice);
-        let margin = budget.mul_f64(MARGIN).max(LEAST_MARGIN);
-        known.unwrap_or_else(|| engine.time_to_complete(choice)) + margin
+        known.unwrap_or_else(|| engine.time_to_complete(choice)) + margin(budget)
+    }
+
+    /// When the server has to be at work on a frame at the latest for its answer to be here at `due`; `None` before it has
+    /// answered any of this choice.
+    pub(super) fn server_begins_by(
+        &self,
+        choice: Choice,
+        due: Instant,
+        budget: Duration,
+        rtt: Duration,
+    ) -> Option<Instant> {
+        let needed = self.turnaround.needed(choice, rtt)?;
+        due.checked_sub(needed + margin(budget))
     }
 
     /// The server lacks a picture of the video.
@@ -212,6 +226,21 @@ impl Planner {
                 News::Answered(round) => {
                     self.selector.answered(&round);
                     self.fixed.answered(round.number, round.taken);
+                    self.turnaround
+                        .answered(round.choice, round.queue + round.work);
+                }
+                News::AnsweredInPart {
+                    number,
+                    choice,
+                    there,
+                    after,
+                    at,
+                } => {
+                    // Of the link it tells what a frame without an answer does.
+                    self.selector.given_up(number, at);
+                    self.fixed.answered_in_part(number);
+                    let rtt = monitor::rtt(&link.stats()).unwrap_or_default();
+                    self.turnaround.answered_in_part(choice, there, after, rtt);
                 }
                 News::GivenUp { number, at } => {
                     self.selector.given_up(number, at);
@@ -281,6 +310,10 @@ impl Planner {
         }
         Ok(())
     }
+}
+
+fn margin(budget: Duration) -> Duration {
+    budget.mul_f64(MARGIN).max(LEAST_MARGIN)
 }
 
 impl From<super::Objective> for Objective {

@@ -33,6 +33,8 @@ pub(super) struct Stats {
     inferred: u64,
     completed_edge: u64,
     completed_server: u64,
+    /// Of these, from a part of what was sent.
+    incomplete: u64,
     skipped: u64,
     deadline_misses: u64,
     local_completions: u64,
@@ -64,6 +66,7 @@ impl Default for Stats {
             inferred: 0,
             completed_edge: 0,
             completed_server: 0,
+            incomplete: 0,
             skipped: 0,
             deadline_misses: 0,
             local_completions: 0,
@@ -125,6 +128,7 @@ impl Stats {
             Completed::Server => self.completed_server += 1,
             Completed::None => self.skipped += 1,
         }
+        self.incomplete += u64::from(finished.result.received.is_some());
         if finished.missed && completed == Completed::Edge {
             self.local_completions += 1;
         }
@@ -174,6 +178,7 @@ impl Stats {
             .field("inferred", self.inferred)
             .field("completed-edge", self.completed_edge)
             .field("completed-server", self.completed_server)
+            .field("incomplete-answers", self.incomplete)
             .field("without-result", self.skipped)
             .field("deadline-misses", self.deadline_misses)
             .field("local-completions", self.local_completions)

@@ -10,9 +10,11 @@
 
 pub mod address;
 pub mod client;
+mod congestion;
 pub mod fair_queue;
 pub mod identity;
 mod monitor_keys;
+mod ranges;
 pub mod server;
 mod stamped;
 mod stream;

@@ -13,7 +13,7 @@ use quinn::{ReadError, RecvStream, SendStream, VarInt};
 use splitinfer_wire::close::stream_code;
 
 /// Taken from a stream at once.
-const CHUNK: usize = 64 << 10;
+pub const CHUNK: usize = 64 << 10;
 
 /// With which code a stream is reset if the task that owns it is dropped.
 #[derive(Clone)]

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 
+use super::congestion::Lossy;
+
 /// A peer that is silent for this long is gone: frozen, unplugged or killed without a word.
 pub const IDLE: Duration = Duration::from_millis(2500);
 
@@ -48,6 +50,7 @@ fn shared() -> TransportConfig {
         .max_idle_timeout(IdleTimeout::try_from(IDLE).ok())
         .keep_alive_interval(Some(KEEP_ALIVE))
         .initial_rtt(INITIAL_RTT)
+        .congestion_controller_factory(Arc::new(Lossy::default()))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         // The frame that was first is to be complete first.
         .send_fairness(false)

@@ -32,10 +32,12 @@ impl Failure {
         Self(Status::BadInput, e.to_string())
     }
 
-    /// The payload cannot be decoded. An edge that starts afresh helps itself where only the reference is missing.
-    pub(super) fn undecodable(e: &CodeError) -> Self {
+    /// The payload cannot be decoded; `whole`: although all of it came. An edge that starts afresh helps itself where only the
+    /// reference is missing.
+    pub(super) fn undecodable(e: &CodeError, whole: bool) -> Self {
         let status = match e {
             CodeError::Reference(_) => Status::NoReference,
+            _ if !whole => Status::Incomplete,
             _ => Status::BadInput,
         };
         Self(status, e.to_string())

@@ -6,6 +6,7 @@
 
 //! From a frame's payload to what a model computes with: the tensors of a cut, or the picture as the model's input.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -112,7 +113,7 @@ fn brought(
             let route = subject.routes.get(candidate);
             let route =
                 route.ok_or_else(|| Failure::bad(format!("there is no candidate {candidate}")))?;
-            let tensors = crossing(&version, route, payload, &limits)?;
+            let tensors = crossing(&version, route, (payload, &job.missing), &limits)?;
             return Ok(Brought {
                 version,
                 candidate: Some(candidate),
@@ -135,11 +136,12 @@ fn brought(
     })
 }
 
-/// The tensors of a cut, checked and in the order of the cut.
+/// The tensors of a cut, checked and in the order of the cut. What parts of the payload that are missing held is as in the
+/// frame that it is predicted from; nothing is predicted from what comes of that.
 fn crossing(
     version: &Version,
     route: &Route,
-    payload: &[u8],
+    (payload, missing): (&[u8], &[Range<usize>]),
     limits: &Limits,
 ) -> Result<Vec<Tensor>, Failure> {
     let cut = version
@@ -153,9 +155,12 @@ fn crossing(
         .decoder
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    let mut sent: Vec<_> = decoder
-        .decode(payload, limits)
-        .map_err(|e| Failure::undecodable(&e))?
+    let decoded = match missing.is_empty() {
+        true => decoder.decode(payload, limits),
+        false => decoder.decode_partial(payload, missing, limits),
+    };
+    let mut sent: Vec<_> = decoded
+        .map_err(|e| Failure::undecodable(&e, missing.is_empty()))?
         .into_iter()
         .map(Some)
         .collect();

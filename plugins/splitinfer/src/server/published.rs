@@ -34,6 +34,7 @@ pub(super) fn publish(job: &Job<Served>, found: Found) {
         model_version: header.model_version,
         latency: gst::ClockTime::from_nseconds(since),
         completed: Completed::Server,
+        received: job.received_share(),
         objects: found.objects.into_iter().map(convert::object).collect(),
         tensors: match raw {
             true => found.outputs.iter().map(convert::raw_tensor).collect(),

@@ -72,6 +72,8 @@ impl Served {
 #[derive(Default)]
 pub struct Figures {
     pub results: AtomicU64,
+    /// Of these, those to a part of the payload.
+    pub incomplete: AtomicU64,
     pub failures: AtomicU64,
     /// Too late, or given up by their edge.
     pub dropped: AtomicU64,
@@ -81,8 +83,11 @@ pub struct Figures {
 }
 
 impl Figures {
-    pub fn result(&self, payload: usize, queue: Duration, compute: Duration) {
+    /// `payload`: bytes that came; `missing`: that did not.
+    pub fn result(&self, payload: usize, missing: usize, queue: Duration, compute: Duration) {
         self.results.fetch_add(1, Ordering::Relaxed);
+        self.incomplete
+            .fetch_add(u64::from(missing > 0), Ordering::Relaxed);
         self.payload_bytes
             .fetch_add(payload as u64, Ordering::Relaxed);
         self.queue_us
@@ -101,6 +106,7 @@ impl Figures {
         };
         vec![
             ("results", results.to_send_value()),
+            ("incomplete", get(&self.incomplete).to_send_value()),
             ("failures", get(&self.failures).to_send_value()),
             ("dropped", get(&self.dropped).to_send_value()),
             ("payload-bytes", get(&self.payload_bytes).to_send_value()),

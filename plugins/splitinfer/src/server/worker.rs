@@ -172,19 +172,21 @@ pub(super) fn finish(
     });
     if !matches!(answer.body, OutcomeBody::Failure(..)) {
         for figures in [&job.session.figures, &serving.totals] {
-            figures.result(job.payload.len(), queue, answer.compute);
+            let missing = job.missing_bytes();
+            figures.result(job.payload.len() - missing, missing, queue, answer.compute);
         }
     }
     reply(job, queue, answer);
 }
 
 pub(super) fn reply(job: Job<Served>, queue: Duration, answer: Answer) {
-    let model_version = job.header.model_version;
+    let (model_version, missing) = (job.header.model_version, job.missing_bytes());
     job.finish(Outcome {
         model_version,
         queue,
         decode: answer.decode,
         compute: answer.compute,
         body: answer.body,
+        missing,
     });
 }

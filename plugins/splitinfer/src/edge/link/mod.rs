@@ -63,6 +63,15 @@ pub(super) struct Link {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum News {
     Answered(Round),
+    /// To a part of its payload: the server spent `there` on it, and the answer came `after` the time that it was given to
+    /// wait for more.
+    AnsweredInPart {
+        number: u64,
+        choice: Choice,
+        there: Duration,
+        after: Duration,
+        at: Instant,
+    },
     /// A frame was not answered in time.
     GivenUp {
         number: u64,
@@ -103,6 +112,7 @@ impl Link {
             sent: Mutex::default(),
             news: Mutex::default(),
             feedback: Mutex::default(),
+            newest: Mutex::default(),
             video: AtomicBool::new(false),
             versions: Mutex::default(),
             reports: Reports::default(),
@@ -168,13 +178,21 @@ impl Link {
 
     /// Sends what a frame needs done. The frame is in the queue by now; if the request cannot be sent, it learns so.
     pub(super) fn send(&self, number: u64, request: Request) {
-        self.shared.sent.lock().unwrap().add(Sent {
+        let mut requests = self.shared.sent.lock().unwrap();
+        // One of them is enough: the others would only be in its way.
+        let expires = match request.choice {
+            Choice::Candidate(_) if requests.has_root(Instant::now()) => request.deadline,
+            _ => request.expires,
+        };
+        requests.add(Sent {
             number,
             choice: request.choice,
             bytes: request.payload.len() as u64,
             alone: request.alone,
             deadline: request.deadline,
+            expires,
         });
+        drop(requests);
         let sent = self.client.send(FrameRequest {
             number,
             content: match request.choice {
@@ -184,12 +202,13 @@ impl Link {
             },
             model_version: request.model_version,
             pts_ns: request.pts_ns,
-            deadline: request.expires,
+            deadline: expires,
             placement: request.placement,
             picture_size: self.shared.model_picture,
             payload: request.payload,
             attachment: Vec::new(),
             attachment_rate: None,
+            patience: request.patience,
         });
         if !sent {
             self.shared.forget(number);
@@ -228,6 +247,7 @@ impl Link {
             picture_size: report.size,
             payload: report.result.into_bytes(),
             attachment: report.picture,
+            patience: None,
             attachment_rate: reports::picture_rate(self.bandwidth()),
         });
         if !sent {
@@ -238,8 +258,8 @@ impl Link {
 
     /// A frame was not answered in time; its answer is not wanted any more.
     pub(super) fn missed(&self, number: u64, now: Instant) {
-        // The pictures behind it need it.
-        if self.shared.choice(number) != Some(Choice::Video) {
+        // Those behind it may need it.
+        if !self.shared.lives_on(number) {
             self.client.cancel(number);
         }
         self.shared.tell_plan(News::GivenUp { number, at: now });

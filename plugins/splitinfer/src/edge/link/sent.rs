@@ -24,6 +24,8 @@ pub(super) struct Sent {
     pub(super) alone: bool,
     /// Until when an answer is of use.
     pub(super) deadline: Instant,
+    /// Until when it is of use to the frames after it.
+    pub(super) expires: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +37,14 @@ impl Requests {
             self.0.pop_front();
         }
         self.0.push_back(sent);
+    }
+
+    /// Whether a frame of this kind is of use to those after it, and has not been heard of.
+    pub(super) fn has_root(&self, now: Instant) -> bool {
+        let root = |s: &Sent| s.alone && matches!(s.choice, Choice::Candidate(_));
+        self.0
+            .iter()
+            .any(|s| root(s) && s.expires > s.deadline && s.expires > now)
     }
 
     pub(super) fn get(&self, number: u64) -> Option<&Sent> {

@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) sent: Mutex<Requests>,
     pub(super) news: Mutex<Vec<News>>,
     pub(super) feedback: Mutex<Feedback>,
+    /// The newest frame of this session that the server has all of.
+    pub(super) newest: Mutex<Option<u64>>,
     /// Whether the server takes pictures as a video, and has not failed to read one.
     pub(super) video: AtomicBool,
     /// Versions of the weights that the server has ready.
@@ -69,6 +71,7 @@ impl Shared {
                 feedback.lost();
                 feedback.video_lost(u64::MAX);
                 drop(feedback);
+                *self.newest.lock().unwrap() = None;
                 *self.versions.lock().unwrap() = vec![0];
                 let reported = self.unasked.is_some() && welcome.version.has_reports();
                 self.reports.connected(reported, self.unasked.unwrap_or(0));
@@ -129,14 +132,26 @@ impl Shared {
                 choice: Choice::Video,
                 ..
             }) => {}
-            _ if status == Some(Status::NoReference) => self.feedback.lock().unwrap().lost(),
+            _ if status == Some(Status::NoReference) && !self.is_overtaken(number) => {
+                self.feedback.lock().unwrap().lost();
+            }
             _ => {}
         }
     }
 
-    /// Of a frame that was sent and has not been heard of.
-    pub(super) fn choice(&self, number: u64) -> Option<Choice> {
-        self.sent.lock().unwrap().get(number).map(|s| s.choice)
+    /// The server has answered one after it: where it lacks what this one is predicted from, which came late, it is because
+    /// that one needed nothing so old any more.
+    fn is_overtaken(&self, number: u64) -> bool {
+        self.newest
+            .lock()
+            .unwrap()
+            .is_some_and(|newest| newest > number)
+    }
+
+    /// A frame that was sent and has not been heard of is of use longer than its answer.
+    pub(super) fn lives_on(&self, number: u64) -> bool {
+        let sent = self.sent.lock().unwrap();
+        sent.get(number).is_some_and(|s| s.expires > s.deadline)
     }
 
     /// The server does not have this frame.
@@ -177,7 +192,12 @@ impl Shared {
 
     fn on_result(&self, reply: FrameReply) {
         let number = reply.number;
-        self.feedback.lock().unwrap().decoded(number);
+        // The server keeps nothing of a frame that it had only a part of.
+        if reply.part.is_none() {
+            self.feedback.lock().unwrap().decoded(number);
+            let mut newest = self.newest.lock().unwrap();
+            *newest = newest.max(Some(number));
+        }
         let server = ServerTimes {
             queue: reply.queued,
             decode: reply.decoding,
@@ -202,6 +222,7 @@ impl Shared {
             found,
             model_version,
             server,
+            received: reply.part.map(|part| part.share),
         };
         self.flow.answer(number, answer);
         // Else it was a picture of a video, which is of use to those after it longer than its answer is.
@@ -209,7 +230,10 @@ impl Shared {
             return;
         }
         if let Some(sent) = sent {
-            self.learn(&sent, taken, server);
+            match reply.part {
+                Some(part) => self.learn_in_part(&sent, taken.saturating_sub(part.waited), server),
+                None => self.learn(&sent, taken, server),
+            }
         }
         let change = self.health.lock().unwrap().answered();
         self.announce(change, "");
@@ -225,6 +249,17 @@ impl Shared {
             queue: server.queue,
             work: server.decode + server.compute,
         }));
+    }
+
+    /// `after` the time that the server was given to wait.
+    fn learn_in_part(&self, sent: &Sent, after: Duration, server: ServerTimes) {
+        self.tell_plan(News::AnsweredInPart {
+            number: sent.number,
+            choice: sent.choice,
+            there: server.queue + server.decode + server.compute,
+            after,
+            at: Instant::now(),
+        });
     }
 
     pub(super) fn tell_plan(&self, news: News) {

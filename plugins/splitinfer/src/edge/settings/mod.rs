@@ -16,7 +16,7 @@ use gst::prelude::*;
 pub(super) use properties::properties;
 
 use super::split::SplitSetting;
-use super::{Objective, OnDeadline, SendFrames};
+use super::{IncompleteFrames, Objective, OnDeadline, SendFrames};
 use crate::provider::ExecutionProvider;
 use crate::weights::{DEFAULT_UPDATE_BITRATE, bytes_a_second};
 
@@ -24,6 +24,9 @@ const DEFAULT_LATENCY_BUDGET_MS: u32 = 200;
 const DEFAULT_MAX_IN_FLIGHT: u32 = 4;
 /// What this does to the objects of several models, docs/measurements/tensor-code.md says.
 const DEFAULT_OUTPUT_ERROR_PCT: f32 = 1.0;
+
+/// docs/measurements/loss.md says what is lost with less.
+const DEFAULT_INCOMPLETE_SHARE_PCT: u32 = 50;
 
 const AUTO: &str = "auto";
 
@@ -47,6 +50,8 @@ pub(super) struct Settings {
     pub(super) latency_budget: Duration,
     pub(super) objective: Objective,
     on_deadline: OnDeadline,
+    pub(super) incomplete_frames: IncompleteFrames,
+    incomplete_share: u32,
     pub(super) remote_only: bool,
     pub(super) raw_outputs: bool,
     pub(super) tensor_bits: u32,
@@ -79,6 +84,8 @@ impl Default for Settings {
             latency_budget: Duration::from_millis(DEFAULT_LATENCY_BUDGET_MS.into()),
             objective: Objective::default(),
             on_deadline: OnDeadline::default(),
+            incomplete_frames: IncompleteFrames::default(),
+            incomplete_share: DEFAULT_INCOMPLETE_SHARE_PCT,
             remote_only: false,
             raw_outputs: false,
             tensor_bits: 0,
@@ -135,6 +142,11 @@ impl Settings {
         }
     }
 
+    /// Of a frame's payload that the server must have to go on without the rest, in 1/1000.
+    pub(super) fn least_permille(&self) -> u16 {
+        u16::try_from(self.incomplete_share.min(100) * 10).unwrap_or(1000)
+    }
+
     /// What becomes of frames while there is no server, for messages.
     pub(super) fn without_server(&self) -> &'static str {
         match self.remote_only {
@@ -169,6 +181,8 @@ impl Settings {
             "latency-budget" => self.latency_budget = Duration::from_millis(uint(value).into()),
             "objective" => self.objective = value.get().unwrap_or_default(),
             "on-deadline" => self.on_deadline = value.get().unwrap_or_default(),
+            "incomplete-frames" => self.incomplete_frames = value.get().unwrap_or_default(),
+            "incomplete-share" => self.incomplete_share = uint(value),
             "remote-only" => self.remote_only = value.get().unwrap_or_default(),
             "raw-outputs" => self.raw_outputs = value.get().unwrap_or_default(),
             "tensor-bits" => self.tensor_bits = uint(value),
@@ -207,6 +221,8 @@ impl Settings {
             "latency-budget" => (self.latency_budget.as_millis() as u32).to_value(),
             "objective" => self.objective.to_value(),
             "on-deadline" => self.on_deadline.to_value(),
+            "incomplete-frames" => self.incomplete_frames.to_value(),
+            "incomplete-share" => self.incomplete_share.to_value(),
             "remote-only" => self.remote_only.to_value(),
             "raw-outputs" => self.raw_outputs.to_value(),
             "tensor-bits" => self.tensor_bits.to_value(),

@@ -9,8 +9,11 @@
 use gst::glib;
 use gst::prelude::*;
 
-use super::{AUTO, DEFAULT_LATENCY_BUDGET_MS, DEFAULT_MAX_IN_FLIGHT, DEFAULT_OUTPUT_ERROR_PCT};
-use crate::edge::{Objective, OnDeadline, SendFrames};
+use super::{
+    AUTO, DEFAULT_INCOMPLETE_SHARE_PCT, DEFAULT_LATENCY_BUDGET_MS, DEFAULT_MAX_IN_FLIGHT,
+    DEFAULT_OUTPUT_ERROR_PCT,
+};
+use crate::edge::{IncompleteFrames, Objective, OnDeadline, SendFrames};
 use crate::provider::ExecutionProvider;
 use crate::weights::DEFAULT_UPDATE_BITRATE;
 
@@ -199,6 +202,22 @@ fn plan() -> Vec<glib::ParamSpec> {
         glib::ParamSpecEnum::builder_with_default("on-deadline", OnDeadline::default())
             .nick("On deadline")
             .blurb("What happens to a frame that the server has not answered within the latency budget")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("incomplete-frames", IncompleteFrames::default())
+            .nick("Incomplete frames")
+            .blurb(
+                "Whether the server may complete a frame of which packets were lost and would come again too late, with what \
+                 is missing taken from a frame before. For tensors of up to 8 bits; results of such frames say so (received)",
+            )
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("incomplete-share")
+            .nick("Incomplete share")
+            .blurb("Percent of a frame's tensors that the server must have to complete it without the rest")
+            .minimum(1)
+            .maximum(100)
+            .default_value(DEFAULT_INCOMPLETE_SHARE_PCT)
             .mutable_playing()
             .build(),
     ]

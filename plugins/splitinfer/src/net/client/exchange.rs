@@ -19,8 +19,8 @@ const PIECE: usize = 4 << 10;
 
 /// A frame as it is written.
 pub struct Outgoing {
-    /// Header and payload.
-    pub parts: [Bytes; 2],
+    /// Header, payload, and what follows it.
+    pub parts: [Bytes; 3],
     pub attachment: Vec<u8>,
     /// Bytes a second at most.
     pub attachment_rate: Option<f64>,

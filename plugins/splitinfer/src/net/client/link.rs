@@ -14,8 +14,8 @@ use quinn::{ReadError, RecvStream, SendStream, VarInt};
 use splitinfer_wire::close::stream_code;
 use splitinfer_wire::{
     ByeReason, CloseReason, Content, EdgeConfig, EdgeEvent, EdgeSession, EdgeTiming, FrameOpening,
-    OpenError, Refuse, ResultBody, ResultHeader, ServerPhase, WeightsCode, WeightsEvent,
-    WeightsRefuse,
+    OpenError, Patience, Refuse, ResultBody, ResultHeader, ServerPhase, WeightsCode, WeightsEvent,
+    WeightsRefuse, Welcome, trailer,
 };
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
@@ -24,7 +24,7 @@ use super::driver::Driver;
 use super::exchange::{Outgoing, exchange};
 use super::monitor::Monitor;
 use super::shared::{Command, Inlet};
-use super::{Body, ClientEvent, Failure, FrameReply, FrameRequest, WeightsOrder};
+use super::{Body, ClientEvent, Failure, FrameReply, FrameRequest, Part, Until, WeightsOrder};
 use crate::net::address::ServerAddress;
 use crate::net::stream::ResetCode;
 use crate::net::trust::Complaint;
@@ -52,6 +52,9 @@ struct Flight {
     task: AbortHandle,
     code: ResetCode,
     pts_ns: Option<u64>,
+    payload_len: usize,
+    /// How long the server may wait for all of it.
+    wait: Duration,
 }
 
 /// Runs the session until it ends; every frame taken meanwhile has had its event then.
@@ -214,7 +217,7 @@ impl Link<'_> {
     }
 
     fn send(&mut self, now: Instant, mut frame: FrameRequest, at: Instant) {
-        let number = frame.number;
+        let (number, now) = (frame.number, now.max(at));
         if self.session.pictures_every() == 0 {
             frame.attachment.clear();
         }
@@ -228,9 +231,15 @@ impl Link<'_> {
             picture_size: frame.picture_size,
             payload_len: frame.payload.len(),
             attachment_len: frame.attachment.len(),
+            patience: frame.patience.map(|until| patience(until, now)),
         };
-        match self.session.open_frame(now.max(at), &opening) {
-            Ok(header) => self.begin(header, frame),
+        let knows = |w: &Welcome| w.version.has_patience();
+        let patient = opening
+            .patience
+            .filter(|_| self.session.welcome().is_some_and(knows));
+        let wait = patient.map_or(0, |p| p.wait_us);
+        match self.session.open_frame(now, &opening) {
+            Ok(header) => self.begin(header, frame, Duration::from_micros(wait.into())),
             Err(OpenError::Late) => self.fail(number, Failure::Deadline),
             Err(OpenError::NotReady(_) | OpenError::Draining) => {
                 self.fail(number, Failure::Disconnected);
@@ -267,9 +276,15 @@ impl Link<'_> {
         }
     }
 
-    fn begin(&mut self, header: Bytes, frame: FrameRequest) {
+    fn begin(&mut self, header: Bytes, frame: FrameRequest, wait: Duration) {
+        let payload_len = frame.payload.len();
+        // Only a server that may have to do without a packet looks for the beginning at the end.
+        let end = match wait.is_zero() {
+            true => Vec::new(),
+            false => trailer(&header, &frame.payload),
+        };
         let outgoing = Outgoing {
-            parts: [header, frame.payload.into()],
+            parts: [header, frame.payload.into(), end.into()],
             attachment: frame.attachment,
             attachment_rate: frame.attachment_rate,
             // What others see of a frame does not hold up the next one.
@@ -291,6 +306,8 @@ impl Link<'_> {
             task,
             code: reset,
             pts_ns: frame.pts_ns,
+            payload_len,
+            wait,
         };
         self.flights.insert(number, flight);
     }
@@ -376,6 +393,11 @@ impl Link<'_> {
             return;
         }
         let micros = |us: u32| Duration::from_micros(us.into());
+        let share = 1.0 - f64::from(header.missing) / flight.payload_len.max(1) as f64;
+        let part = (header.missing > 0).then_some(Part {
+            share: share.max(0.0),
+            waited: flight.wait,
+        });
         self.driver.emit(ClientEvent::Result(FrameReply {
             number,
             pts_ns: flight.pts_ns,
@@ -388,6 +410,7 @@ impl Link<'_> {
             queued: micros(header.queue_us),
             decoding: micros(header.decode_us),
             computing: micros(header.compute_us),
+            part,
             round: took,
         }));
     }
@@ -457,6 +480,15 @@ impl Link<'_> {
         let _ = tokio::time::timeout(FAREWELL, last_words).await;
         self.to.endpoint.close(VarInt::from_u32(0), b"");
         let _ = tokio::time::timeout(FAREWELL, self.to.endpoint.wait_idle()).await;
+    }
+}
+
+/// A time that has passed leaves no wait, which is not the same as to wait for all.
+fn patience(until: Until, now: Instant) -> Patience {
+    let wait = until.at.saturating_duration_since(now).as_micros();
+    Patience {
+        wait_us: u32::try_from(wait).unwrap_or(u32::MAX).max(1),
+        least_permille: until.least_permille,
     }
 }
 

@@ -71,8 +71,19 @@ pub struct FrameRequest {
     /// Of a report: JPEG picture of the frame for the server's own pipeline; empty for none. Left out where the server has
     /// changed its mind meanwhile.
     pub attachment: Vec<u8>,
+    /// When the server shall go on with what it has of the payload; `None`: it waits for all of it.
+    pub patience: Option<Until>,
     /// How many bytes of the attachment are sent a second at most; `None`: as many as go.
     pub attachment_rate: Option<f64>,
+}
+
+/// Until when a server waits for the whole payload, and with how much of it it goes on then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Until {
+    /// At this time it should begin, were the header there at once.
+    pub at: Instant,
+    /// Of the payload, in 1/1000.
+    pub least_permille: u16,
 }
 
 /// What the server found on a frame.
@@ -98,8 +109,19 @@ pub struct FrameReply {
     pub queued: Duration,
     pub decoding: Duration,
     pub computing: Duration,
+    /// Where the server did without some of the payload.
+    pub part: Option<Part>,
     /// From [`Client::send`] to the last byte of the result.
     pub round: Duration,
+}
+
+/// How much of a frame the server had when it completed it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part {
+    /// Of the payload, below 1.
+    pub share: f64,
+    /// For how long the server was told to wait for more.
+    pub waited: Duration,
 }
 
 /// Why a frame has no result from the server.

@@ -10,13 +10,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use quinn::{RecvStream, SendStream};
 use splitinfer_wire::close::stream_code;
-use splitinfer_wire::{Answer, AnswerBody, Content, FrameHeader, REPORT_BIT, Reply, Status};
+use splitinfer_wire::{Admitted, Answer, AnswerBody, Content, REPORT_BIT, Reply, Status};
 use tokio::sync::oneshot;
 
 use super::client::Client;
+use super::incoming::{Body, Head, Incoming};
 use super::{Job, Outcome, OutcomeBody, Report, Service};
 use crate::net::stream::{ResetCode, Stream};
 
@@ -55,22 +55,23 @@ impl<S: Service> Drop for Begun<S> {
 pub async fn serve<S: Service>(client: Rc<Client<S>>, stream: (SendStream, RecvStream)) {
     let mut stream = Stream::new(stream, ResetCode::default());
     stream.code.set(stream_code::REFUSED);
-    let read = tokio::time::timeout(HEADER, read_header(&mut stream)).await;
-    let Ok(Some((header, rest))) = read else {
+    let mut incoming = Incoming::default();
+    let read = tokio::time::timeout(HEADER, incoming.header(&mut stream)).await;
+    let Ok(Some(head)) = read else {
         return;
     };
     let admitted = client
         .wire
         .borrow_mut()
-        .admit_frame(Instant::now(), &header);
+        .admit_frame(Instant::now(), &head.header);
     // The deadline of this frame may be the next thing the session waits for.
     client.touched.notify_one();
-    let deadline = match admitted {
-        Ok(admitted) => admitted.deadline,
+    let admitted = match admitted {
+        Ok(admitted) => admitted,
         Err(Some(reply)) => return answer(stream, reply).await,
         Err(None) => return,
     };
-    let number = header.number;
+    let number = head.header.number;
     let Some(begun) = Begun::new(&client, number) else {
         return;
     };
@@ -82,7 +83,7 @@ pub async fn serve<S: Service>(client: Rc<Client<S>>, stream: (SendStream, RecvS
             stream.code.set(code.unwrap_or(stream_code::ENDED));
             None
         }
-        reply = compute(&client, &begun.session, &mut stream, header, rest, deadline) => reply,
+        reply = compute(&client, &begun.session, &mut stream, (head, incoming), admitted) => reply,
     };
     client.flights.borrow_mut().remove(&number);
     drop(begun);
@@ -92,42 +93,22 @@ pub async fn serve<S: Service>(client: Rc<Client<S>>, stream: (SendStream, RecvS
     }
 }
 
-/// The header, and what came with it of the body. `None` if there is none.
-async fn read_header(stream: &mut Stream) -> Option<(FrameHeader, Vec<u8>)> {
-    let mut bytes = Vec::new();
-    loop {
-        if let Some((header, at)) = FrameHeader::decode(&bytes).ok()? {
-            return Some((header, bytes.split_off(at)));
-        }
-        if !stream.read_more(&mut bytes).await.ok()? {
-            return None;
-        }
-    }
-}
-
 /// `None` when the frame was given up on either side.
 async fn compute<S: Service>(
     client: &Client<S>,
     session: &Arc<S::Session>,
     stream: &mut Stream,
-    header: FrameHeader,
-    mut bytes: Vec<u8>,
-    deadline: Instant,
+    (head, incoming): (Head, Incoming),
+    Admitted { deadline, enough }: Admitted,
 ) -> Option<Reply> {
-    let number = header.number;
-    let units = client.units(header.body_len());
+    let number = head.header.number;
+    let units = client.units(head.header.body_len());
     let _memory = client.memory.acquire_many(units).await.ok()?;
-    let whole = header.body_len() as usize;
-    while bytes.len() < whole {
-        if !stream.read_more(&mut bytes).await.ok()? {
-            break;
-        }
-    }
-    if bytes.len() != whole {
-        let text = format!("{} bytes came, {whole} were announced", bytes.len());
-        return finish(client, number, failure(Status::BadInput, text));
-    }
-    let mut payload = Bytes::from(bytes);
+    let Body { bytes, missing } = match incoming.body(stream, &head, enough).await {
+        Ok(body) => body,
+        Err(wrong) => return finish(client, number, failure(Status::BadInput, wrong?.0)),
+    };
+    let (header, mut payload) = (head.header, bytes);
     let attachment = payload.split_off(header.payload_len as usize);
     if header.content == Content::Report {
         let report = Report {
@@ -143,6 +124,7 @@ async fn compute<S: Service>(
         session: session.clone(),
         header,
         payload,
+        missing,
         received: Instant::now(),
         deadline,
         reply,
@@ -175,6 +157,7 @@ fn finish<S: Service>(client: &Client<S>, number: u64, outcome: Outcome) -> Opti
         decode: outcome.decode,
         compute: outcome.compute,
         body,
+        missing: u32::try_from(outcome.missing).unwrap_or(u32::MAX),
     };
     let reply = wire.finish_frame(Instant::now(), number, answer);
     drop(wire);
@@ -197,6 +180,7 @@ fn acknowledged() -> Outcome {
         decode: Duration::ZERO,
         compute: Duration::ZERO,
         body: OutcomeBody::None,
+        missing: 0,
     }
 }
 

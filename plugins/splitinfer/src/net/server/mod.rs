@@ -13,6 +13,7 @@
 mod accept;
 mod client;
 mod frame;
+mod incoming;
 mod monitor;
 mod restarted;
 mod weights;
@@ -20,6 +21,7 @@ mod weights;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -238,8 +240,11 @@ pub trait Service: Send + Sync + 'static {
 pub struct Job<S> {
     pub session: Arc<S>,
     pub header: FrameHeader,
+    /// Zeros where something is missing.
     pub payload: Bytes,
-    /// When the last byte of it had come.
+    /// Parts of it that did not come while it was waited for: only where the edge asked for it, and then tensors.
+    pub missing: Vec<Range<usize>>,
+    /// When the last byte of it had come, or the others were no longer waited for.
     pub received: Instant,
     pub deadline: Instant,
     reply: oneshot::Sender<Outcome>,
@@ -249,6 +254,17 @@ impl<S> Job<S> {
     /// False once its deadline has passed or its edge gave it up.
     pub fn is_wanted(&self, now: Instant) -> bool {
         now < self.deadline && !self.reply.is_closed()
+    }
+
+    /// Bytes of the payload that did not come.
+    pub fn missing_bytes(&self) -> usize {
+        self.missing.iter().map(Range::len).sum()
+    }
+
+    /// `None`: all of the payload came.
+    pub fn received_share(&self) -> Option<f64> {
+        let missing = self.missing_bytes();
+        (missing > 0).then(|| 1.0 - missing as f64 / self.payload.len() as f64)
     }
 
     /// Sends the result back.
@@ -266,6 +282,8 @@ pub struct Outcome {
     pub decode: Duration,
     pub compute: Duration,
     pub body: OutcomeBody,
+    /// Bytes of the payload that it does without.
+    pub missing: usize,
 }
 
 #[derive(Debug)]

@@ -179,6 +179,7 @@ impl Edge {
             payload,
             attachment: Vec::new(),
             attachment_rate: None,
+            patience: None,
         }
     }
 

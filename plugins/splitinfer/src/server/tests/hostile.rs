@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use quinn::{Connection, Endpoint, VarInt};
 use splitinfer_wire::limits::MAX_CONTROL_BYTES;
-use splitinfer_wire::{Content, FrameHeader, Message, Wants};
+use splitinfer_wire::{Content, FrameHeader, Message, Patience, Wants};
 
 use super::bench::{Edge, Server, ready};
 use crate::net::client::ClientEvent;
@@ -68,10 +68,11 @@ fn serves_others_during(attack: impl AsyncFnOnce(Attacker) + Send + 'static) {
         .connected();
 }
 
-struct Attacker {
-    port: u16,
+/// A client in the hands of a test.
+pub struct Attacker {
+    pub port: u16,
     /// What an edge would say.
-    hello: Vec<u8>,
+    pub hello: Vec<u8>,
 }
 
 impl Attacker {
@@ -88,7 +89,7 @@ impl Attacker {
     }
 
     /// A connection with an open session.
-    async fn session(&self) -> (Connection, quinn::SendStream, quinn::RecvStream) {
+    pub async fn session(&self) -> (Connection, quinn::SendStream, quinn::RecvStream) {
         let connection = self.connect().await;
         let (mut send, mut recv) = connection.open_bi().await.unwrap();
         send.write_all(&self.hello).await.unwrap();
@@ -112,6 +113,15 @@ fn noise(len: usize, seed: u64) -> Vec<u8> {
 }
 
 fn header(number: u64, content: Content, payload_len: u32) -> Vec<u8> {
+    header_of(number, content, payload_len, None)
+}
+
+fn header_of(
+    number: u64,
+    content: Content,
+    payload_len: u32,
+    patience: Option<Patience>,
+) -> Vec<u8> {
     FrameHeader {
         number,
         content,
@@ -122,6 +132,7 @@ fn header(number: u64, content: Content, payload_len: u32) -> Vec<u8> {
         picture_size: (16, 16),
         payload_len,
         attachment_len: 0,
+        patience,
     }
     .encode()
     .unwrap()
@@ -210,7 +221,11 @@ fn frames_of_noise_too_large_or_never_finished() {
                 break;
             };
             let bytes = noise(500, number);
-            let _ = match number % 5 {
+            let impatient = Some(Patience {
+                wait_us: 1,
+                least_permille: 100,
+            });
+            let _ = match number % 6 {
                 0 => send.write_all(&bytes).await,
                 1 => {
                     let head = header(number, Content::Candidate(0), 500);
@@ -224,6 +239,13 @@ fn frames_of_noise_too_large_or_never_finished() {
                 3 => {
                     send.write_all(&header(number, Content::Candidate(999), 8))
                         .await
+                }
+                // A part of noise, and more than was announced.
+                4 => {
+                    let len = if number % 4 == 0 { 1000 } else { 400 };
+                    let head = header_of(number, Content::Candidate(0), len, impatient);
+                    let _ = send.write_all(&head).await;
+                    send.write_all(&bytes).await
                 }
                 _ => send.write_all(&header(number, Content::Picture, 500)).await,
             };

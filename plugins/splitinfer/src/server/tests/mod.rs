@@ -8,6 +8,7 @@ mod batch;
 mod bench;
 mod element;
 mod hostile;
+mod incomplete;
 mod link;
 mod monitor;
 mod reports;

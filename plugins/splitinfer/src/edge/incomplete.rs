@@ -1,0 +1,66 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! Which frames the server may complete from a part of what was sent, and how long it waits for the rest of them.
+//!
+//! What it finds on such a frame is a little off, what this machine finds is not, and both come by the deadline. So it is
+//! asked for only where this machine would be late, unless the user wants this machine spared.
+
+use std::time::{Duration, Instant};
+
+use splitinfer_plan::Choice;
+
+use super::engine::Engine;
+use super::job;
+use super::planner::Planner;
+use super::settings::Settings;
+use super::{IncompleteFrames, OnDeadline};
+use crate::net::client::Until;
+
+/// A frame that is about to be sent.
+pub(super) struct Leaving<'a> {
+    pub(super) choice: Choice,
+    /// It is predicted from no frame before it, which could tell what is missing.
+    pub(super) alone: bool,
+    /// Until when an answer is waited for.
+    pub(super) give_up_at: Instant,
+    pub(super) deadline: Instant,
+    pub(super) engine: &'a Engine,
+    pub(super) rtt: Option<Duration>,
+}
+
+impl Leaving<'_> {
+    /// `None`: only an answer to the whole frame is wanted.
+    pub(super) fn patience(
+        &self,
+        planner: &Planner,
+        settings: &Settings,
+        now: Instant,
+    ) -> Option<Until> {
+        let in_pieces = matches!(self.choice, Choice::Candidate(_)) && job::bits(settings) <= 8;
+        if !in_pieces || self.alone || !self.is_wanted(planner, settings) {
+            return None;
+        }
+        let budget = settings.latency_budget;
+        let at = planner.server_begins_by(self.choice, self.give_up_at, budget, self.rtt?)?;
+        // With no time left at all it is better to hope for the whole than to ask for less.
+        (at > now).then_some(Until {
+            at,
+            least_permille: settings.least_permille(),
+        })
+    }
+
+    fn is_wanted(&self, planner: &Planner, settings: &Settings) -> bool {
+        match (settings.incomplete_frames, settings.on_deadline()) {
+            (IncompleteFrames::Never, _) => false,
+            (IncompleteFrames::Always, _) | (IncompleteFrames::WhenLate, OnDeadline::Skip) => true,
+            (IncompleteFrames::WhenLate, OnDeadline::Complete) => {
+                let rest = planner.rest(self.choice, self.engine, settings.latency_budget);
+                self.give_up_at + rest > self.deadline
+            }
+        }
+    }
+}
