@@ -28,10 +28,10 @@ struct Args {
     #[arg(long)]
     models: Option<String>,
     /// Runs of each way, each with other losses; the ways take turns.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 2)]
     runs: u64,
     /// Seconds of a film.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 14)]
     seconds: usize,
 }
 

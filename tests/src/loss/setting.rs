@@ -32,10 +32,10 @@ impl Subject {
 
 /// Of each model the first cut, many packets a frame, and one that is small. The last line is about the first two.
 pub const SUBJECTS: [Subject; 4] = [
-    subject("walker-student", "walker", "features1", [95, 200]),
-    subject("traffic-student", "traffic", "features1", [95, 200]),
-    subject("walker-student", "walker", "features7", [95, 200]),
-    subject("traffic-student", "traffic", "features7", [95, 200]),
+    subject("walker-student", "walker", "features1", [100, 200]),
+    subject("traffic-student", "traffic", "features1", [100, 200]),
+    subject("walker-student", "walker", "features7", [100, 200]),
+    subject("traffic-student", "traffic", "features7", [100, 200]),
 ];
 /// Of them, those that the last line is about.
 pub const HEADLINES: usize = 2;
