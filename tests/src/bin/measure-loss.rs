@@ -28,15 +28,15 @@ struct Args {
     #[arg(long)]
     models: Option<String>,
     /// Runs of each way, each with other losses; the ways take turns.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 2)]
     runs: u64,
     /// Seconds of a film.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 16)]
     seconds: usize,
 }
 
 /// Frames a second.
-const RATE: u32 = 30;
+const RATE: u32 = 20;
 
 fn main() -> Result<()> {
     let mut args = Args::parse();
@@ -60,7 +60,7 @@ fn main() -> Result<()> {
             films.insert(subject.scene, film);
         }
         let film = films.get(subject.scene).context("it was just drawn")?;
-        for budget in subject.budgets {
+        for &budget in subject.budgets {
             let figures = ways(subject, film, budget, args.runs)?;
             for (way, of_way) in WAYS.iter().zip(&figures) {
                 print(subject, budget, way, of_way, &figures[way.base()]);

@@ -159,7 +159,9 @@ fn a_frame_that_was_overtaken_can_still_be_decoded() {
     let mut encoder = Predictive::default();
     let mut decoder = PredictiveDecoder::default();
     let mut encode = |frame: u64, known: Option<u64>| {
-        known.into_iter().for_each(|known| encoder.acknowledge(known));
+        known
+            .into_iter()
+            .for_each(|known| encoder.acknowledge(known));
         encoder
             .encode(frame, &[scene(frame as usize, 0.3)], 8)
             .unwrap()

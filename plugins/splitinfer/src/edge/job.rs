@@ -131,7 +131,19 @@ impl Job<'_> {
             pts_ns: self.pts.map(gst::ClockTime::nseconds),
             patience: None,
         };
+        let rtt = self.link.and_then(|link| monitor::rtt(&link.stats()));
+        let leaving = |give_up_at, deadline| Leaving {
+            choice,
+            alone,
+            give_up_at,
+            deadline,
+            engine: self.engine,
+            rtt,
+        };
         if probe {
+            // That it can be answered at all is what a probe is to show.
+            let leaving = leaving(self.deadline, self.deadline);
+            request.patience = leaving.patience(self.planner, self.settings, Instant::now());
             if let Some(link) = self.link {
                 link.send(self.number, request);
             }
@@ -149,14 +161,7 @@ impl Job<'_> {
             self.settings.latency_budget,
             self.deadline,
         );
-        let leaving = Leaving {
-            choice,
-            alone,
-            give_up_at,
-            deadline: self.deadline,
-            engine: self.engine,
-            rtt: self.link.and_then(|link| monitor::rtt(&link.stats())),
-        };
+        let leaving = leaving(give_up_at, self.deadline);
         request.patience = leaving.patience(self.planner, self.settings, Instant::now());
         Ok((
             choice,

@@ -23,9 +23,11 @@ use quinn_proto::RttEstimator;
 const QUEUE: Duration = Duration::from_millis(15);
 const QUEUE_SHARE: f64 = 0.5;
 /// Of what was sent lately: who loses more than this sends too much, whatever the round trip says.
-const MUCH: f64 = 0.1;
+const MUCH: f64 = 0.12;
 /// What "lately" is, bytes: long enough that some bursts of losses do not look like many.
-const MEMORY: f64 = 500_000.0;
+const MEMORY: f64 = 1_000_000.0;
+/// The least round trip is that of the last one or two such times: a path may change, and a single sample be wrong.
+const PERIOD: Duration = Duration::from_secs(5);
 
 /// Makes the controllers of connections.
 #[derive(Debug, Default)]
@@ -61,7 +63,7 @@ impl Controller for LossyCubic {
         app_limited: bool,
         rtt: &RttEstimator,
     ) {
-        self.judge.acknowledged(bytes, rtt.get(), rtt.min());
+        self.judge.acknowledged(bytes, rtt.get(), now);
         self.cubic.on_ack(now, sent, bytes, app_limited, rtt);
     }
 
@@ -125,17 +127,36 @@ struct Judge {
     /// Bytes, older ones counting less.
     arrived: f64,
     lost: f64,
-    /// Of the round trip, beyond the least.
-    queue: Duration,
-    least: Duration,
+    rtt: Duration,
+    least: Option<Least>,
+}
+
+/// The least round trip of this period and of the one before, as it is smoothed.
+#[derive(Clone, Copy, Debug)]
+struct Least {
+    since: Instant,
+    before: Duration,
+    now: Duration,
 }
 
 impl Judge {
-    fn acknowledged(&mut self, bytes: u64, rtt: Duration, least: Duration) {
+    fn acknowledged(&mut self, bytes: u64, rtt: Duration, now: Instant) {
         self.pass(bytes);
         self.arrived += bytes as f64;
-        self.queue = rtt.saturating_sub(least);
-        self.least = least;
+        self.rtt = rtt;
+        let least = self.least.get_or_insert(Least {
+            since: now,
+            before: rtt,
+            now: rtt,
+        });
+        if now.saturating_duration_since(least.since) > PERIOD {
+            *least = Least {
+                since: now,
+                before: least.now,
+                now: rtt,
+            };
+        }
+        least.now = least.now.min(rtt);
     }
 
     fn lost(&mut self, bytes: u64) {
@@ -153,7 +174,11 @@ impl Judge {
         // At first there is too little to take a share of.
         let all = (self.arrived + self.lost).max(MEMORY / 2.0);
         let much = self.lost > MUCH * all;
-        much || self.queue > QUEUE.max(self.least.mul_f64(QUEUE_SHARE))
+        let least = self
+            .least
+            .map_or(self.rtt, |least| least.now.min(least.before));
+        let queue = self.rtt.saturating_sub(least);
+        much || queue > QUEUE.max(least.mul_f64(QUEUE_SHARE))
     }
 }
 
@@ -163,32 +188,50 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn judge(lose: impl Fn(u32) -> bool, rtt: Duration) -> Judge {
+    /// After packets at intervals of 2 ms, of which these are lost, with such round trips.
+    fn judge(lose: impl Fn(u32) -> bool, rtt: impl Fn(u32) -> Duration) -> Judge {
+        let begun = Instant::now();
         let mut judge = Judge::default();
-        for i in 0..2000 {
+        for i in 0..4000 {
             match lose(i) {
                 true => judge.lost(1200),
-                false => judge.acknowledged(1200, rtt, 40 * MS),
+                false => judge.acknowledged(1200, rtt(i), begun + 2 * i * MS),
             }
         }
         judge
     }
 
+    fn steady(_: u32) -> Duration {
+        40 * MS
+    }
+
+    /// At the end.
+    fn late(ms: u32) -> impl Fn(u32) -> Duration {
+        move |i| if i < 3900 { 40 * MS } else { ms * MS }
+    }
+
     #[test]
     fn bursts_of_five_percent_without_a_queue_are_no_congestion() {
-        assert!(!judge(|i| i % 60 < 3, 45 * MS).is_congested());
+        assert!(!judge(|i| i % 60 < 3, late(45)).is_congested());
     }
 
     #[test]
     fn a_loss_with_a_queue_is() {
-        assert!(judge(|i| i == 1990, 61 * MS).is_congested());
-        assert!(!judge(|i| i == 1990, 59 * MS).is_congested());
+        assert!(judge(|i| i == 3990, late(61)).is_congested());
+        assert!(!judge(|i| i == 3990, late(59)).is_congested());
+    }
+
+    #[test]
+    fn a_path_that_has_become_longer_is_no_queue_for_ever() {
+        let longer = |i: u32| if i < 10 { 20 * MS } else { 45 * MS };
+        assert!(!judge(|_| false, longer).is_congested());
+        assert!(judge(|_| false, late(80)).is_congested());
     }
 
     #[test]
     fn much_loss_is_and_is_forgotten() {
-        assert!(judge(|i| i % 8 == 0, 40 * MS).is_congested());
-        assert!(!judge(|i| i < 1000 && i % 8 == 0, 40 * MS).is_congested());
+        assert!(judge(|i| i % 7 == 0, steady).is_congested());
+        assert!(!judge(|i| i < 2000 && i % 7 == 0, steady).is_congested());
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub async fn serve<S: Service>(client: Rc<Client<S>>, stream: (SendStream, RecvS
     let admitted = client
         .wire
         .borrow_mut()
-        .admit_frame(Instant::now(), &head.header);
+        .admit_frame(head.since, &head.header);
     // The deadline of this frame may be the next thing the session waits for.
     client.touched.notify_one();
     let admitted = match admitted {

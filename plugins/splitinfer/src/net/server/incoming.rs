@@ -40,6 +40,8 @@ pub struct Head {
     pub header: FrameHeader,
     /// Of the header.
     len: usize,
+    /// When the first bytes of the stream came: the header's, unless they were lost.
+    pub since: Instant,
 }
 
 impl Head {
@@ -64,6 +66,8 @@ pub struct Incoming {
     /// Zeros in gaps.
     bytes: Vec<u8>,
     ranges: Ranges,
+    /// When the first of them came.
+    since: Option<Instant>,
 }
 
 impl Incoming {
@@ -74,24 +78,25 @@ impl Incoming {
                 tokio::time::sleep(PAUSE).await;
             }
             let end = self.read(stream, usize::MAX).await.ok()??;
+            let since = *self.since.get_or_insert_with(Instant::now);
             let known = &self.bytes[..self.ranges.prefix()];
             if let Some((header, len)) = FrameHeader::decode(known).ok()? {
-                return Some(Head { header, len });
+                return Some(Head { header, len, since });
             }
-            if let Some(head) = self.from_end(end) {
+            if let Some(head) = self.from_end(end, since) {
                 return Some(head);
             }
         }
     }
 
     /// The header, if the stream ends at `end` and with a copy of its beginning.
-    fn from_end(&mut self, end: usize) -> Option<Head> {
+    fn from_end(&mut self, end: usize, since: Instant) -> Option<Head> {
         let last = self.ranges.run(end)?;
         let beginning = Beginning::read(&self.bytes[last], end)?;
         let (header, len) = (beginning.header, beginning.header_len);
         let bytes = beginning.bytes.to_vec();
         self.add(0, &bytes).ok()?;
-        Some(Head { header, len })
+        Some(Head { header, len, since })
     }
 
     /// Reads on until all is there; or, from the time of `enough` on, until so many bytes of the body are.
@@ -223,7 +228,8 @@ mod tests {
             let end = trailer(&stream[..len], &stream[len..]);
             stream.extend(end);
         }
-        (Head { header, len }, stream)
+        let since = Instant::now();
+        (Head { header, len, since }, stream)
     }
 
     fn incoming(stream: &[u8], pieces: &[Range<usize>]) -> Incoming {
@@ -267,9 +273,9 @@ mod tests {
         let (head, stream) = frame(5000, true);
         let end = stream.len();
         let mut part = incoming(&stream, &[1200..4000]);
-        assert!(part.from_end(4000).is_none());
+        assert!(part.from_end(4000, head.since).is_none());
         part.add(4000, &stream[4000..]).unwrap();
-        let found = part.from_end(end).unwrap();
+        let found = part.from_end(end, head.since).unwrap();
         assert_eq!((&found.header, found.len), (&head.header, head.len));
         let body = part.finish(&head).unwrap();
         let [gap] = &body.missing[..] else {
