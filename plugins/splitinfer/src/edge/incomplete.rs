@@ -54,13 +54,49 @@ impl Leaving<'_> {
     }
 
     fn is_wanted(&self, planner: &Planner, settings: &Settings) -> bool {
-        match (settings.incomplete_frames, settings.on_deadline()) {
-            (IncompleteFrames::Never, _) => false,
-            (IncompleteFrames::Always, _) | (IncompleteFrames::WhenLate, OnDeadline::Skip) => true,
-            (IncompleteFrames::WhenLate, OnDeadline::Complete) => {
-                let rest = planner.rest(self.choice, self.engine, settings.latency_budget);
-                self.give_up_at + rest > self.deadline
-            }
+        let late_here = || {
+            let rest = planner.rest(self.choice, self.engine, settings.latency_budget);
+            self.give_up_at + rest > self.deadline
+        };
+        is_wanted(
+            settings.incomplete_frames,
+            settings.on_deadline(),
+            late_here,
+        )
+    }
+}
+
+/// `late_here`: whether completion here would not be done in time once an answer is no longer waited for.
+fn is_wanted(
+    frames: IncompleteFrames,
+    on_deadline: OnDeadline,
+    late_here: impl FnOnce() -> bool,
+) -> bool {
+    match (frames, on_deadline) {
+        (IncompleteFrames::Never, _) => false,
+        (IncompleteFrames::Always, _) | (IncompleteFrames::WhenLate, OnDeadline::Skip) => true,
+        (IncompleteFrames::WhenLate, OnDeadline::Complete) => late_here(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_goes_first_where_it_is_in_time_and_nobody_said_otherwise() {
+        use IncompleteFrames::{Always, Never, WhenLate};
+        use OnDeadline::{Complete, Skip};
+        for (frames, on_deadline, in_time, late) in [
+            (Never, Complete, false, false),
+            (Never, Skip, false, false),
+            (WhenLate, Complete, false, true),
+            (WhenLate, Skip, true, true),
+            (Always, Complete, true, true),
+            (Always, Skip, true, true),
+        ] {
+            let wanted = [false, true].map(|late| is_wanted(frames, on_deadline, || late));
+            assert_eq!(wanted, [in_time, late], "{frames:?}, {on_deadline:?}");
         }
     }
 }

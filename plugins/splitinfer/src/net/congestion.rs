@@ -188,14 +188,14 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// After packets at intervals of 2 ms, of which these are lost, with such round trips.
+    /// After packets at intervals of 4 ms, of which these are lost, with such round trips.
     fn judge(lose: impl Fn(u32) -> bool, rtt: impl Fn(u32) -> Duration) -> Judge {
         let begun = Instant::now();
         let mut judge = Judge::default();
         for i in 0..4000 {
             match lose(i) {
                 true => judge.lost(1200),
-                false => judge.acknowledged(1200, rtt(i), begun + 2 * i * MS),
+                false => judge.acknowledged(1200, rtt(i), begun + 4 * i * MS),
             }
         }
         judge

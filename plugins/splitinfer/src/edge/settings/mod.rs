@@ -25,7 +25,7 @@ const DEFAULT_MAX_IN_FLIGHT: u32 = 4;
 /// What this does to the objects of several models, docs/measurements/tensor-code.md says.
 const DEFAULT_OUTPUT_ERROR_PCT: f32 = 1.0;
 
-/// docs/measurements/loss.md says what is lost with less.
+/// So that what is missing is the lesser part.
 const DEFAULT_INCOMPLETE_SHARE_PCT: u32 = 50;
 
 const AUTO: &str = "auto";

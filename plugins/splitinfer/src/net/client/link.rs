@@ -518,3 +518,23 @@ async fn fetched(
     *task = None;
     result.unwrap_or_else(|e| Err(format!("reading the model failed: {e}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_wait_is_counted_from_now_and_never_none() {
+        let now = Instant::now();
+        let wait = |at| {
+            let until = Until {
+                at,
+                least_permille: 500,
+            };
+            patience(until, now).wait_us
+        };
+        assert_eq!(wait(now + Duration::from_millis(20)), 20_000);
+        assert_eq!(wait(now - Duration::from_millis(1)), 1);
+        assert_eq!(wait(now + Duration::from_secs(1 << 20)), u32::MAX);
+    }
+}
