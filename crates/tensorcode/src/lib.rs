@@ -69,7 +69,7 @@ pub trait Decode: Send {
     /// Decodes what one call of [`Encode::encode`] gave: same number, types and shapes, values within
     /// [`max_errors`].
     ///
-    /// Never panics, and allocates no more than eight times `limits.max_bytes`, whatever `bytes` holds.
+    /// Never panics, and allocates no more than twelve times `limits.max_bytes`, whatever `bytes` holds.
     ///
     /// # Errors
     /// When `bytes` is not such a stream, is damaged in a way that shows, announces more than `limits`, or builds on a
