@@ -15,7 +15,7 @@ use super::contexts::{Contexts, Kind};
 use super::plane::{BLOCK, Mode, Plane, Rect};
 use super::predict::{Surroundings, Values, moved};
 use super::rans::Coder;
-use super::seen::{At, Seen, WINDOW, Window};
+use super::seen::{At, Seen, WINDOW, Window, magnitude};
 use super::transform::inverse;
 use super::wanted::{Wanted, level};
 
@@ -329,11 +329,6 @@ fn fresh<C: Coder>(
         }
     }
     residuals
-}
-
-#[inline(always)]
-fn magnitude(residual: i32) -> u8 {
-    residual.unsigned_abs().min(31) as u8
 }
 
 /// How large a prediction is: 0, about one quantum, more.

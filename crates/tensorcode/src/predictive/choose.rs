@@ -64,8 +64,7 @@ impl Manner {
         let channels = self.transformed.iter_mut().enumerate();
         for (channel, transformed) in channels.skip(self.turn % turns).step_by(turns) {
             let base = channel * plane.area();
-            let told = is_told_by_frequency(plane, wanted, reference, &self.modes, base);
-            *transformed = told;
+            *transformed = is_told_by_frequency(plane, wanted, reference, &self.modes, base);
         }
     }
 }
@@ -158,7 +157,7 @@ impl Costs {
             costs.add_inter(values, reference, wanted);
             if channel % FRESH_SAMPLE == 0 {
                 for ((s, w), v) in scaled.iter_mut().zip(&mut whole).zip(values) {
-                    *s = v * wanted.inverse;
+                    *s = v * wanted.quanta_per_level;
                     *w = round(*s);
                 }
                 costs.add_fresh(plane, &scaled, &whole, wanted.lambda);
@@ -175,7 +174,7 @@ impl Costs {
         for ((skip, difference), (v, r)) in
             self.skip.iter_mut().zip(&mut self.difference).zip(pairs)
         {
-            let off = (v - f32::from(*r)).abs() * wanted.inverse;
+            let off = (v - f32::from(*r)).abs() * wanted.quanta_per_level;
             *skip += off * off;
             *difference += residual_cost(off, wanted.lambda);
         }
@@ -231,7 +230,7 @@ fn block_sum(plane: &Plane, pixels: &[f32], rect: Rect) -> f32 {
 struct Search<'a> {
     plane: &'a Plane,
     reference: &'a [i16],
-    inverse: f32,
+    quanta_per_level: f32,
     lambda: f32,
     rect: Rect,
     /// The block's values, a channel after the other; beyond the edge of the picture 0, as in a moved block.
@@ -251,7 +250,7 @@ impl<'a> Search<'a> {
         Self {
             plane,
             reference,
-            inverse: wanted.inverse,
+            quanta_per_level: wanted.quanta_per_level,
             lambda: wanted.lambda,
             rect,
             values: wanted
@@ -317,7 +316,7 @@ impl<'a> Search<'a> {
             let pairs = values.iter().zip(&from);
             let sum: f32 = pairs
                 .map(|(v, r)| {
-                    let off = (v - f32::from(*r)).abs() * self.inverse;
+                    let off = (v - f32::from(*r)).abs() * self.quanta_per_level;
                     residual_cost(off, self.lambda)
                 })
                 .sum();
@@ -362,7 +361,7 @@ mod tests {
         let mut manner = Manner::default();
         let wanted = Wanted {
             values,
-            inverse: 1.0,
+            quanta_per_level: 1.0,
             lambda: 0.15,
         };
         manner.choose(&PLANE, &wanted, reference);

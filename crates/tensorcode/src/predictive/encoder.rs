@@ -166,7 +166,7 @@ impl Stream {
         let wanted: Vec<f32> = values.iter().map(|v| v * inverse).collect();
         let wanted = Wanted {
             values: &wanted,
-            inverse: 1.0 / f32::from(quantum.levels),
+            quanta_per_level: 1.0 / f32::from(quantum.levels),
             lambda: LAMBDA,
         };
         match reference.as_deref() {

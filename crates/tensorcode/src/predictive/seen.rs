@@ -120,7 +120,7 @@ impl Seen {
     /// Remembers the block's residuals.
     #[inline]
     pub(super) fn add(&mut self, at: At, residuals: &Values<i32>) {
-        let magnitudes = residuals.map(|r| r.unsigned_abs().min(NEAR_MOST.into()) as u8);
+        let magnitudes = residuals.map(magnitude);
         self.near[at.row % 2][at.column + 1] = magnitudes;
         let mut sum = 0;
         for (busy, magnitude) in self.busy[at.block].iter_mut().zip(magnitudes) {
@@ -146,6 +146,12 @@ impl Seen {
         self.coded_before = false;
         self.coded[at.column] = false;
     }
+}
+
+/// Of a residual, as far as it is told apart from others.
+#[inline(always)]
+pub(super) fn magnitude(residual: i32) -> u8 {
+    residual.unsigned_abs().min(NEAR_MOST.into()) as u8
 }
 
 /// Three quarters, rounded down.

@@ -15,8 +15,7 @@ use super::transform::forward;
 pub(super) struct Wanted<'a> {
     /// Values of the whole tensor, in levels.
     pub values: &'a [f32],
-    /// Quanta in a level.
-    pub inverse: f32,
+    pub quanta_per_level: f32,
     /// What a bit is worth, in squared quanta.
     pub lambda: f32,
 }
@@ -61,11 +60,11 @@ impl Bargain {
         let (mut gains, mut bits) = ([0.0; BLOCK * BLOCK], [0.0; BLOCK * BLOCK]);
         for k in 0..BLOCK * BLOCK {
             let far = off[k].abs();
-            let (whole, residual) = rounded((far - DEAD).max(0.0));
+            let (whole, residual) = residual(off[k]);
             // What is left of far² − (far − whole)².
             gains[k] = whole * (2.0 * far - whole);
             bits[k] = bits_of(whole);
-            residuals[k] = if off[k] < 0.0 { -residual } else { residual };
+            residuals[k] = residual;
         }
         Self {
             residuals,
@@ -80,11 +79,13 @@ impl Bargain {
     }
 }
 
-/// As [`round`], and the same as an integer.
+/// The residual of a value that is `off` from its prediction: its magnitude, and itself.
 #[inline(always)]
-fn rounded(value: f32) -> (f32, i32) {
-    let sum = value + WHOLE;
-    (sum - WHOLE, sum.to_bits() as i32 - WHOLE.to_bits() as i32)
+fn residual(off: f32) -> (f32, i32) {
+    // As in `round`; the bits of the sum count on from those of WHOLE.
+    let sum = (off.abs() - DEAD).max(0.0) + WHOLE;
+    let magnitude = sum.to_bits() as i32 - WHOLE.to_bits() as i32;
+    (sum - WHOLE, if off < 0.0 { -magnitude } else { magnitude })
 }
 
 impl Wanted<'_> {
@@ -133,11 +134,9 @@ impl Wanted<'_> {
             let start = base + (rect.y + j) * plane.width + rect.x;
             for (i, value) in self.values[start..start + rect.width].iter().enumerate() {
                 let predicted = around.median(i, j);
-                let distance = (value - predicted as f32) * self.inverse;
-                let (_, residual) = rounded((distance.abs() - DEAD).max(0.0));
-                let residual = if distance < 0.0 { -residual } else { residual };
+                let distance = (value - predicted as f32) * self.quanta_per_level;
                 off[j * BLOCK + i] = distance;
-                around.set(i, j, level(predicted, residual * quantum));
+                around.set(i, j, level(predicted, residual(distance).1 * quantum));
             }
         }
         Bargain::of(&off).accepted(self.lambda)
@@ -162,7 +161,7 @@ impl Wanted<'_> {
             let start = base + (rect.y + j) * plane.width + rect.x;
             let values = &self.values[start..start + rect.width];
             for ((off, value), from) in off.iter_mut().zip(values).zip(from) {
-                *off = (value - f32::from(*from)) * self.inverse;
+                *off = (value - f32::from(*from)) * self.quanta_per_level;
             }
         }
         off
