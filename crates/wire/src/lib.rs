@@ -21,6 +21,7 @@
 
 pub mod close;
 pub mod codec;
+mod congestion;
 mod edge;
 mod flight;
 pub mod frame;
@@ -41,6 +42,7 @@ mod weights;
 
 pub use close::CloseReason;
 pub use codec::{DecodeError, EncodeError, Problem};
+pub use congestion::LossJudge;
 pub use edge::{
     EdgeConfig, EdgeEvent, EdgeSession, EdgeState, EdgeTiming, Failure, FrameOpening, OpenError,
     ResultBody,

@@ -285,6 +285,7 @@ impl Connection {
     fn detect_losses(&mut self, largest: u32, now: Duration) {
         let late = self.rtt().unwrap_or(FIRST_RTT) * 9 / 8;
         let mut newest = None;
+        let mut bytes = 0;
         for i in 0..(largest.saturating_sub(self.first) as usize).min(self.sent.len()) {
             let number = self.first + i as u32;
             let sent = &mut self.sent[i];
@@ -294,11 +295,12 @@ impl Connection {
                 newest = newest.max(Some(sent.at));
                 let chunk = sent.chunk;
                 self.flying -= (chunk.bytes + OVERHEAD) as f64;
+                bytes += chunk.bytes + OVERHEAD;
                 self.again(chunk);
             }
         }
         if let Some(sent_at) = newest {
-            self.window.lost(sent_at, now);
+            self.window.lost(bytes, sent_at, now);
         }
     }
 

@@ -4,9 +4,11 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! The congestion window: Cubic, RFC 9438, without pacing.
+//! The congestion window: Cubic, RFC 9438, without pacing; told of a loss as in the element where it is a sign of congestion.
 
 use std::time::Duration;
+
+use splitinfer_wire::LossJudge;
 
 use super::PACKET;
 
@@ -22,6 +24,7 @@ pub(super) struct Window {
     /// Cubic: the window before the last loss, and when that was.
     before_loss: f64,
     last_loss: Option<Duration>,
+    judge: LossJudge,
     /// Something waited for it when last looked at.
     pub(super) limited: bool,
 }
@@ -33,6 +36,7 @@ impl Default for Window {
             threshold: f64::INFINITY,
             before_loss: 0.0,
             last_loss: None,
+            judge: LossJudge::default(),
             limited: false,
         }
     }
@@ -41,6 +45,7 @@ impl Default for Window {
 impl Window {
     /// So many bytes were acknowledged.
     pub(super) fn grow(&mut self, bytes: f64, rtt: Duration, now: Duration) {
+        self.judge.acknowledged(bytes as u64, rtt, now);
         if !self.limited {
             return;
         }
@@ -65,9 +70,10 @@ impl Window {
         }
     }
 
-    /// A packet that was sent then is lost: of those sent before the last reduction it is no news.
-    pub(super) fn lost(&mut self, sent_at: Duration, now: Duration) {
-        if self.last_loss.is_some_and(|last| sent_at <= last) {
+    /// So many bytes are lost, the newest of them sent then: of those sent before the last reduction it is no news.
+    pub(super) fn lost(&mut self, bytes: u64, sent_at: Duration, now: Duration) {
+        self.judge.lost(bytes);
+        if !self.judge.is_congested() || self.last_loss.is_some_and(|last| sent_at <= last) {
             return;
         }
         self.before_loss = self.size;
