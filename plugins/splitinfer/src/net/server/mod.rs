@@ -14,33 +14,34 @@ mod accept;
 mod client;
 mod frame;
 mod incoming;
+mod job;
 mod monitor;
 mod restarted;
+mod service;
 mod weights;
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
 use quinn::Connection;
-use splitinfer_wire::{
-    FrameHeader, Hello, Load, RefuseCode, Status, Token, WeightsCode, WeightsEvent, WireObject,
-};
-use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Semaphore, oneshot, watch};
+use splitinfer_wire::Token;
+use tokio::sync::{Semaphore, watch};
 
 pub use super::fair_queue::{ClientId, FairQueue};
 use super::identity::Identity;
 use super::transport;
 use super::trust::{TrustError, server_config};
+pub use job::{Job, Outcome, OutcomeBody};
 use monitor::{Monitor, MonitorFigures};
+pub use service::{
+    ClientInfo, Decision, Errand, Outbox, Refusal, Report, Service, Update, WeightsRefusal,
+};
 
 /// [`Listener::close`] and drop end within this time.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -102,199 +103,6 @@ fn hint(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
         _ => "",
     }
-}
-
-/// An edge with a session, or on the way to one.
-#[derive(Clone, Debug)]
-pub struct ClientInfo {
-    pub id: ClientId,
-    pub peer: SocketAddr,
-    /// What it calls itself.
-    pub agent: String,
-}
-
-/// No session, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    pub code: RefuseCode,
-    /// For humans.
-    pub text: String,
-}
-
-/// No new weights, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WeightsRefusal {
-    pub code: WeightsCode,
-    /// For humans.
-    pub text: String,
-}
-
-/// An update for a client, at so many bytes a second at most (0: as many as go).
-#[derive(Debug)]
-pub struct Update {
-    pub version: u64,
-    pub bytes: Bytes,
-    pub rate: u64,
-}
-
-/// What a client is sent besides answers.
-#[derive(Debug)]
-pub enum Errand {
-    /// In place of one under way.
-    Update(Update),
-    /// The picture of every n-th frame is wanted, 0: of none.
-    RequestPictures(u32),
-}
-
-/// The way to one client.
-#[derive(Clone, Debug)]
-pub struct Outbox(UnboundedSender<Errand>);
-
-impl Outbox {
-    /// False when the session has ended.
-    pub fn send(&self, errand: Errand) -> bool {
-        self.0.send(errand).is_ok()
-    }
-}
-
-/// What became of a frame, as its edge tells it. Nobody has looked at it yet.
-#[derive(Clone, Debug)]
-pub struct Report {
-    pub frame: u64,
-    /// Should be a JSON object.
-    pub result: Bytes,
-    /// Should be a JPEG; empty for none.
-    pub picture: Bytes,
-}
-
-/// What the service says about a `Hello`.
-pub enum Decision {
-    /// [`Service::open`] will do.
-    Open,
-    /// The model must be uploaded first.
-    Upload,
-    Refuse(Refusal),
-}
-
-/// Whoever has the models.
-pub trait Service: Send + Sync + 'static {
-    /// What frames need to be computed: the prepared model.
-    type Session: Send + Sync + 'static;
-
-    /// On the network thread: must not wait.
-    fn decide(&self, hello: &Hello) -> Decision;
-
-    /// Prepares the session; on a thread that may take its time. `model` is what was uploaded, if it was.
-    ///
-    /// # Errors
-    /// When there can be no session.
-    fn open(
-        &self,
-        client: &ClientInfo,
-        hello: &Hello,
-        model: Option<Bytes>,
-    ) -> Result<Arc<Self::Session>, Refusal>;
-
-    /// The session is open and frames may come; on the network thread. `outbox` reaches the client for as long as the
-    /// session is open.
-    fn opened(&self, client: &ClientInfo, session: &Arc<Self::Session>, outbox: Outbox);
-
-    /// An open session has ended; on the network thread.
-    fn closed(&self, client: &ClientInfo, reason: &str);
-
-    /// A frame, or a report of one, has begun to come; on the network thread.
-    fn frame_begun(&self, session: &Self::Session, number: u64);
-
-    /// The frame is answered or given up: exactly once for each that has begun; on the network thread.
-    fn frame_ended(&self, session: &Self::Session, number: u64);
-
-    /// An edge tells what became of a frame; between the begin and the end of the report, on the network thread.
-    fn reported(&self, session: &Self::Session, report: Report);
-
-    /// Prepares the session's model for frames with the weights of an update; on a thread that may take its time, one at
-    /// a time for each session.
-    ///
-    /// # Errors
-    /// When the update is not taken.
-    fn take_weights(
-        &self,
-        session: &Arc<Self::Session>,
-        version: u64,
-        update: &Bytes,
-    ) -> Result<(), WeightsRefusal>;
-
-    /// No frame of a version below this one will come any more; on the network thread.
-    fn retire_weights(&self, session: &Self::Session, below: u64);
-
-    /// What became of an update that was sent through the [`Outbox`]; on the network thread.
-    fn weights_answered(&self, client: &ClientInfo, session: &Self::Session, event: &WeightsEvent);
-
-    /// How busy the server is, as this session sees it; on the network thread.
-    fn load(&self, session: &Self::Session) -> Load;
-
-    /// Something that a log should tell.
-    fn note(&self, text: &str);
-}
-
-/// A frame to be computed.
-pub struct Job<S> {
-    pub session: Arc<S>,
-    pub header: FrameHeader,
-    /// Zeros where something is missing.
-    pub payload: Bytes,
-    /// Parts of it that did not come while it was waited for: only where the edge asked for it, and then tensors.
-    pub missing: Vec<Range<usize>>,
-    /// When the last byte of it had come, or the others were no longer waited for.
-    pub received: Instant,
-    pub deadline: Instant,
-    reply: oneshot::Sender<Outcome>,
-}
-
-impl<S> Job<S> {
-    /// False once its deadline has passed or its edge gave it up.
-    pub fn is_wanted(&self, now: Instant) -> bool {
-        now < self.deadline && !self.reply.is_closed()
-    }
-
-    /// Bytes of the payload that did not come.
-    pub fn missing_bytes(&self) -> usize {
-        self.missing.iter().map(Range::len).sum()
-    }
-
-    /// `None`: all of the payload came.
-    pub fn received_share(&self) -> Option<f64> {
-        let missing = self.missing_bytes();
-        (missing > 0).then(|| 1.0 - missing as f64 / self.payload.len() as f64)
-    }
-
-    /// Sends the result back.
-    pub fn finish(self, outcome: Outcome) {
-        // Nobody to tell, if the edge has gone meanwhile.
-        let _ = self.reply.send(outcome);
-    }
-}
-
-/// What became of a job.
-#[derive(Debug)]
-pub struct Outcome {
-    pub model_version: u64,
-    pub queue: Duration,
-    pub decode: Duration,
-    pub compute: Duration,
-    pub body: OutcomeBody,
-    /// Bytes of the payload that it does without.
-    pub missing: usize,
-}
-
-#[derive(Debug)]
-pub enum OutcomeBody {
-    /// The answer to a report.
-    None,
-    /// In pixels of the frame.
-    Objects(Vec<WireObject>),
-    /// The model's outputs, coded by `tensorcode`.
-    Tensors(Bytes),
-    Failure(Status, String),
 }
 
 /// Figures of one connection.
