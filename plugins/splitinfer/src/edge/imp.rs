@@ -4,28 +4,26 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! GObject and GstElement: pads, events, queries, states and properties. What happens to a frame is in `streaming.rs`
-//! (the part done here) and `completion.rs` (the rest).
+//! GObject and GstElement: pads, states and properties. What happens to a frame is in `streaming.rs`
+//! (the part done here) and `completion.rs` (the rest), what its pads do in `sink_pad.rs` and `src_pad.rs`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::{Duration, Instant};
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::SendFrames;
-use super::completion;
 use super::engine::Engine;
-use super::flow::{Flow, Step};
+use super::flow::Flow;
 use super::link::{Link, Notice};
 use super::mirror::Mirror;
-use super::qos::{Late, Qos};
+use super::qos::Qos;
 use super::reporter::Reporter;
 use super::settings::{self, Settings};
 use super::stats::Stats;
-use super::streaming::{Begun, Streaming};
+use super::streaming::Streaming;
 use super::swap::{Current, Swap, Tasks};
 use splitinfer_inference::picture;
 
@@ -37,21 +35,18 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// Added to the measured time when the element reports its latency without a server.
-const LATENCY_STEP: Duration = Duration::from_millis(5);
-
 pub struct SplitInferEdge {
-    sinkpad: gst::Pad,
-    srcpad: gst::Pad,
-    settings: Mutex<Settings>,
+    pub(super) sinkpad: gst::Pad,
+    pub(super) srcpad: gst::Pad,
+    pub(super) settings: Mutex<Settings>,
     /// Present from READY to PAUSED and back.
-    started: Mutex<Option<Arc<Started>>>,
-    flow: Arc<Flow>,
-    streaming: Mutex<Streaming>,
-    qos: Mutex<Qos>,
-    stats: Arc<Mutex<Stats>>,
+    pub(super) started: Mutex<Option<Arc<Started>>>,
+    pub(super) flow: Arc<Flow>,
+    pub(super) streaming: Mutex<Streaming>,
+    pub(super) qos: Mutex<Qos>,
+    pub(super) stats: Arc<Mutex<Stats>>,
     /// The server refused this edge for good.
-    refused: AtomicBool,
+    pub(super) refused: AtomicBool,
 }
 
 /// What exists while the element is started.
@@ -343,282 +338,6 @@ impl SplitInferEdge {
 
     pub(super) fn update_rate(&self) -> u64 {
         self.settings.lock().unwrap().update_rate()
-    }
-
-    fn chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let settings = self.settings.lock().unwrap().clone();
-        self.flow.wait_for_room(settings.max_in_flight)?;
-        if self.refused.load(Ordering::Relaxed) {
-            return Err(gst::FlowError::Error);
-        }
-        let arrived = Instant::now();
-        let Some(started) = self.started() else {
-            return Err(gst::FlowError::Flushing);
-        };
-        let mut streaming = self.streaming.lock().unwrap();
-        let late = self.late(&settings, &streaming, &buffer);
-        let failed = |message| {
-            self.post_error_message(message);
-            gst::FlowError::Error
-        };
-        let begun = streaming
-            .begin(&started, &settings, buffer, arrived, late.is_some())
-            .map_err(failed)?;
-        self.report(&begun);
-        // The frame has to be in the queue before the answer to it can arrive.
-        let number = begun.frame.number;
-        self.flow.push_frame(begun.frame)?;
-        if let (Some(request), Some(link)) = (begun.request, &started.link) {
-            link.send(number, request);
-        }
-        streaming.finish(&started, &settings).map_err(failed)?;
-        Ok(gst::FlowSuccess::Ok)
-    }
-
-    /// Whether the sink would show the frame too late anyway; says so on the bus, as mainline elements do.
-    fn late(
-        &self,
-        settings: &Settings,
-        streaming: &Streaming,
-        buffer: &gst::Buffer,
-    ) -> Option<Late> {
-        if !settings.qos {
-            return None;
-        }
-        let (running_time, stream_time) = streaming.times(buffer.pts());
-        let mut qos = self.qos.lock().unwrap();
-        let late = qos.check(running_time)?;
-        let message = gst::message::Qos::builder(streaming.is_live())
-            .src(&*self.obj())
-            .running_time(running_time)
-            .stream_time(stream_time)
-            .timestamp(buffer.pts())
-            .duration(buffer.duration())
-            .values(late.jitter, late.proportion, 1_000_000)
-            .stats(
-                gst::format::Buffers::from_u64(qos.processed),
-                gst::format::Buffers::from_u64(qos.skipped),
-            )
-            .build();
-        drop(qos);
-        let _ = self.obj().post_message(message);
-        Some(late)
-    }
-
-    /// Counts what was begun and posts a change of the split.
-    fn report(&self, begun: &Begun) {
-        let mut stats = self.stats.lock().unwrap();
-        stats.begun(begun);
-        let measured = stats.median();
-        drop(stats);
-        if let Some(plan) = &begun.plan {
-            gst::info!(
-                CAT,
-                imp = self,
-                "split {} → {}: {}",
-                plan.old,
-                plan.new,
-                plan.reason
-            );
-            let message = gst::message::Element::builder(plan.to_structure(measured))
-                .src(&*self.obj())
-                .build();
-            let _ = self.obj().post_message(message);
-        }
-    }
-
-    fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
-        use gst::EventView;
-        gst::log!(CAT, imp = self, "sink event {event:?}");
-        match event.view() {
-            EventView::FlushStart(_) => {
-                let forwarded = self.srcpad.push_event(event);
-                self.flow.stop();
-                let _ = self.srcpad.pause_task();
-                return forwarded;
-            }
-            EventView::FlushStop(_) => {
-                let forwarded = self.srcpad.push_event(event);
-                self.streaming.lock().unwrap().flush();
-                self.qos.lock().unwrap().reset();
-                self.flow.start();
-                return self.start_task().is_ok() && forwarded;
-            }
-            EventView::Caps(caps) => {
-                if let Err(error) = self.streaming.lock().unwrap().set_caps(caps.caps()) {
-                    gst::error!(CAT, imp = self, "unusable caps {}: {error}", caps.caps());
-                    return false;
-                }
-            }
-            EventView::Segment(segment) => {
-                self.streaming
-                    .lock()
-                    .unwrap()
-                    .set_segment(segment.segment());
-                self.qos.lock().unwrap().reset();
-            }
-            _ => {}
-        }
-        if event.is_serialized() {
-            self.flow.push_event(event).is_ok()
-        } else {
-            gst::Pad::event_default(pad, Some(&*self.obj()), event)
-        }
-    }
-
-    fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        // What was queued before the query, caps above all, has to reach downstream before it.
-        if query.is_serialized() && self.flow.wait_until_empty().is_err() {
-            return false;
-        }
-        if query.type_() == gst::QueryType::Allocation {
-            return self.srcpad.peer_query(query);
-        }
-        gst::Pad::query_default(pad, Some(&*self.obj()), query)
-    }
-
-    fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
-        if let gst::EventView::Qos(qos) = event.view() {
-            let (_, proportion, diff, timestamp) = qos.get();
-            self.qos.lock().unwrap().update(proportion, diff, timestamp);
-        }
-        if let Some(update) = splitinfer_meta::read_weights_event(&event) {
-            return self.weights_event(pad, event, update);
-        }
-        gst::Pad::event_default(pad, Some(&*self.obj()), event)
-    }
-
-    fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        let gst::QueryViewMut::Latency(latency) = query.view_mut() else {
-            return gst::Pad::query_default(pad, Some(&*self.obj()), query);
-        };
-        let mut upstream = gst::query::Latency::new();
-        if !self.sinkpad.peer_query(&mut upstream) {
-            return false;
-        }
-        let (live, min, max) = upstream.result();
-        let added = self.added_latency();
-        self.streaming_is_live(live);
-        // Frames wait here, up to max-in-flight of them: that much more can be buffered than upstream can.
-        latency.set(live, min + added, max.map(|m| m + added));
-        true
-    }
-
-    fn streaming_is_live(&self, live: bool) {
-        self.stats.lock().unwrap().live = live;
-    }
-
-    /// With a server a frame may take as long as its budget; without, about as long as the model takes here.
-    fn added_latency(&self) -> gst::ClockTime {
-        let budget = self.settings.lock().unwrap().latency_budget;
-        let time = match self.started() {
-            Some(started) if started.link.is_some() => budget,
-            _ => self.stats.lock().unwrap().reported_latency,
-        };
-        gst::ClockTime::try_from(time).unwrap_or(gst::ClockTime::ZERO)
-    }
-
-    /// Frames have become slower than the latency reported so far: the pipeline is asked to distribute a new one.
-    fn watch_latency(&self, taken: Duration) {
-        let mut stats = self.stats.lock().unwrap();
-        if taken <= stats.reported_latency || !stats.live {
-            return;
-        }
-        let steps = taken.as_micros() / LATENCY_STEP.as_micros() + 1;
-        stats.reported_latency = LATENCY_STEP * u32::try_from(steps).unwrap_or(u32::MAX);
-        drop(stats);
-        let server = self.started().is_some_and(|s| s.link.is_some());
-        if !server {
-            let message = gst::message::Latency::builder().src(&*self.obj()).build();
-            let _ = self.obj().post_message(message);
-        }
-    }
-
-    fn activate_src(
-        &self,
-        pad: &gst::Pad,
-        mode: gst::PadMode,
-        active: bool,
-    ) -> Result<(), gst::LoggableError> {
-        if mode != gst::PadMode::Push {
-            return Err(gst::loggable_error!(CAT, "only push mode is supported"));
-        }
-        if active {
-            self.start_task()
-        } else {
-            self.flow.stop();
-            pad.stop_task()
-                .map_err(|e| gst::loggable_error!(CAT, "cannot stop the task: {e}"))
-        }
-    }
-
-    fn start_task(&self) -> Result<(), gst::LoggableError> {
-        let weak = self.downgrade();
-        self.srcpad
-            .start_task(move || {
-                let Some(imp) = weak.upgrade() else { return };
-                let obj = imp.obj();
-                Self::catch_panic_pad_function(
-                    Some(obj.upcast_ref()),
-                    || {},
-                    |imp: &Self| imp.push_next(),
-                );
-            })
-            .map_err(|e| gst::loggable_error!(CAT, "cannot start the task: {e}"))
-    }
-
-    /// One turn of the source pad's task.
-    fn push_next(&self) {
-        let step = match self.flow.next() {
-            Ok(step) => step,
-            Err(error) => {
-                gst::debug!(CAT, imp = self, "pausing: {error}");
-                let _ = self.srcpad.pause_task();
-                return;
-            }
-        };
-        let was_frame = matches!(step, Step::Frame(_));
-        let result = match step {
-            Step::Event(event) => {
-                self.srcpad.push_event(event);
-                Ok(())
-            }
-            Step::Frame(frame) => self
-                .finish(frame)
-                .and_then(|buffer| self.srcpad.push(buffer).map(|_| ())),
-        };
-        if let Err(error) = result {
-            gst::debug!(CAT, imp = self, "downstream returned {error}");
-        }
-        if self.flow.done(was_frame, result) {
-            let error = result.err().unwrap_or(gst::FlowError::Error);
-            gst::element_imp_error!(
-                self,
-                gst::StreamError::Failed,
-                ("Internal data stream error"),
-                ["streaming stopped, reason {error}"]
-            );
-            self.srcpad.push_event(gst::event::Eos::new());
-        }
-    }
-
-    /// Completes the frame if the server did not, and gives its buffer the result.
-    fn finish(&self, frame: Box<super::frame::Frame>) -> Result<gst::Buffer, gst::FlowError> {
-        let Some(started) = self.started() else {
-            return Err(gst::FlowError::Flushing);
-        };
-        let on_deadline = self.settings.lock().unwrap().on_deadline();
-        let finished = completion::finish(*frame, &started, on_deadline).map_err(|message| {
-            self.post_error_message(message);
-            gst::FlowError::Error
-        })?;
-        self.stats.lock().unwrap().finished(&finished);
-        self.watch_latency(finished.latency);
-        if let Some(reporter) = &started.reporter {
-            let caps = self.srcpad.current_caps();
-            reporter.finished(&finished.result, &finished.buffer, caps);
-        }
-        Ok(finished.buffer)
     }
 }
 
