@@ -51,9 +51,13 @@ impl Stream {
     fn new(step: f64, predicts: bool) -> Self {
         let mut encoder = Predictive::default();
         encoder.set_step(step as f32);
+        let mut decoder = PredictiveDecoder::default();
+        // As the other codes do.
+        encoder.set_parallel(false);
+        decoder.set_parallel(false);
         Self {
             encoder,
-            decoder: PredictiveDecoder::default(),
+            decoder,
             predicts,
             frame: 0,
         }

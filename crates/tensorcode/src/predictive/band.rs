@@ -14,7 +14,7 @@ use std::ops::Range;
 use super::contexts::{Contexts, Kind};
 use super::plane::{BLOCK, Mode, Plane, Rect};
 use super::predict::{Surroundings, Values, moved};
-use super::rans::Coder;
+use super::rans::{Coder, Reader, Writer};
 use super::seen::{At, Seen, WINDOW, Window, magnitude};
 use super::transform::inverse;
 use super::wanted::{Wanted, level};
@@ -31,69 +31,117 @@ pub(super) struct Setting<'a> {
     pub quantum: i32,
 }
 
+/// A band as a reader has it.
+pub(super) struct Band {
+    rows: Range<usize>,
+    /// Channel by channel, the rows of the band.
+    levels: Vec<i16>,
+}
+
+impl Band {
+    /// Puts its levels into those of the whole tensor.
+    pub(super) fn put_into(&self, plane: &Plane, whole: &mut [i16]) {
+        let lines = plane.lines(&self.rows);
+        let channels = whole.chunks_exact_mut(plane.area());
+        let bands = self.levels.chunks_exact(lines.len());
+        for (channel, band) in channels.zip(bands) {
+            channel[lines.clone()].copy_from_slice(band);
+        }
+    }
+}
+
 impl Setting<'_> {
     /// The levels before any band is coded: those of the reference, which is what skipped and lost blocks keep.
     pub(super) fn levels(&self) -> Vec<i16> {
-        match self.reference {
-            Some(reference) => reference.to_vec(),
-            None => vec![0; self.plane.len()],
-        }
+        self.levels_of(&(0..self.plane.block_rows()))
     }
 
-    /// Writes (with `wanted`) or reads some rows of blocks. `modes` and `levels` are those of the whole tensor; a writer
-    /// finds its modes there, and both leave the band's modes and levels as a reader has them.
-    pub(super) fn code<C: Coder>(
+    fn levels_of(&self, rows: &Range<usize>) -> Vec<i16> {
+        let lines = self.plane.lines(rows);
+        let Some(reference) = self.reference else {
+            return vec![0; lines.len() * self.plane.channels];
+        };
+        if lines.len() == self.plane.area() {
+            return reference.to_vec();
+        }
+        let channels = reference.chunks_exact(self.plane.area());
+        let mut levels = Vec::with_capacity(lines.len() * self.plane.channels);
+        channels.for_each(|channel| levels.extend_from_slice(&channel[lines.clone()]));
+        levels
+    }
+
+    /// Writes some rows of blocks. `modes`: of the whole tensor.
+    pub(super) fn write(
+        &self,
+        writer: &mut Writer,
+        contexts: &mut Contexts,
+        rows: Range<usize>,
+        modes: &[Mode],
+        wanted: Wanted<'_>,
+    ) -> Band {
+        let columns = self.plane.block_columns();
+        let modes = modes[rows.start * columns..rows.end * columns].to_vec();
+        self.code(writer, contexts, rows, modes, Some(wanted))
+    }
+
+    /// Reads some rows of blocks.
+    pub(super) fn read(
+        &self,
+        reader: &mut Reader<'_>,
+        contexts: &mut Contexts,
+        rows: Range<usize>,
+    ) -> Band {
+        let modes = vec![Mode::Fresh; rows.len() * self.plane.block_columns()];
+        self.code(reader, contexts, rows, modes, None)
+    }
+
+    /// Writes (with `wanted`) or reads. A writer finds its modes in `modes`.
+    fn code<C: Coder>(
         &self,
         coder: &mut C,
         contexts: &mut Contexts,
         rows: Range<usize>,
+        mut modes: Vec<Mode>,
         wanted: Option<Wanted<'_>>,
-        modes: &mut [Mode],
-        levels: &mut [i16],
-    ) {
+    ) -> Band {
         if self.reference.is_some() {
-            self.modes(coder, contexts, &rows, modes);
-        } else {
-            let columns = self.plane.block_columns();
-            modes[rows.start * columns..rows.end * columns].fill(Mode::Fresh);
+            self.modes(coder, contexts, &mut modes);
         }
+        let mut levels = self.levels_of(&rows);
+        let top = rows.start * BLOCK;
+        let height = (rows.end * BLOCK).min(self.plane.height) - top;
         let mut walk = Walk {
             coder,
             contexts,
             setting: self,
             wanted,
-            levels,
+            levels: &mut levels,
+            inner: Plane {
+                height,
+                ..self.plane
+            },
+            top,
             seen: Seen::new(&self.plane, &rows),
-            rows,
         };
         for channel in 0..self.plane.channels {
-            walk.channel(channel, modes);
+            walk.channel(channel, &modes);
         }
+        Band { rows, levels }
     }
 
-    fn modes<C: Coder>(
-        &self,
-        coder: &mut C,
-        contexts: &mut Contexts,
-        rows: &Range<usize>,
-        modes: &mut [Mode],
-    ) {
+    /// `modes`: of the band.
+    fn modes<C: Coder>(&self, coder: &mut C, contexts: &mut Contexts, modes: &mut [Mode]) {
         let columns = self.plane.block_columns();
-        for row in rows.clone() {
-            for column in 0..columns {
-                let at = row * columns + column;
-                let west = if column > 0 {
-                    modes[at - 1]
-                } else {
-                    Mode::Skip
-                };
-                let north = if row > rows.start {
-                    modes[at - columns]
-                } else {
-                    west
-                };
-                modes[at] = contexts.mode(coder, modes[at], west, north);
-            }
+        for at in 0..modes.len() {
+            let west = match at % columns {
+                0 => Mode::Skip,
+                _ => modes[at - 1],
+            };
+            let north = match at < columns {
+                true => west,
+                false => modes[at - columns],
+            };
+            modes[at] = contexts.mode(coder, modes[at], west, north);
         }
     }
 }
@@ -103,10 +151,11 @@ struct Walk<'a, C> {
     contexts: &'a mut Contexts,
     setting: &'a Setting<'a>,
     wanted: Option<Wanted<'a>>,
+    /// Of the band, whose own plane is `inner` and begins at row `top` of the tensor's.
     levels: &'a mut [i16],
+    inner: Plane,
+    top: usize,
     seen: Seen,
-    /// Rows of blocks.
-    rows: Range<usize>,
 }
 
 /// A block of one channel.
@@ -115,6 +164,9 @@ struct Block {
     /// Where the channel begins in the tensor.
     base: usize,
     rect: Rect,
+    /// The same within the band.
+    inner_base: usize,
+    inner: Rect,
     at: At,
 }
 
@@ -127,12 +179,23 @@ impl<C: Coder> Walk<'_, C> {
         let transformed = self.setting.transformed[channel];
         self.contexts.start_channel();
         self.seen.start_channel();
+        let inner_base = channel * self.inner.area();
         let columns = plane.block_columns();
-        for row in self.rows.clone() {
+        for row in 0..self.inner.block_rows() {
             for column in 0..columns {
-                let rect = plane.block(row, column);
-                let at = self.seen.at(row - self.rows.start, column);
-                let block = Block { base, rect, at };
+                let inner = self.inner.block(row, column);
+                let rect = Rect {
+                    y: self.top + inner.y,
+                    ..inner
+                };
+                let at = self.seen.at(row, column);
+                let block = Block {
+                    base,
+                    rect,
+                    inner_base,
+                    inner,
+                    at,
+                };
                 match (modes[row * columns + column], reference) {
                     (Mode::Skip, Some(_)) => self.seen.skip(at),
                     (Mode::Difference(motion), Some(reference)) => {
@@ -206,14 +269,7 @@ impl<C: Coder> Walk<'_, C> {
     /// A block from what is around it, pixel by pixel.
     fn fresh(&mut self, block: Block) {
         let quantum = self.setting.quantum;
-        let top = self.rows.start * BLOCK;
-        let around = Surroundings::new(
-            self.levels,
-            &self.setting.plane,
-            block.base,
-            block.rect,
-            top,
-        );
+        let around = Surroundings::new(self.levels, &self.inner, block.inner_base, block.inner);
         let said = self
             .wanted
             .and_then(|w| w.fresh(&self.setting.plane, around, block.base, block.rect, quantum));
@@ -238,10 +294,10 @@ impl<C: Coder> Walk<'_, C> {
     /// Sets the block's levels.
     #[inline]
     fn put(&mut self, block: Block, levels: &Values<i16>) {
-        let (width, rect) = (self.setting.plane.width, block.rect);
+        let (width, rect) = (self.inner.width, block.inner);
         let rows = levels.as_chunks::<BLOCK>().0;
         for (j, row) in rows.iter().enumerate().take(rect.height) {
-            let start = block.base + (rect.y + j) * width + rect.x;
+            let start = block.inner_base + (rect.y + j) * width + rect.x;
             match self.levels[start..start + rect.width].as_chunks_mut() {
                 // A whole row is no call of a function.
                 ([whole], _) => *whole = *row,

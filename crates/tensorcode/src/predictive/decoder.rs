@@ -9,10 +9,8 @@ use std::ops::Range;
 use splitinfer_tensor::Tensor;
 
 use super::band::Setting;
+use super::bands::Bands;
 use super::frame::{Head, Levels, Part};
-use super::learned::Learning;
-use super::plane::Mode;
-use super::rans::Reader;
 use super::reference::{Coded, Frame, History};
 use crate::affine::AffineDecoder;
 use crate::stream::within;
@@ -25,10 +23,20 @@ const KEPT: usize = 32;
 const OVERTAKEN: u64 = 8;
 
 /// Decoder of the predictive code.
-#[derive(Default)]
 pub struct PredictiveDecoder {
     held: History,
     affine: AffineDecoder,
+    parallel: bool,
+}
+
+impl Default for PredictiveDecoder {
+    fn default() -> Self {
+        Self {
+            held: History::default(),
+            affine: AffineDecoder::default(),
+            parallel: true,
+        }
+    }
 }
 
 impl Decode for PredictiveDecoder {
@@ -57,6 +65,11 @@ impl Decode for PredictiveDecoder {
 }
 
 impl PredictiveDecoder {
+    /// As [`Predictive::set_parallel`](super::Predictive::set_parallel).
+    pub fn set_parallel(&mut self, parallel: bool) {
+        self.parallel = parallel;
+    }
+
     fn read(
         &mut self,
         bytes: &[u8],
@@ -87,7 +100,8 @@ impl PredictiveDecoder {
                 }
                 Part::Levels(levels) => {
                     let earlier = earlier.and_then(|e| e.get(number)?.as_ref());
-                    let coded = read_levels(levels, &arrived, payload.start, earlier);
+                    let coded =
+                        read_levels(levels, &arrived, payload.start, earlier, self.parallel);
                     let tensor = coded.tensor().map_err(|source| CodeError::Tensor {
                         tensor: number,
                         dtype: levels.dtype,
@@ -151,36 +165,33 @@ fn read_levels(
     arrived: &Arrived<'_>,
     start: usize,
     earlier: Option<&Coded>,
+    parallel: bool,
 ) -> Coded {
     let plane = head.plane();
     let earlier = earlier.filter(|e| e.shape == head.shape);
     let reference = earlier.map(|e| e.in_steps_of(head.step));
-    let mut modes = vec![Mode::Fresh; plane.blocks()];
     let setting = Setting {
         plane,
         reference: reference.as_deref(),
         transformed: &head.transformed,
         quantum: i32::from(head.quantum),
     };
-    let mut levels = setting.levels();
-    let mut learning = Learning::new(earlier, plane.len());
+    let mut came = Vec::with_capacity(head.bands.len());
     let (mut row, mut at) = (0, start);
     for (count, len) in &head.bands {
-        let rows = row..row + count;
-        if let Some(bytes) = arrived.get(at..at + len) {
-            let mut reader = Reader::new(bytes);
-            learning.band(|contexts| {
-                setting.code(&mut reader, contexts, rows, None, &mut modes, &mut levels);
-            });
-        }
+        let bytes = arrived.get(at..at + len);
+        came.extend(bytes.map(|bytes| (row..row + count, bytes)));
         row += count;
         at += len;
     }
+    let bands = Bands::new(setting, earlier, parallel);
+    bands.read(&came);
+    let (levels, contexts) = bands.finish();
     Coded {
         dtype: head.dtype,
         step: head.step,
         shape: head.shape.clone(),
         levels,
-        contexts: learning.finish(),
+        contexts,
     }
 }

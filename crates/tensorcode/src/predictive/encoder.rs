@@ -7,26 +7,23 @@
 use splitinfer_tensor::Tensor;
 
 use super::band::Setting;
+use super::bands::Bands;
 use super::choose::Manner;
+use super::cutting::Cutting;
 use super::frame::{Head, Levels, Part};
-use super::learned::Learning;
 use super::plane::Plane;
-use super::rans::Writer;
 use super::reference::{Coded, History};
 use super::scale::{Scale, relative_step};
 use super::wanted::Wanted;
 use crate::affine::{conversion_error, values};
 use crate::{AUTO, AUTO_BITS, Affine, CodeError, Encode};
 
-/// Bands are cut so that one fits into a packet, as well as can be told beforehand.
-const BAND_BYTES: usize = 1150;
 /// Frames that may be on the way to be acknowledged. Of more, the oldest are not waited for.
 const KEPT: usize = 16;
 /// What a bit is worth, in squared steps: about what it buys at the rates where most cuts are used.
 const LAMBDA: f32 = 0.15;
 
 /// Encoder of the predictive code. See the crate's documentation for an example.
-#[derive(Default)]
 pub struct Predictive {
     streams: Vec<Stream>,
     /// What the receiver may have.
@@ -38,6 +35,21 @@ pub struct Predictive {
     step: Option<f32>,
     /// The last frame was predicted from an earlier one.
     predicted: bool,
+    parallel: bool,
+}
+
+impl Default for Predictive {
+    fn default() -> Self {
+        Self {
+            streams: Vec::new(),
+            sent: History::default(),
+            acknowledged: None,
+            affine: Affine::default(),
+            step: None,
+            predicted: false,
+            parallel: true,
+        }
+    }
 }
 
 /// What is remembered of one tensor from frame to frame.
@@ -45,8 +57,7 @@ pub struct Predictive {
 struct Stream {
     scale: Scale,
     manner: Manner,
-    /// Bytes that a row of blocks took in the last frame.
-    row_bytes: usize,
+    cutting: Cutting,
 }
 
 impl Predictive {
@@ -54,6 +65,12 @@ impl Predictive {
     /// number is allowed; useful are 0.5 (coarse) to 0.01.
     pub fn set_step(&mut self, relative: f32) {
         self.step = Some(relative.clamp(1e-4, 4.0));
+    }
+
+    /// Whether other threads (those of [`rayon`]) help with larger tensors, as they do unless told otherwise. The bytes are the
+    /// same.
+    pub fn set_parallel(&mut self, parallel: bool) {
+        self.parallel = parallel;
     }
 
     /// The tensors of a frame as its receiver has them, while it may still be acknowledged. `None` for a frame that was
@@ -102,27 +119,26 @@ impl Encode for Predictive {
         let mut coded = Vec::with_capacity(tensors.len());
         for (i, (tensor, stream)) in tensors.iter().zip(&mut self.streams).enumerate() {
             let earlier = earlier.and_then(|e| e.get(i)?.as_ref());
-            match stream.encode(tensor, relative, earlier, payload) {
-                (written, Some((levels, now))) => {
-                    payload = written;
+            match stream.encode(tensor, relative, earlier, self.parallel) {
+                Some((bands, levels, now)) => {
+                    payload.extend(bands);
                     head.tensors.push(Part::Levels(levels));
                     coded.push(Some(now));
                 }
-                (written, None) => {
-                    payload = written;
+                None => {
                     let bytes = self
                         .affine
                         .encode(frame, std::slice::from_ref(tensor), 32)?;
-                    payload.extend_from_slice(&bytes);
                     head.tensors.push(Part::Embedded(bytes.len()));
+                    payload.push(bytes);
                     coded.push(None);
                 }
             }
         }
         self.sent.add(frame, coded, KEPT, usize::MAX);
-        let mut out = Vec::with_capacity(payload.len() + 64);
+        let mut out = Vec::with_capacity(payload.iter().map(Vec::len).sum::<usize>() + 512);
         head.write(&mut out)?;
-        out.append(&mut payload);
+        payload.iter().for_each(|part| out.extend_from_slice(part));
         Ok(out)
     }
 
@@ -142,22 +158,20 @@ impl Encode for Predictive {
 }
 
 impl Stream {
-    /// Appends the levels of a tensor to `payload`. `None` when the tensor has none: it is empty, no floating-point
-    /// tensor, or a value is not finite or too large.
+    /// The bands of a tensor, what their head says, and what the receiver has then. `None` when the tensor has no levels: it
+    /// is empty, no floating-point tensor, or a value is not finite or too large.
     fn encode(
         &mut self,
         tensor: &Tensor,
         relative: f32,
         earlier: Option<&Coded>,
-        payload: Vec<u8>,
-    ) -> (Vec<u8>, Option<(Levels, Coded)>) {
+        parallel: bool,
+    ) -> Option<(Vec<Vec<u8>>, Levels, Coded)> {
         if tensor.is_empty() || !tensor.dtype().is_float() {
-            return (payload, None);
+            return None;
         }
         let values = values(tensor);
-        let Some(quantum) = self.scale.quantum(&values, relative) else {
-            return (payload, None);
-        };
+        let quantum = self.scale.quantum(&values, relative)?;
         let step = quantum.step;
         let plane = Plane::of(tensor.shape());
         let earlier = earlier.filter(|e| e.shape == tensor.shape());
@@ -183,9 +197,9 @@ impl Stream {
             transformed: &transformed,
             quantum: i32::from(quantum.levels),
         };
-        let mut learning = Learning::new(earlier, values.len());
-        let mut levels = setting.levels();
-        let (payload, bands) = self.bands(&setting, wanted, &mut learning, &mut levels, payload);
+        let bands = Bands::new(setting, earlier, parallel);
+        let (written, sizes) = self.write(&setting, &bands, wanted);
+        let (levels, contexts) = bands.finish();
         let max_error = max_error(tensor, &values, &levels, step);
         let shape = tensor.shape().to_vec();
         let head = Levels {
@@ -195,56 +209,36 @@ impl Stream {
             quantum: quantum.levels,
             transformed,
             max_error,
-            bands,
+            bands: sizes,
         };
         let coded = Coded {
             dtype: tensor.dtype(),
             step,
             shape,
             levels,
-            contexts: learning.finish(),
+            contexts,
         };
-        (payload, Some((head, coded)))
+        Some((written, head, coded))
     }
 
-    /// Rows and bytes of each band.
-    fn bands(
+    /// The bands; rows and bytes of each.
+    fn write(
         &mut self,
         setting: &Setting<'_>,
+        bands: &Bands<'_>,
         wanted: Wanted<'_>,
-        learning: &mut Learning,
-        levels: &mut [i16],
-        mut payload: Vec<u8>,
-    ) -> (Vec<u8>, Vec<(usize, usize)>) {
-        let mut bands = Vec::new();
-        let mut writer = Writer::default();
-        let before = payload.len();
-        let block_rows = setting.plane.block_rows();
-        let mut row = 0;
-        while row < block_rows {
-            // Of the first frame's rows nothing is known.
-            let count = BAND_BYTES.checked_div(self.row_bytes).unwrap_or(1);
-            let count = count.clamp(1, block_rows - row);
-            let start = payload.len();
-            learning.band(|contexts| {
-                let rows = row..row + count;
-                setting.code(
-                    &mut writer,
-                    contexts,
-                    rows,
-                    Some(wanted),
-                    &mut self.manner.modes,
-                    levels,
-                );
-            });
-            writer.finish(&mut payload);
-            let bytes = payload.len() - start;
-            self.row_bytes = (bytes / count).max(1);
-            bands.push((count, bytes));
-            row += count;
-        }
-        self.row_bytes = ((payload.len() - before) / block_rows).max(1);
-        (payload, bands)
+    ) -> (Vec<Vec<u8>>, Vec<(usize, usize)>) {
+        let Plane { channels, .. } = setting.plane;
+        let predicted = setting.reference.is_some();
+        let values = setting.plane.lines(&(0..1)).len() * channels;
+        let cuts = self
+            .cutting
+            .bands(predicted, setting.plane.block_rows(), values);
+        let written = bands.write(&cuts, &self.manner.modes, wanted);
+        let sizes = cuts.iter().zip(&written);
+        let sizes: Vec<_> = sizes.map(|(rows, b)| (rows.len(), b.len())).collect();
+        self.cutting.took(predicted, &sizes);
+        (written, sizes)
     }
 }
 

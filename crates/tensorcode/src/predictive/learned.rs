@@ -7,6 +7,8 @@
 //! What the bands of a frame have learned, for the bands of frames that are predicted from it. Each band of a packet's
 //! size would otherwise spend a part of it on learning the same again.
 
+use std::sync::Mutex;
+
 use super::contexts::Contexts;
 use super::models::{Bit, SYMBOLS, Symbols};
 use super::reference::Coded;
@@ -53,7 +55,7 @@ const WORTH: usize = 2048;
 /// Gives each band the contexts to start from, and keeps what they have learned.
 pub(super) struct Learning {
     start: Contexts,
-    learned: Option<Learned>,
+    learned: Option<Mutex<Learned>>,
 }
 
 impl Learning {
@@ -61,22 +63,23 @@ impl Learning {
     pub(super) fn new(earlier: Option<&Coded>, values: usize) -> Self {
         let contexts = earlier.and_then(|e| e.contexts.as_deref());
         let start = contexts.map_or_else(Contexts::new, Contexts::clone);
-        let learned = (values >= WORTH).then(|| Learned::new(&start));
+        let learned = (values >= WORTH).then(|| Mutex::new(Learned::new(&start)));
         Self { start, learned }
     }
 
-    /// Every band starts alike, so none depends on another.
-    pub(super) fn band(&mut self, code: impl FnOnce(&mut Contexts)) {
+    /// Every band starts alike, so none depends on another, and they may come in any order.
+    pub(super) fn band<T>(&self, code: impl FnOnce(&mut Contexts) -> T) -> T {
         let mut contexts = self.start.clone();
-        code(&mut contexts);
-        if let Some(learned) = &mut self.learned {
-            learned.add(&self.start, &contexts);
+        let coded = code(&mut contexts);
+        if let Some(learned) = &self.learned {
+            learned.lock().unwrap().add(&self.start, &contexts);
         }
+        coded
     }
 
     /// For the frames that are predicted from this one.
     pub(super) fn finish(self) -> Option<Box<Contexts>> {
-        let learned = self.learned?;
+        let learned = self.learned?.into_inner().unwrap();
         Some(Box::new(learned.contexts(&self.start)))
     }
 }

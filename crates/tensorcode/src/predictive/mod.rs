@@ -11,14 +11,17 @@
 //! pixels and corrected, or from its own surroundings ([`predict`]). A correction is told pixel by pixel or by frequency
 //! ([`transform`]), whichever suits the channel; an encoder says no more than is worth its bits ([`wanted`]). What is said
 //! becomes a number ([`rans`]) by probabilities ([`models`]) that depend on what lies around ([`contexts`], [`seen`]) and
-//! go on from what earlier frames taught ([`learned`]), in bands that need no other band ([`band`]).
+//! go on from what earlier frames taught ([`learned`]), in bands that need no other band ([`band`]),
+//! cut to the size of a packet ([`cutting`]) and coded at the same time ([`bands`]).
 //!
 //! The reference is always a frame that the receiver has acknowledged ([`reference`]), so a frame that is lost, late or
 //! reset costs nothing but itself.
 
 mod band;
+mod bands;
 mod choose;
 mod contexts;
+mod cutting;
 mod decoder;
 mod encoder;
 mod frame;

@@ -6,6 +6,8 @@
 
 //! How a tensor is looked at: as a stack of pictures, cut into square blocks that reach through the whole stack.
 
+use std::ops::Range;
+
 /// Side of a block.
 pub(super) const BLOCK: usize = 4;
 
@@ -57,6 +59,12 @@ impl Plane {
 
     pub(super) fn blocks(&self) -> usize {
         self.block_rows() * self.block_columns()
+    }
+
+    /// The part of each channel that these rows of blocks cover.
+    pub(super) fn lines(&self, rows: &Range<usize>) -> Range<usize> {
+        let end = (rows.end * BLOCK).min(self.height);
+        rows.start * BLOCK * self.width..end * self.width
     }
 
     pub(super) fn block(&self, row: usize, column: usize) -> Rect {

@@ -22,12 +22,11 @@ pub(super) struct Surroundings {
 const SIDE: usize = BLOCK + 1;
 
 impl Surroundings {
-    /// `top`: the first row that may be looked at.
     #[inline]
-    pub(super) fn new(levels: &[i16], plane: &Plane, base: usize, rect: Rect, top: usize) -> Self {
+    pub(super) fn new(levels: &[i16], plane: &Plane, base: usize, rect: Rect) -> Self {
         let mut around = Self {
             levels: [0; SIDE * SIDE],
-            has_above: rect.y > top,
+            has_above: rect.y > 0,
             has_left: rect.x > 0,
         };
         let start = base + rect.y * plane.width + rect.x;
@@ -142,21 +141,16 @@ mod tests {
             height: 8,
             width: 8,
         };
-        let median = |[corner, north, west]: [i16; 3], top: usize| {
+        let median = |[corner, north, west]: [i16; 3]| {
             let mut levels = [0; 64];
             (levels[27], levels[28], levels[35]) = (corner, north, west);
-            Surroundings::new(&levels, &plane, 0, plane.block(1, 1), top).median(0, 0)
+            Surroundings::new(&levels, &plane, 0, plane.block(1, 1)).median(0, 0)
         };
-        assert_eq!(median([0, 9, 0], 0), 9);
-        assert_eq!(median([0, 0, 9], 0), 9);
-        assert_eq!(median([5, 6, 7], 0), 7);
-        assert_eq!(median([5, 7, 4], 0), 6);
-        assert_eq!(
-            median([3, 4, 5], 4),
-            5,
-            "nothing is taken from above the band"
-        );
-        let first = Surroundings::new(&[7; 64], &plane, 0, plane.block(0, 0), 0);
+        assert_eq!(median([0, 9, 0]), 9);
+        assert_eq!(median([0, 0, 9]), 9);
+        assert_eq!(median([5, 6, 7]), 7);
+        assert_eq!(median([5, 7, 4]), 6);
+        let first = Surroundings::new(&[7; 64], &plane, 0, plane.block(0, 0));
         assert_eq!(first.median(0, 0), 0);
     }
 
@@ -174,7 +168,7 @@ mod tests {
             }
         }
         let rect = plane.block(1, 1);
-        let around = Surroundings::new(&levels, &plane, 0, rect, 0);
+        let around = Surroundings::new(&levels, &plane, 0, rect);
         let filled = around.filled(rect);
         assert_eq!(
             (filled[0], filled[1], filled[4], filled[5]),

@@ -187,12 +187,14 @@ fn a_frame_that_was_overtaken_can_still_be_decoded() {
 fn what_was_lost_is_as_it_was_and_the_rest_as_it_is() {
     let mut encoder = Predictive::default();
     let mut decoder = PredictiveDecoder::default();
-    decoder
-        .decode(&encoder.encode(0, &[scene(0, 0.3)], 8).unwrap(), &limits())
-        .unwrap();
-    encoder.acknowledge(0);
+    // By the second one an encoder knows how long bands are.
+    for frame in 0..2 {
+        let bytes = encoder.encode(frame, &[scene(frame as usize, 0.3)], 8);
+        decoder.decode(&bytes.unwrap(), &limits()).unwrap();
+        encoder.acknowledge(frame);
+    }
     let sent = scene(4, 0.3);
-    let bytes = encoder.encode(1, std::slice::from_ref(&sent), 8).unwrap();
+    let bytes = encoder.encode(2, std::slice::from_ref(&sent), 8).unwrap();
     let whole = decoder.decode_partial(&bytes, &[], &limits()).unwrap();
     assert!(furthest(&sent, &whole[0]) < 0.1);
     // The last bytes are those of the lowest band.
@@ -209,13 +211,50 @@ fn what_was_lost_is_as_it_was_and_the_rest_as_it_is() {
     assert!(decoder.decode_partial(&bytes, head, &limits()).is_err());
     // And it was not kept.
     let next = {
-        encoder.acknowledge(1);
-        encoder.encode(2, &[sent], 8).unwrap()
+        encoder.acknowledge(2);
+        encoder.encode(3, &[sent], 8).unwrap()
     };
     assert!(matches!(
         decoder.decode(&next, &limits()),
-        Err(CodeError::Reference(1))
+        Err(CodeError::Reference(2))
     ));
+}
+
+#[test]
+fn several_threads_give_what_one_gives() {
+    let mut encoders = [Predictive::default(), Predictive::default()];
+    let mut decoders = [PredictiveDecoder::default(), PredictiveDecoder::default()];
+    encoders[0].set_parallel(false);
+    decoders[0].set_parallel(false);
+    let limits = Limits::default();
+    for number in 0..6 {
+        let high = (0..16).flat_map(|i| scene(number + i, 0.3).to_f32_vec());
+        let tensor = Tensor::new(vec![24, 88, 30], high.collect()).unwrap();
+        let number = number as u64;
+        let [one, several] = encoders.each_mut().map(|encoder| {
+            encoder.acknowledge(number.saturating_sub(2));
+            encoder
+                .encode(number, std::slice::from_ref(&tensor), 8)
+                .unwrap()
+        });
+        assert!(one == several, "frame {number}");
+        let (head, _) = frame::Head::read(&one, &limits).unwrap();
+        let bands = |part: &frame::Part| match part {
+            frame::Part::Levels(levels) => levels.bands.len(),
+            frame::Part::Embedded(_) => 0,
+        };
+        assert!(
+            bands(&head.tensors[0]) >= bands::ENOUGH,
+            "frame {number}: {}",
+            bands(&head.tensors[0])
+        );
+        let lost = one.len() - 1400..one.len() - 1300;
+        let [one, several] = decoders.each_mut().map(|decoder| {
+            let part = decoder.decode_partial(&one, std::slice::from_ref(&lost), &limits);
+            (part.unwrap(), decoder.decode(&several, &limits).unwrap())
+        });
+        assert!(one == several, "frame {number}");
+    }
 }
 
 /// Values as activations have them, now and then with what cannot be quantised.

@@ -77,9 +77,9 @@ pub(super) struct Crossing {
 
 impl Crossing {
     /// Without a `checker` the depth is what the code takes where nothing is known.
-    pub(super) fn new(candidates: usize, checker: Option<Checker>) -> Self {
+    pub(super) fn new(candidates: usize, checker: Option<Checker>, encoder: Predictive) -> Self {
         Self {
-            encoder: Predictive::default(),
+            encoder,
             cut: None,
             controls: vec![StepControl::default(); candidates],
             checker,
@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn acknowledged() -> Crossing {
-        let mut crossing = Crossing::new(3, None);
+        let mut crossing = Crossing::new(3, None, Predictive::default());
         encode(&mut crossing, 0, 1);
         let mut feedback = Feedback::default();
         feedback.decoded(0);

@@ -76,7 +76,7 @@ impl Streaming {
         Ok(Self {
             tools: Some(Tools {
                 preprocessor: engine.preprocessor(),
-                crossing: Crossing::new(engine.candidates().len(), checker),
+                crossing: Crossing::new(engine.candidates().len(), checker, settings.encoder()),
                 filming: Filming::new(engine, settings)?,
                 planner: Planner::new(),
                 unsurveyed: None,

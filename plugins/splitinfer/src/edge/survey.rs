@@ -229,7 +229,7 @@ fn alone(
     input: &Tensor,
     number: u64,
 ) -> Result<(Begun, Duration), gst::ErrorMessage> {
-    let mut encoder = Predictive::default();
+    let mut encoder = settings.encoder();
     let tensors = engine.head(candidate, input)?;
     let since = Instant::now();
     let bytes = encoder

@@ -14,6 +14,7 @@ use gst::glib;
 use gst::prelude::*;
 
 pub(super) use properties::properties;
+use splitinfer_tensorcode::Predictive;
 
 use super::split::SplitSetting;
 use super::{IncompleteFrames, Objective, OnDeadline, SendFrames};
@@ -156,6 +157,13 @@ impl Settings {
     }
 
     /// Of an update of the weights on its way to the server, in bytes a second.
+    /// Of the tensors that cross.
+    pub(super) fn encoder(&self) -> Predictive {
+        let mut encoder = Predictive::default();
+        encoder.set_parallel(self.threads != 1);
+        encoder
+    }
+
     pub(super) fn update_rate(&self) -> u64 {
         bytes_a_second(self.update_bitrate)
     }

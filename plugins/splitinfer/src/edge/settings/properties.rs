@@ -228,7 +228,8 @@ fn runtime() -> Vec<glib::ParamSpec> {
         glib::ParamSpecUInt::builder("threads")
             .nick("Threads")
             .blurb(
-                "Threads of ONNX Runtime for one operator. 0: as many as there are processor cores",
+                "Threads of ONNX Runtime for one operator. 0: as many as there are processor cores. 1: the tensor code \
+                 keeps to one thread, too",
             )
             .maximum(1024)
             .default_value(0)

@@ -1,0 +1,95 @@
+// This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
+// If a copy of the MPL was not distributed with this file, You can obtain one at
+// <https://mozilla.org/MPL/2.0/>.
+//
+// SPDX-License-Identifier: MPL-2.0
+
+//! All bands of a tensor, written or read at the same time where there are several processors.
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use super::band::{Band, Setting};
+use super::contexts::Contexts;
+use super::learned::Learning;
+use super::plane::Mode;
+use super::rans::{Reader, Writer};
+use super::reference::Coded;
+use super::wanted::Wanted;
+
+/// Fewer are done before another thread has woken up.
+pub(super) const ENOUGH: usize = 12;
+
+/// What the bands make together, in whatever order they are done.
+pub(super) struct Bands<'a> {
+    setting: Setting<'a>,
+    learning: Learning,
+    levels: Mutex<Vec<i16>>,
+    parallel: bool,
+}
+
+impl<'a> Bands<'a> {
+    /// `earlier`: what the frame is predicted from; `parallel`: whether other threads help.
+    pub(super) fn new(setting: Setting<'a>, earlier: Option<&Coded>, parallel: bool) -> Self {
+        Self {
+            setting,
+            learning: Learning::new(earlier, setting.plane.len()),
+            levels: Mutex::new(setting.levels()),
+            parallel,
+        }
+    }
+
+    /// The bytes of each band, which are those `rows` of blocks. `modes`: of the whole tensor.
+    pub(super) fn write(
+        &self,
+        rows: &[Range<usize>],
+        modes: &[Mode],
+        wanted: Wanted<'_>,
+    ) -> Vec<Vec<u8>> {
+        self.each(rows, |writer: &mut Writer, rows| {
+            let code = |contexts: &mut Contexts| {
+                let rows = rows.clone();
+                self.setting.write(writer, contexts, rows, modes, wanted)
+            };
+            self.put(&self.learning.band(code));
+            let mut bytes = Vec::new();
+            writer.finish(&mut bytes);
+            bytes
+        })
+    }
+
+    /// What is not among `bands` stays as it was in the reference; without one, zero.
+    pub(super) fn read(&self, bands: &[(Range<usize>, &[u8])]) {
+        self.each(bands, |(), (rows, bytes)| {
+            let mut reader = Reader::new(bytes);
+            let code =
+                |contexts: &mut Contexts| self.setting.read(&mut reader, contexts, rows.clone());
+            self.put(&self.learning.band(code));
+        });
+    }
+
+    /// The tensor's levels, and what was learned.
+    pub(super) fn finish(self) -> (Vec<i16>, Option<Box<Contexts>>) {
+        (self.levels.into_inner().unwrap(), self.learning.finish())
+    }
+
+    fn put(&self, band: &Band) {
+        let mut levels = self.levels.lock().unwrap();
+        band.put_into(&self.setting.plane, &mut levels);
+    }
+
+    /// `T`: what a thread keeps from one job to the next.
+    fn each<J: Sync, T: Default, R: Send>(
+        &self,
+        jobs: &[J],
+        work: impl Fn(&mut T, &J) -> R + Sync + Send,
+    ) -> Vec<R> {
+        if self.parallel && jobs.len() >= ENOUGH {
+            return jobs.par_iter().map_init(T::default, work).collect();
+        }
+        let mut kept = T::default();
+        jobs.iter().map(|job| work(&mut kept, job)).collect()
+    }
+}
