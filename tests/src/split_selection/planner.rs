@@ -58,6 +58,7 @@ impl Policy for Planner {
             Seen::Answered { round, .. } => self.selector.answered(&round),
             Seen::Missed { number, at } => self.selector.given_up(number.into(), self.start + at),
             Seen::Completed { choice, took } => self.selector.completed(choice, took),
+            Seen::Decoded(choice) => self.selector.decoded(choice),
             Seen::VideoBroken => self.selector.video_broken(),
             Seen::Disconnected => self.selector.disconnected(),
             Seen::Connected => {}

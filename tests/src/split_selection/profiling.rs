@@ -174,6 +174,9 @@ pub(crate) fn settle(model: &LocalModel, cut: usize, frames: &[Vec<Tensor>]) -> 
 fn coded(frames: &[Vec<Tensor>], step: f32, age: Option<usize>) -> Result<Coded> {
     let mut encoder = Predictive::default();
     let mut decoder = PredictiveDecoder::default();
+    // Only this thread's time is counted.
+    encoder.set_parallel(false);
+    decoder.set_parallel(false);
     encoder.set_step(step);
     let (mut encode, mut decode, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
     // The first ones have nothing to be predicted from.

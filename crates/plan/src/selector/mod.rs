@@ -19,7 +19,7 @@ use crate::crowd::Crowd;
 use crate::speeds::Speeds;
 use crate::transit::Transit;
 use crate::{Choice, Decision, Objective, Offload, Profile};
-use probes::{Probes, Shown};
+use probes::{Probes, Shown, Starts};
 
 /// Of so many frames about, the mean of the bytes sent is taken for the next.
 const SIZE_MEMORY: u64 = 8;
@@ -85,6 +85,7 @@ pub struct Selector {
     /// When the last frame went to the server.
     last_sent: Option<Instant>,
     probes: Probes,
+    starts: Starts,
     shown: Option<Shown>,
     /// Since when all is done here, after frames went to the server.
     here_since: Option<Instant>,
@@ -181,7 +182,12 @@ impl Selector {
             }
         }
         self.video |= round.choice == Choice::Video;
-        if let (Choice::Candidate(i), Some((cut, known))) = (round.choice, &mut self.coded)
+        self.decoded(round.choice);
+    }
+
+    /// A frame that stood alone came too late to be answered, and the server has it: the next ones of this choice can be predicted.
+    pub fn decoded(&mut self, choice: Choice) {
+        if let (Choice::Candidate(i), Some((cut, known))) = (choice, &mut self.coded)
             && i == *cut
         {
             *known = true;

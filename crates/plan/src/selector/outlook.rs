@@ -68,13 +68,17 @@ impl Selector {
 
     /// The profile at the speed of this machine now, sizes with what a switch costs.
     pub(super) fn profile_now(&self, wish: &Wish, now: Instant) -> Profile {
+        self.profile_after(wish, self.frames_alone(wish, now))
+    }
+
+    /// The same where after a switch to a cut so many frames of it stand alone.
+    pub(super) fn profile_after(&self, wish: &Wish, alone: f64) -> Profile {
         let Some(speeds) = &self.speeds else {
             return Profile::default();
         };
         let mut profile = speeds.measured().clone();
         profile.whole = profile.whole.mul_f64(speeds.whole());
         profile.video = profile.video.filter(|_| wish.video);
-        let alone = self.frames_alone(wish, now);
         for (choice, offload) in profile.offloads_mut() {
             let alone = match (choice, self.coded) {
                 (Choice::Here | Choice::Picture, _) => 0.0,

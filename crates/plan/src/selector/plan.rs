@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::probes::Probes;
+use super::probes::{Probes, Starts};
 use super::{Plan, Selector, Wish};
 use crate::{Choice, Decision, Situation, decide};
 
@@ -46,8 +46,14 @@ impl Selector {
             self.here_since = self.current.map(|_| now);
         }
         self.current = Some(decision.choice);
+        if matches!(decision.choice, Choice::Candidate(_)) {
+            self.starts = Starts::default();
+        }
         let mut probe = false;
-        if let Some(choice) = checked.or_else(|| self.probe(&situation, &decision, now)) {
+        let elsewhere = checked
+            .or_else(|| self.probe(&situation, &decision, now))
+            .or_else(|| self.start_cut(wish, &situation, &decision, now));
+        if let Some(choice) = elsewhere {
             probe = decision.choice == Choice::Here;
             decision.choice = choice;
         }

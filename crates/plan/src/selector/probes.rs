@@ -8,8 +8,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::Selector;
-use crate::{Choice, Decision, Doubt, Situation, decide};
+use super::{Selector, Wish};
+use crate::{ASSUMED_BANDWIDTH, Choice, Decision, Doubt, Situation, decide};
 
 /// After so long without news of the link it is asked whether it has become better, more and more seldom while it has not.
 const FIRST_PROBE: Duration = Duration::from_millis(150);
@@ -23,6 +23,27 @@ const MOST_WORK: f64 = 0.02;
 const MOST_BYTES: f64 = 5_000.0;
 /// Where a monitor has told the rate within this time nobody else needs to ask.
 const WATCHED: Duration = Duration::from_millis(600);
+
+/// So often it is looked whether a cut would be the best, had the server what its tensors are predicted from, and it is given that
+/// more and more seldom while nothing comes of it.
+const FIRST_START: Duration = Duration::from_millis(250);
+const SLOWEST_START: Duration = Duration::from_secs(4);
+
+/// When a cut was last looked at so, and the time until the next look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Starts {
+    wait: Duration,
+    last: Option<Instant>,
+}
+
+impl Default for Starts {
+    fn default() -> Self {
+        Self {
+            wait: FIRST_START,
+            last: None,
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probes {
@@ -146,5 +167,48 @@ impl Selector {
         let slowest = worth.clamp(FIRST_PROBE, SLOWEST_PROBE);
         self.probes.wait = (self.probes.wait * 2).min(slowest);
         Some(hopeful.choice)
+    }
+
+    /// The first tensors of a cut stand alone and are several times as large as those after them, so a cut may seem too slow where
+    /// it would be the best for hundreds of frames. Then one frame of it goes there, so that the next ones can be predicted, if
+    /// it can be there in time. Not from cut to cut: a server holds what is predicted from of one only.
+    pub(super) fn start_cut(
+        &mut self,
+        wish: &Wish,
+        situation: &Situation<'_>,
+        decision: &Decision,
+        now: Instant,
+    ) -> Option<Choice> {
+        let path = situation.path?;
+        let waits = |at: Instant| now.saturating_duration_since(at) < self.starts.wait;
+        if matches!(decision.choice, Choice::Candidate(_))
+            || self.starts.last.is_some_and(waits)
+            || self.link.rate(now).is_none()
+            || self.crowd.stays_away(now).is_some()
+        {
+            return None;
+        }
+        self.starts.last = Some(now);
+        let started = self.profile_after(wish, 0.0);
+        let later = decide(&Situation {
+            profile: &started,
+            current: Some(decision.choice),
+            ..situation.clone()
+        });
+        let offload = match later.choice {
+            Choice::Candidate(i) => started.candidates.get(i)?,
+            _ => return None,
+        };
+        let more = offload.fresh_bytes.saturating_sub(offload.bytes) as f64;
+        let more = more / path.bandwidth.unwrap_or(ASSUMED_BANDWIDTH).max(1.0);
+        // A probe has all of the budget from when it is sent.
+        let sent = later
+            .predicted
+            .saturating_sub(offload.head + offload.encode);
+        if sent + Duration::from_secs_f64(more.min(1e3)) > wish.budget {
+            return None;
+        }
+        self.starts.wait = (self.starts.wait * 2).min(SLOWEST_START);
+        Some(later.choice)
     }
 }

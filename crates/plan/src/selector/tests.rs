@@ -249,3 +249,66 @@ fn nothing_is_tried_first_where_the_budget_is_missed_here_or_frames_pile_up() {
         assert!(!plan.probe && plan.decision.choice != Choice::Here);
     }
 }
+
+/// What comes of one frame after the other on a link of 250 kbit/s, with a cut that takes 10 ms there when it is predicted and
+/// 100 ms when it stands alone. How many went there by the way, and the last choice.
+fn with_a_cut(late: bool) -> (u32, Option<Choice>) {
+    let cut = Offload {
+        name: "cut".into(),
+        head: 40 * MS,
+        encode: 5 * MS,
+        tail: 60 * MS,
+        ..offload(300, 3_000)
+    };
+    let mut selector = Selector::default();
+    selector.set_profile(Profile {
+        whole: 85 * MS,
+        candidates: vec![cut],
+        ..Profile::default()
+    });
+    let (start, mut probes, mut known) = (Instant::now(), 0, false);
+    for frame in 0..60 {
+        let now = start + 100 * MS * frame;
+        selector.monitored(Some(15 * MS), Some((31e3, now)), now);
+        let wish = Wish {
+            video: false,
+            interval: Some(100 * MS),
+            ..wish()
+        };
+        let plan = selector.decide(&wish, now);
+        let choice = plan.decision.choice;
+        probes += u32::from(plan.probe);
+        if choice == Choice::Here {
+            selector.worked(choice, 85 * MS);
+            continue;
+        }
+        selector.worked(choice, 45 * MS);
+        let (number, bytes) = (frame.into(), if known { 300 } else { 3_000 });
+        selector.sent(number, choice, bytes, now + 45 * MS);
+        if late && !known {
+            selector.given_up(number, now + 200 * MS);
+            selector.decoded(choice);
+        } else {
+            selector.answered(&Round {
+                number,
+                choice,
+                bytes,
+                alone: !known,
+                taken: (if known { 35 } else { 125 }) * MS,
+                queue: Duration::ZERO,
+                work: 8 * MS,
+            });
+        }
+        known = true;
+    }
+    (probes, selector.current())
+}
+
+#[test]
+fn a_cut_that_is_the_best_once_it_is_predicted_is_begun_with_a_frame_by_the_way() {
+    for late in [false, true] {
+        let (probes, last) = with_a_cut(late);
+        assert!((1..=4).contains(&probes), "{probes}, late: {late}");
+        assert_eq!(last, Some(Choice::Candidate(0)), "late: {late}");
+    }
+}

@@ -246,6 +246,7 @@ impl Planner {
                     self.selector.given_up(number, at);
                     self.fixed.given_up(number, now);
                 }
+                News::Decoded(choice) => self.selector.decoded(choice),
                 News::Completed { choice, took } => self.selector.completed(choice, took),
                 News::Disconnected => self.selector.disconnected(),
             }

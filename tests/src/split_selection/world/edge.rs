@@ -165,7 +165,8 @@ impl World {
             true => self.now + self.setting.budget,
             false => self.deadline(number),
         };
-        if work.place.is_some() {
+        let outlives = work.place.is_some() || work.alone && matches!(choice, Choice::Candidate(_));
+        if outlives {
             let end = deadline + self.setting.budget;
             self.events.add(end, Event::Outlived(number));
         }
@@ -227,15 +228,15 @@ impl World {
         let mut needed = false;
         if let Some(job) = self.job(number) {
             job.cancelled = Some(at);
-            needed = job.place.is_some();
+            needed = job.outlives();
         }
-        // Those behind it need a picture of the video: it goes on.
+        // Those behind it need it: it goes on.
         if !needed {
             self.connection.cancel(number);
         }
     }
 
-    /// A budget after its deadline a picture of the video is given up for good.
+    /// A budget after its deadline a frame that others need is given up for good.
     pub(super) fn outlived(&mut self, frame: u32) {
         if self.connection.lacks(frame) {
             self.connection.cancel(frame);

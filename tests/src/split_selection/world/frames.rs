@@ -40,6 +40,8 @@ pub enum Seen {
         choice: Choice,
         took: Duration,
     },
+    /// Tensors that stand alone came too late to be answered, and the next ones can be predicted from them.
+    Decoded(Choice),
     /// A picture of the video is lost: the next one is a key picture.
     VideoBroken,
     Connected,

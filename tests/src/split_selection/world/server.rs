@@ -46,6 +46,13 @@ pub(super) struct Job {
     pub(super) cancelled: Option<Duration>,
 }
 
+impl Job {
+    /// Frames behind it need it, so it is of use longer than its answer: a picture of the video, and tensors that stand alone.
+    pub(super) fn outlives(&self) -> bool {
+        self.place.is_some() || self.alone && matches!(self.choice, Choice::Candidate(_))
+    }
+}
+
 impl World {
     pub(super) fn packet_came(&mut self, number: u32, trace: &Trace) {
         let (wires, events) = (&mut self.wires, &mut self.events);
@@ -101,12 +108,11 @@ impl World {
             let Some(job) = self.job(frame) else {
                 continue;
             };
-            let video = job.place.is_some();
             let unwanted = job.cancelled.is_some_and(|at| at + delay <= now);
-            if unwanted && !video {
+            if unwanted && !job.outlives() {
                 continue;
             }
-            job.only_decoded = video && (unwanted || now > job.deadline);
+            job.only_decoded = job.outlives() && (unwanted || now > job.deadline);
             job.queue = now - job.came;
             job.work = match job.only_decoded {
                 true => setting.decoding(job.decode, now),
@@ -147,6 +153,10 @@ impl World {
         };
         let job = self.jobs.swap_remove(at);
         if job.cancelled.is_some() || job.only_decoded || now > job.deadline {
+            if job.outlives() && job.place.is_none() {
+                self.encoder.acknowledged(job.choice, frame);
+                self.seen.push(Seen::Decoded(job.choice));
+            }
             return;
         }
         self.encoder.acknowledged(job.choice, frame);

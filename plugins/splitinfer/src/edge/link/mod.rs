@@ -72,6 +72,8 @@ pub(super) enum News {
         after: Duration,
         at: Instant,
     },
+    /// A frame that stood alone was too late for its answer, and the server has it.
+    Decoded(Choice),
     /// A frame was not answered in time.
     GivenUp {
         number: u64,

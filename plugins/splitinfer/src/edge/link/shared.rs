@@ -206,6 +206,10 @@ impl Shared {
         let taken = reply.round;
         let sent = self.sent.lock().unwrap().take(number);
         let in_time = sent.as_ref().is_none_or(|s| Instant::now() <= s.deadline);
+        let alone = sent.as_ref().filter(|s| s.alone && reply.part.is_none());
+        if let Some(sent) = alone.filter(|_| !in_time) {
+            self.tell_plan(News::Decoded(sent.choice));
+        }
         let found = match reply.body {
             // In pixels of the frame already: the placement travelled with the request.
             Body::Objects(objects) => {
@@ -225,7 +229,7 @@ impl Shared {
             received: reply.part.map(|part| part.share),
         };
         self.flow.answer(number, answer);
-        // Else it was a picture of a video, which is of use to those after it longer than its answer is.
+        // Else it is of use only to those after it, as a picture of a video is, and tensors that stand alone.
         if !in_time {
             return;
         }
