@@ -57,13 +57,14 @@ const PLOTTED: [(&str, usize); 4] = [
 ];
 
 const ABOUT: &str = "*Simulated* are the element (its two threads, four frames under way, a camera that keeps the newest frame while the \
-     streaming thread is busy), QUIC (packets, loss recovery, Cubic; no pacing), `crates/link` and a server with one worker. *Real* \
+     streaming thread is busy), QUIC (packets, loss recovery, Cubic as the element \
+     has it; no pacing), `crates/link` and a server with one worker. *Real* \
      are the selector, the health of the server and the UDP monitor. Each choice costs what the profile below says, times the \
      factors in the headings, with 5 % scatter. *Oracle*: it knows the trace, every loss and every queue; before each frame it tries \
      every choice, with and without waiting for the answer until the deadline, on a copy of the world, held for the next 1, 3 or 9 \
      frames; the best of these three runs and of all choices held all the time counts (its kind is in brackets). *H.264*: the picture as \
      the next one of a video, predicted from the last one that was sent; one that is given up goes on for a budget, and if it is not \
-     at the server then, a key picture follows. *In time*: of the frames that the \
+     at the server then, a key picture follows. Tensors that stand alone go on for a budget, too. *In time*: of the frames that the \
      oracle has in time, counted second by second. *Re-converge*: frames after a step of the trace until five in a row take at most \
      1.1 times the oracle's and 2 ms. A dropped frame takes until the next result. All methods have the element's local completion.";
 
