@@ -58,6 +58,20 @@ fn tensor(halves: bool, flat: bool, seed: u32) -> Tensor {
     Tensor::from_data(shape, data).unwrap()
 }
 
+/// A tensor of one column, with a band for each row of blocks, of no bytes: the most bands that there can be.
+fn many_bands(halves: bool, predicted: bool) -> Vec<u8> {
+    let mut bytes = b"SITC\x01\x03\x01\x00\x01".to_vec();
+    bytes.push(u8::from(predicted));
+    // Levels, element type, two dimensions: 4096 and 1.
+    bytes.extend([1, if halves { 10 } else { 1 }, 2, 0x80, 0x20, 1]);
+    bytes.extend(0.25f32.to_le_bytes());
+    // Quantum; no channel by frequency.
+    bytes.extend([1, 0]);
+    bytes.extend(0.125f32.to_le_bytes());
+    bytes.extend([1, 0].repeat(1024));
+    bytes
+}
+
 proptest! {
     #[test]
     fn no_stream_makes_the_decoder_allocate_beyond_twelve_times_the_limit(
@@ -84,5 +98,16 @@ proptest! {
         }
         let used = peak(|| drop(decoder.decode(&bytes, &limits)));
         prop_assert!(used <= 12 * limits.max_bytes + 4096, "{} bytes", used);
+        let limits = Limits { max_bytes: if halves { 1 << 13 } else { 1 << 14 }, ..limits };
+        let values = tensor(halves, true, 3).into_data();
+        let column = Tensor::from_data(vec![4096, 1], values).unwrap();
+        let (mut encoder, mut decoder) = (self::encoder(), self::decoder());
+        let earlier = encoder.encode(0, &[column], 2).unwrap();
+        prop_assert!(decoder.decode(&earlier, &limits).is_ok());
+        let bytes = many_bands(halves, predicted);
+        // The threads that help are started once, and stay.
+        prop_assert!(decoder.decode(&bytes, &limits).is_ok());
+        let used = peak(|| drop(decoder.decode(&bytes, &limits)));
+        prop_assert!(used <= 12 * limits.max_bytes + 4096, "{} bytes for many bands", used);
     }
 }

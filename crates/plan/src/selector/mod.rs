@@ -185,7 +185,7 @@ impl Selector {
         self.decoded(round.choice);
     }
 
-    /// A frame that stood alone came too late to be answered, and the server has it: the next ones of this choice can be predicted.
+    /// The server has a frame of this choice, in time for its answer or not: the next ones can be predicted.
     pub fn decoded(&mut self, choice: Choice) {
         if let (Choice::Candidate(i), Some((cut, known))) = (choice, &mut self.coded)
             && i == *cut
