@@ -58,7 +58,7 @@ fn tensor(halves: bool, flat: bool, seed: u32) -> Tensor {
     Tensor::from_data(shape, data).unwrap()
 }
 
-/// A tensor of one column, with a band for each row of blocks, of no bytes: the most bands that there can be.
+/// A tensor of one column, with a band for each row of blocks, the most that there can be, and long enough for several threads.
 fn many_bands(halves: bool, predicted: bool) -> Vec<u8> {
     let mut bytes = b"SITC\x01\x03\x01\x00\x01".to_vec();
     bytes.push(u8::from(predicted));
@@ -68,7 +68,8 @@ fn many_bands(halves: bool, predicted: bool) -> Vec<u8> {
     // Quantum; no channel by frequency.
     bytes.extend([1, 0]);
     bytes.extend(0.125f32.to_le_bytes());
-    bytes.extend([1, 0].repeat(1024));
+    bytes.extend([1, 0x80, 1].repeat(1024));
+    bytes.extend([0; 128].repeat(1024));
     bytes
 }
 

@@ -22,6 +22,9 @@ use super::wanted::Wanted;
 /// Fewer are done before another thread has woken up.
 pub(super) const ENOUGH: usize = 12;
 
+/// A band costs its models, however short it is. Who sends many of fewer bytes than this gets no other thread for them.
+const LEAST_BYTES: usize = 128;
+
 /// What the bands make together, in whatever order they are done.
 pub(super) struct Bands<'a> {
     setting: Setting<'a>,
@@ -48,7 +51,7 @@ impl<'a> Bands<'a> {
         modes: &[Mode],
         wanted: Wanted<'_>,
     ) -> Vec<Vec<u8>> {
-        self.each(rows, |writer: &mut Writer, rows| {
+        each(self.parallel, rows, |writer: &mut Writer, rows| {
             let code = |contexts: &mut Contexts| {
                 let rows = rows.clone();
                 self.setting.write(writer, contexts, rows, modes, wanted)
@@ -62,7 +65,9 @@ impl<'a> Bands<'a> {
 
     /// What is not among `bands` stays as it was in the reference; without one, zero.
     pub(super) fn read(&self, bands: &[(Range<usize>, &[u8])]) {
-        self.each(bands, |(), (rows, bytes)| {
+        let bytes: usize = bands.iter().map(|(_, bytes)| bytes.len()).sum();
+        let parallel = self.parallel && bytes >= bands.len() * LEAST_BYTES;
+        each(parallel, bands, |(), (rows, bytes)| {
             let mut reader = Reader::new(bytes);
             let code =
                 |contexts: &mut Contexts| self.setting.read(&mut reader, contexts, rows.clone());
@@ -79,17 +84,17 @@ impl<'a> Bands<'a> {
         let mut levels = self.levels.lock().unwrap();
         band.put_into(&self.setting.plane, &mut levels);
     }
+}
 
-    /// `T`: what a thread keeps from one job to the next.
-    fn each<J: Sync, T: Default, R: Send>(
-        &self,
-        jobs: &[J],
-        work: impl Fn(&mut T, &J) -> R + Sync + Send,
-    ) -> Vec<R> {
-        if self.parallel && jobs.len() >= ENOUGH {
-            return jobs.par_iter().map_init(T::default, work).collect();
-        }
-        let mut kept = T::default();
-        jobs.iter().map(|job| work(&mut kept, job)).collect()
+/// `T`: what a thread keeps from one job to the next.
+fn each<J: Sync, T: Default, R: Send>(
+    parallel: bool,
+    jobs: &[J],
+    work: impl Fn(&mut T, &J) -> R + Sync + Send,
+) -> Vec<R> {
+    if parallel && jobs.len() >= ENOUGH {
+        return jobs.par_iter().map_init(T::default, work).collect();
     }
+    let mut kept = T::default();
+    jobs.iter().map(|job| work(&mut kept, job)).collect()
 }
