@@ -13,6 +13,7 @@ pub mod batching;
 pub mod data;
 pub mod faults;
 pub mod gate;
+pub mod labelling;
 pub mod loss;
 pub mod measure;
 pub mod model;

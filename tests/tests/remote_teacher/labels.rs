@@ -10,11 +10,10 @@ use splitinfer_meta::Object;
 use splitinfer_runtime::SessionOptions;
 use splitinfer_tensor::Tensor;
 use splitinfer_tensorcode::{Limits, picture};
+use splitinfer_tests::labelling::{Frame, Labelling, model, server};
 use splitinfer_tests::model::{LocalModel, largest_difference};
 use splitinfer_vision::Picture;
 use std::path::Path;
-
-use crate::kit::{Frame, Labelling, model, server};
 
 const FRAMES: usize = 12;
 const SIZE: [u32; 2] = [320, 176];

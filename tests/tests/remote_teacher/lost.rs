@@ -9,9 +9,9 @@
 use std::time::Duration;
 
 use gst::prelude::*;
+use splitinfer_tests::labelling::{Frame, LIVE, Labelling, assert_gapless, server};
+use splitinfer_tests::pipeline::PATIENCE;
 use splitinfer_tests::process::free_port;
-
-use crate::kit::{Frame, LIVE, Labelling, PATIENCE, assert_gapless, server};
 
 #[test]
 fn a_server_killed_and_started_again_costs_labels_and_no_frame() {

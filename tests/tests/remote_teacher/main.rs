@@ -7,6 +7,5 @@
 //! `teacherlabel server=…`: the teacher runs on a `splitinfer-server`.
 
 mod ends;
-mod kit;
 mod labels;
 mod lost;

@@ -32,6 +32,8 @@ enum Form {
 /// What a pad's task remembers.
 pub(super) struct Flow {
     source: Source,
+    /// What the present stream began with.
+    start: Option<gst::Event>,
     /// Of the present stream, once there is something to push.
     form: Option<Form>,
     canvas: Canvas,
@@ -44,6 +46,7 @@ impl Flow {
     pub(super) fn new(most_bytes: usize) -> Self {
         Self {
             source: Source::nobody(),
+            start: None,
             form: None,
             canvas: Canvas::new(most_bytes),
             discont: false,
@@ -61,9 +64,11 @@ impl Flow {
                 self.canvas.clear();
                 self.discont = true;
                 let start = gst::event::StreamStart::builder(&stream_id);
-                pad.push_event(start.group_id(gst::GroupId::next()).build());
+                let start = start.group_id(gst::GroupId::next()).build();
+                pad.push_event(start.clone());
+                self.start = Some(start);
             }
-            Item::Told(told, time) => self.told(pad, *told, time, wanted()),
+            Item::Told(told, time) => self.told(pad, *told, time, wanted),
             Item::End => {
                 pad.push_event(gst::event::Eos::new());
                 self.ended = true;
@@ -76,13 +81,13 @@ impl Flow {
         pad: &gst::Pad,
         told: Told,
         time: Option<gst::ClockTime>,
-        wanted: Option<u32>,
+        wanted: impl Fn() -> Option<u32>,
     ) {
         if pad.check_reconfigure() {
             self.form = None;
         }
         let form = match self.form {
-            Some(form) => self.asked(pad, form, wanted),
+            Some(form) => self.asked(pad, form, wanted()),
             None => self.begin(pad, wanted),
         };
         self.form = Some(form);
@@ -106,7 +111,13 @@ impl Flow {
     }
 
     /// Chooses the form of the stream, and tells it to what is behind the pad.
-    fn begin(&mut self, pad: &gst::Pad, wanted: Option<u32>) -> Form {
+    fn begin(&mut self, pad: &gst::Pad, wanted: impl Fn() -> Option<u32>) -> Form {
+        // Who was linked after the stream began has not heard of it, and says what it wants when it does. Nobody gets the
+        // same event twice.
+        if let Some(start) = &self.start {
+            pad.push_event(start.clone());
+        }
+        let wanted = wanted();
         let peer = pad.peer_query_caps(None);
         let takes = |caps: &gst::Caps| peer.can_intersect(caps);
         let form = choose(
@@ -149,7 +160,7 @@ impl Flow {
             }
             // It was said only after the first frame.
             (Form::Lines, Some(_)) if self.source.pictures == SendFrames::OnRequest => {
-                self.begin(pad, wanted)
+                self.begin(pad, || wanted)
             }
             _ => form,
         }

@@ -7,6 +7,7 @@
 //! Edges that tell of their frames, and what the pipeline behind their pad sees of it.
 
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use gst::prelude::*;
 use splitinfer_tensorcode::picture;
@@ -26,6 +27,11 @@ struct Watched {
 
 impl Watched {
     fn new(caps: &'static str) -> Self {
+        Self::linking(caps, Duration::ZERO, |_| {})
+    }
+
+    /// As [`new`](Self::new), and each pad is linked so long after it has appeared, to what `prepare` has seen.
+    fn linking(caps: &'static str, after: Duration, prepare: fn(&gst::Pad)) -> Self {
         let edge = Edge::new(1);
         let server = Server::new(Some(&edge.model));
         let pipeline = gst::Pipeline::new();
@@ -56,6 +62,8 @@ impl Watched {
                     element.sync_state_with_parent().unwrap();
                 }
                 let into = filter.static_pad("sink").unwrap();
+                prepare(&into);
+                std::thread::sleep(after);
                 pad.link(&into).unwrap();
                 linked.send(into).unwrap();
             }
@@ -172,6 +180,38 @@ fn who_takes_only_pictures_has_them_asked_for_and_can_change_how_many() {
         _ => None,
     });
     assert_eq!(wanted, 7);
+}
+
+/// Asks for pictures at the beginning of each stream, as `svdgate` does.
+fn asks_for_pictures(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |pad, info| {
+        if info.event().map(|e| e.type_()) == Some(gst::EventType::StreamStart) {
+            assert!(pad.push_event(splitinfer_meta::pictures_event(5)));
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+#[test]
+fn who_takes_anything_and_is_linked_late_is_asked_before_the_first_frame() {
+    if !ready() {
+        return;
+    }
+    let watched = Watched::linking(
+        "video/x-raw;application/x-json",
+        Duration::from_millis(300),
+        asks_for_pictures,
+    );
+    let link = watched.connect(SendFrames::OnRequest);
+    assert!(link.client.send(watched.report(0, false)));
+    let wanted = link.wait(|e| match e {
+        ClientEvent::PicturesWanted { every } => Some(every),
+        _ => None,
+    });
+    assert_eq!(wanted, 5);
+    assert!(link.client.send(watched.report(1, true)));
+    let result = splitinfer_meta::read(&watched.next()).expect("a picture, and no line of JSON");
+    assert_eq!(result.frame, 1);
 }
 
 #[test]

@@ -7,14 +7,13 @@
 //! A stream that a teacher labels, and what came out of it.
 
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gst::prelude::*;
 use splitinfer_meta::{FrameResult, Labels};
-use splitinfer_tests::process::Server;
 
-/// What a frame may take before a test calls it a hang.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use crate::pipeline::PATIENCE;
+use crate::process::Server;
 
 pub const TEACHER: &str = "traffic-teacher.onnx";
 
@@ -22,13 +21,13 @@ pub const TEACHER: &str = "traffic-teacher.onnx";
 pub const LIVE: &str = "scenesrc scene=traffic is-live=true ! video/x-raw,format=RGB,width=320,height=176,framerate=20/1";
 
 pub fn model(name: &str) -> String {
-    let path = splitinfer_tests::repository().join("models").join(name);
+    let path = crate::repository().join("models").join(name);
     path.to_string_lossy().into_owned()
 }
 
 /// A server that has the project's teachers, and listens.
 pub fn server() -> Server {
-    let models = splitinfer_tests::repository().join("models");
+    let models = crate::repository().join("models");
     Server::listening(&[&format!("model={}", models.display())])
 }
 
@@ -75,7 +74,7 @@ impl Labelling {
     }
 
     fn make_as(teacher: &str, source: &str, settings: &str) -> Self {
-        splitinfer_tests::init();
+        crate::init();
         let launch = format!(
             "{source} ! teacherlabel name=teacher model={} max-waiting=1000 {settings} ! appsink name=out sync=false",
             model(teacher)
