@@ -29,26 +29,53 @@ const WATCHED: Duration = Duration::from_millis(600);
 const FIRST_START: Duration = Duration::from_millis(250);
 const SLOWEST_START: Duration = Duration::from_secs(4);
 
-/// When a cut was last looked at so, and the time until the next look.
+/// What is tried more and more seldom while nothing comes of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Starts {
+struct Tries {
     wait: Duration,
     last: Option<Instant>,
 }
 
-impl Default for Starts {
-    fn default() -> Self {
-        Self {
-            wait: FIRST_START,
-            last: None,
-        }
+impl Tries {
+    fn first_after(wait: Duration) -> Self {
+        Self { wait, last: None }
+    }
+
+    /// Whether it is too soon for the next one.
+    fn too_soon(&self, now: Instant) -> bool {
+        self.last
+            .is_some_and(|at| now.saturating_duration_since(at) < self.wait)
+    }
+
+    /// Nothing was to be tried.
+    fn looked(&mut self, now: Instant) {
+        self.last = Some(now);
+    }
+
+    fn tried(&mut self, slowest: Duration, now: Instant) {
+        self.last = Some(now);
+        self.wait = (self.wait * 2).min(slowest);
     }
 }
 
+/// Frames that were sent to see how the link is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Probes {
-    pub(super) wait: Duration,
-    pub(super) last: Option<Instant>,
+pub(super) struct Probes(Tries);
+
+impl Default for Probes {
+    fn default() -> Self {
+        Self(Tries::first_after(FIRST_PROBE))
+    }
+}
+
+/// Cuts that were begun by the way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Starts(Tries);
+
+impl Default for Starts {
+    fn default() -> Self {
+        Self(Tries::first_after(FIRST_START))
+    }
 }
 
 /// What the last frame that was answered has shown.
@@ -62,15 +89,6 @@ pub(super) struct Shown {
 impl Shown {
     pub(super) fn new(taken: Duration, at: Instant) -> Self {
         Self { at, taken }
-    }
-}
-
-impl Default for Probes {
-    fn default() -> Self {
-        Self {
-            wait: FIRST_PROBE,
-            last: None,
-        }
     }
 }
 
@@ -117,12 +135,10 @@ impl Selector {
             ),
             table: std::mem::take(&mut decision.table),
         };
-        let waits = |at: Instant| now.saturating_duration_since(at) < self.probes.wait;
-        if self.probes.last.is_some_and(waits) {
+        if self.probes.0.too_soon(now) {
             return None;
         }
-        self.probes.last = Some(now);
-        self.probes.wait = (self.probes.wait * 2).min(SLOWEST_CHECK);
+        self.probes.0.tried(SLOWEST_CHECK, now);
         Some(choice)
     }
 
@@ -138,9 +154,8 @@ impl Selector {
             .monitored
             .is_some_and(|at| now.saturating_duration_since(at) < WATCHED);
         let age = self.link.silent(now);
-        let recent = |at: Instant| now.saturating_duration_since(at) < self.probes.wait;
-        if age.is_some_and(|age| age < self.probes.wait)
-            || self.probes.last.is_some_and(recent)
+        if age.is_some_and(|age| age < self.probes.0.wait)
+            || self.probes.0.too_soon(now)
             || watched && speeds.server_known()
             || self.crowd.stays_away(now).is_some()
         {
@@ -157,7 +172,6 @@ impl Selector {
         if !better {
             return None;
         }
-        self.probes.last = Some(now);
         let mut table = hopeful.table.iter();
         let probe = table.find(|p| p.choice == hopeful.choice);
         let worth = probe.map_or(SLOWEST_PROBE, |p| {
@@ -165,7 +179,7 @@ impl Selector {
             bytes.max(p.edge.div_f64(MOST_WORK))
         });
         let slowest = worth.clamp(FIRST_PROBE, SLOWEST_PROBE);
-        self.probes.wait = (self.probes.wait * 2).min(slowest);
+        self.probes.0.tried(slowest, now);
         Some(hopeful.choice)
     }
 
@@ -180,15 +194,14 @@ impl Selector {
         now: Instant,
     ) -> Option<Choice> {
         let path = situation.path?;
-        let waits = |at: Instant| now.saturating_duration_since(at) < self.starts.wait;
         if matches!(decision.choice, Choice::Candidate(_))
-            || self.starts.last.is_some_and(waits)
+            || self.starts.0.too_soon(now)
             || self.link.rate(now).is_none()
             || self.crowd.stays_away(now).is_some()
         {
             return None;
         }
-        self.starts.last = Some(now);
+        self.starts.0.looked(now);
         let started = self.profile_after(wish, 0.0);
         let later = decide(&Situation {
             profile: &started,
@@ -208,7 +221,7 @@ impl Selector {
         if sent + Duration::from_secs_f64(more.min(1e3)) > wish.budget {
             return None;
         }
-        self.starts.wait = (self.starts.wait * 2).min(SLOWEST_START);
+        self.starts.0.tried(SLOWEST_START, now);
         Some(later.choice)
     }
 }
