@@ -37,6 +37,18 @@ impl Loop {
 
     /// `labels`: settings of the teacher.
     fn start_with(teacher: &str, labels: &str, finetune: &str) -> Self {
+        let made = Self::make(teacher, labels, finetune);
+        made.play();
+        made
+    }
+
+    fn play(&self) {
+        self.pipeline
+            .set_state(gst::State::Playing)
+            .expect("the pipeline starts");
+    }
+
+    fn make(teacher: &str, labels: &str, finetune: &str) -> Self {
         splitinfer_tests::init();
         let (student, teacher) = (model("traffic-student.onnx"), model(teacher));
         let launch = format!(
@@ -64,9 +76,6 @@ impl Loop {
             Ok(gst::FlowSuccess::Ok)
         });
         sink.set_callbacks(callbacks.build());
-        pipeline
-            .set_state(gst::State::Playing)
-            .expect("the pipeline starts");
         Self {
             pipeline,
             frames,
@@ -213,13 +222,23 @@ fn a_later_run_begins_with_the_weights_of_the_last() {
         .find(|f| f.extension().is_some_and(|e| e == "onnx"))
         .expect("a model was kept");
     splitinfer_graph::Model::load(model).unwrap();
-    let second = Loop::start("traffic-teacher.onnx", &settings);
+    let second = Loop::make("traffic-teacher.onnx", "", &settings);
+    // The trainer is ready before the student has started, as it may be on a busy machine.
+    let finetune = second.pipeline.by_name("finetune").unwrap();
+    finetune.set_state(gst::State::Paused).unwrap();
+    let begun = Instant::now();
+    while second.stats("finetune").get("idle") != Ok(true) {
+        assert!(begun.elapsed() < PATIENCE, "the trainer is not ready");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    second.play();
     let resumed = second.wait("finetune", |_| true);
     assert_eq!(resumed.get::<&str>("outcome"), Ok("resumed"), "{resumed}");
     assert!(
         resumed.get::<u64>("model-version").unwrap() >= 2,
         "{resumed}"
     );
+    assert_eq!(resumed.get("taken"), Ok(true), "{resumed}");
     second.wait("splitinfer-model", |_| true);
 }
 

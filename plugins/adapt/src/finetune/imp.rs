@@ -129,6 +129,16 @@ impl BaseSinkImpl for FineTune {
         Ok(())
     }
 
+    fn event(&self, event: gst::Event) -> bool {
+        // Whatever takes new weights has started by now; when this element started it may not have, sinks being the first.
+        if event.type_() == gst::EventType::Segment
+            && let Some(worker) = &*self.worker.lock().unwrap()
+        {
+            worker.queue.begin();
+        }
+        self.parent_event(event)
+    }
+
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let video = self.video.lock().unwrap().clone();
         let video = video.ok_or(gst::FlowError::NotNegotiated)?;

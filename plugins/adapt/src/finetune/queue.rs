@@ -13,8 +13,17 @@ use std::time::{Duration, Instant};
 /// Frames that wait at most; training may take minutes, and the newest matter most.
 const MOST: usize = 64;
 
+/// What the trainer has to deal with next.
+pub(super) enum Next {
+    /// Whoever is upstream is there, and sends a stream.
+    Stream,
+    Frame(gst::Buffer, gst_video::VideoInfo),
+}
+
 #[derive(Default)]
 struct Inner {
+    /// A stream has begun, and the trainer does not know yet.
+    begun: bool,
     frames: VecDeque<(gst::Buffer, gst_video::VideoInfo)>,
     /// Whether the trainer waits for a frame.
     waited_for: bool,
@@ -30,6 +39,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    pub(super) fn begin(&self) {
+        self.inner.lock().unwrap().begun = true;
+        self.changed.notify_all();
+    }
+
     pub(super) fn push(&self, buffer: gst::Buffer, video: gst_video::VideoInfo) {
         let mut inner = self.inner.lock().unwrap();
         if inner.frames.len() >= MOST {
@@ -40,16 +54,20 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits for a frame; `None` once stopped.
-    pub(super) fn next(&self) -> Option<(gst::Buffer, gst_video::VideoInfo)> {
+    /// Waits for a stream or a frame; `None` once stopped.
+    pub(super) fn next(&self) -> Option<Next> {
         let mut inner = self.inner.lock().unwrap();
         loop {
             if inner.stopped {
                 return None;
             }
-            if let Some(frame) = inner.frames.pop_front() {
+            if std::mem::take(&mut inner.begun) {
                 inner.waited_for = false;
-                return Some(frame);
+                return Some(Next::Stream);
+            }
+            if let Some((buffer, video)) = inner.frames.pop_front() {
+                inner.waited_for = false;
+                return Some(Next::Frame(buffer, video));
             }
             inner.waited_for = true;
             inner = self.changed.wait(inner).unwrap();
@@ -63,7 +81,7 @@ impl Queue {
     /// Whether nothing is left to do: no frame waits, and the trainer has asked for the next.
     pub(super) fn is_idle(&self) -> bool {
         let inner = self.inner.lock().unwrap();
-        inner.waited_for && inner.frames.is_empty()
+        inner.waited_for && inner.frames.is_empty() && !inner.begun
     }
 
     pub(super) fn dropped(&self) -> u64 {
@@ -120,6 +138,16 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_is_told_of_before_its_frames_however_late_the_trainer_is() {
+        gst::init().unwrap();
+        let queue = Queue::default();
+        queue.begin();
+        queue.push(gst::Buffer::new(), video());
+        assert!(matches!(queue.next(), Some(Next::Stream)));
+        assert!(matches!(queue.next(), Some(Next::Frame(..))));
+    }
+
+    #[test]
     fn the_oldest_of_too_many_go_and_stopping_ends_every_wait() {
         gst::init().unwrap();
         let (queue, video) = (Queue::default(), video());
@@ -128,7 +156,10 @@ mod tests {
             buffer.get_mut().unwrap().set_offset(n);
             queue.push(buffer, video.clone());
         }
-        assert_eq!(queue.next().unwrap().0.offset(), 3);
+        let Some(Next::Frame(buffer, _)) = queue.next() else {
+            panic!("no frame");
+        };
+        assert_eq!(buffer.offset(), 3);
         assert_eq!(queue.dropped(), 3);
         queue.stop();
         assert!(queue.next().is_none());

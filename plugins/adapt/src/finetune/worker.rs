@@ -22,7 +22,7 @@ use super::checkpoint::Checkpoints;
 use super::example::Examples;
 use super::goals::goals;
 use super::publish::Publisher;
-use super::queue::Queue;
+use super::queue::{Next, Queue};
 use super::settings::Settings;
 use super::stats::Counts;
 use crate::mark::{self, Mark};
@@ -111,6 +111,8 @@ struct Training {
     publisher: Publisher,
     checkpoints: Option<Checkpoints>,
     counts: Arc<Mutex<Counts>>,
+    /// The present weights have not reached anyone yet, and how they are to be told of when they do.
+    due: Option<&'static str>,
     /// The gate has sent all that is to be learnt from together.
     complete: bool,
     /// A frame that cannot be learnt from is told of once, not every time.
@@ -156,6 +158,7 @@ impl Training {
             publisher,
             checkpoints,
             counts,
+            due: None,
             complete: false,
             told: None,
         };
@@ -163,7 +166,7 @@ impl Training {
         Ok(training)
     }
 
-    /// Goes on from the last checkpoint, if there is one. One that does not fit is told of and left alone.
+    /// Goes on from the last checkpoint, if there is one; its weights are sent once a stream has begun. One that does not fit is told of and left alone.
     fn resume(&mut self, element: &Element) {
         let Some(checkpoints) = &self.checkpoints else {
             return;
@@ -177,9 +180,7 @@ impl Training {
             Err(problem) => Err(problem),
         };
         match resumed {
-            Ok(()) => {
-                self.publish(element, "resumed", None);
-            }
+            Ok(()) => self.due = Some("resumed"),
             Err(problem) => warn(
                 element,
                 &format!("the last checkpoint is not used: {problem}"),
@@ -198,34 +199,51 @@ impl Training {
 
     /// Until the queue is stopped.
     fn run(mut self, queue: &Queue, element: &Element) -> Result<(), String> {
-        while let Some((buffer, video)) = queue.next() {
-            let trainer = self.adaptation.trainer();
-            let mark = mark::read(&buffer);
-            match self.examples.of_frame(&buffer, &video, trainer) {
-                Ok(Some(sample)) => self.add(sample, mark),
-                Ok(None) => self.counts.lock().unwrap().unlabelled += 1,
-                Err(problem) => {
-                    self.counts.lock().unwrap().refused += 1;
-                    if self.told.as_ref() != Some(&problem) {
-                        warn(element, &format!("a frame is not learnt from: {problem}"));
-                        self.told = Some(problem);
+        while let Some(next) = queue.next() {
+            match next {
+                Next::Stream => {
+                    if let Some(what) = self.due.take() {
+                        self.publish(element, what, None);
                     }
                 }
-            }
-            drop(buffer);
-            self.complete |= mark.is_some_and(|m| m.complete);
-            if queue.is_empty() && (self.complete || self.adaptation.is_due()) {
-                self.complete = false;
-                let training = match self.adaptation.can_train() {
-                    true => self.adapt(queue, element),
-                    false => Some(Reported::Unchanged),
-                };
-                if let Some(training) = training {
-                    report(element, training);
-                }
+                Next::Frame(buffer, video) => self.frame(buffer, &video, queue, element),
             }
         }
         Ok(())
+    }
+
+    fn frame(
+        &mut self,
+        buffer: gst::Buffer,
+        video: &gst_video::VideoInfo,
+        queue: &Queue,
+        element: &Element,
+    ) {
+        let trainer = self.adaptation.trainer();
+        let mark = mark::read(&buffer);
+        match self.examples.of_frame(&buffer, video, trainer) {
+            Ok(Some(sample)) => self.add(sample, mark),
+            Ok(None) => self.counts.lock().unwrap().unlabelled += 1,
+            Err(problem) => {
+                self.counts.lock().unwrap().refused += 1;
+                if self.told.as_ref() != Some(&problem) {
+                    warn(element, &format!("a frame is not learnt from: {problem}"));
+                    self.told = Some(problem);
+                }
+            }
+        }
+        drop(buffer);
+        self.complete |= mark.is_some_and(|m| m.complete);
+        if queue.is_empty() && (self.complete || self.adaptation.is_due()) {
+            self.complete = false;
+            let training = match self.adaptation.can_train() {
+                true => self.adapt(queue, element),
+                false => Some(Reported::Unchanged),
+            };
+            if let Some(training) = training {
+                report(element, training);
+            }
+        }
     }
 
     /// What came of it; `None` when it was given up.
@@ -311,6 +329,8 @@ impl Training {
         structure.set("bytes", published.bytes as u64);
         structure.set("taken", published.taken);
         post(element, structure);
+        // They are sent again when another stream begins: an edge that was away is back then.
+        self.due = (!published.taken).then_some("again");
         if !published.taken {
             warn(
                 element,
