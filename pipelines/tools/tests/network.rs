@@ -6,10 +6,10 @@
 
 //! `splitinfer-network` and `splitinfer-splits` as a user starts them.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use splitinfer_tools::network::Entry;
@@ -30,6 +30,26 @@ fn free() -> SocketAddr {
     socket().local_addr().unwrap()
 }
 
+/// A program that does not outlive its test, however that ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A machine that is put to sleep meanwhile interrupts who waits.
+fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> (usize, SocketAddr) {
+    loop {
+        match socket.recv_from(buffer) {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            received => return received.unwrap(),
+        }
+    }
+}
+
 #[test]
 fn a_network_delays_tells_its_steps_and_ends_when_it_is_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -41,30 +61,32 @@ fn a_network_delays_tells_its_steps_and_ends_when_it_is_told() {
     .unwrap();
     let (server, client, near) = (socket(), socket(), free());
     let far = server.local_addr().unwrap();
-    let mut network = Command::new(NETWORK)
+    let network = Command::new(NETWORK)
         .arg(&trace)
         .arg("--forward")
         .arg(format!("{near}={far}"))
         .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut diary = BufReader::new(network.stdout.take().unwrap()).lines();
+        .spawn();
+    let mut network = Running(network.unwrap());
+    let mut diary = BufReader::new(network.0.stdout.take().unwrap()).lines();
     let mut entry = || serde_json::from_str::<Entry>(&diary.next().unwrap().unwrap()).unwrap();
     let first = entry();
     let begun = Instant::now();
     client.send_to(b"hello", near).unwrap();
     let mut buffer = [0; 16];
-    let (n, from) = server.recv_from(&mut buffer).unwrap();
+    let (n, from) = receive(&server, &mut buffer);
     assert_eq!(&buffer[..n], b"hello");
     server.send_to(b"you", from).unwrap();
-    assert_eq!(client.recv(&mut buffer).unwrap(), 3);
+    assert_eq!(receive(&client, &mut buffer).0, 3);
     assert!(begun.elapsed() >= 2 * DELAY);
     let second = entry();
     assert_eq!((first.up_kbit, second.up_kbit), (2000.0, 1000.0));
     assert!((second.unix_s - first.unix_s - 0.1).abs() < 1e-3);
-    let told = Command::new("kill").arg(network.id().to_string()).status();
+    let told = Command::new("kill")
+        .arg(network.0.id().to_string())
+        .status();
     assert!(told.unwrap().success());
-    assert!(network.wait().unwrap().success());
+    assert!(network.0.wait().unwrap().success());
 }
 
 #[test]
