@@ -20,7 +20,7 @@ pub struct Subject {
     pub scene: &'static str,
     pub cut: &'static str,
     pub bits: u32,
-    /// ms: what a retransmission is too late for, and of some what it is in time for.
+    /// ms: what a retransmission is too late for, and of some what it is in time for now and then, or always.
     pub budgets: &'static [u32],
 }
 
@@ -32,8 +32,8 @@ impl Subject {
 
 /// Of each model the first cut, many packets a frame, and one that is small. The last line is about the first two.
 pub const SUBJECTS: [Subject; 4] = [
-    subject("walker-student", "walker", "features1", &[100, 200]),
-    subject("traffic-student", "traffic", "features1", &[100, 200]),
+    subject("walker-student", "walker", "features1", &[75, 100, 200]),
+    subject("traffic-student", "traffic", "features1", &[75, 100, 200]),
     subject("walker-student", "walker", "features7", &[100]),
     subject("traffic-student", "traffic", "features7", &[100]),
 ];

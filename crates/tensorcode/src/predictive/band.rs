@@ -12,7 +12,7 @@
 use std::ops::Range;
 
 use super::contexts::{Contexts, Kind};
-use super::plane::{BLOCK, Mode, Plane, Rect};
+use super::plane::{BLOCK, Mode, Motion, Plane, Rect};
 use super::predict::{Surroundings, Values, moved};
 use super::rans::{Coder, Reader, Writer};
 use super::seen::{At, Seen, WINDOW, Window, magnitude};
@@ -36,11 +36,17 @@ pub(super) struct Band {
     rows: Range<usize>,
     /// Channel by channel, the rows of the band.
     levels: Vec<i16>,
+    /// Of its blocks.
+    modes: Vec<Mode>,
 }
 
 impl Band {
-    /// Puts its levels into those of the whole tensor.
-    pub(super) fn put_into(&self, plane: &Plane, whole: &mut [i16]) {
+    /// Puts its levels and motions into those of the whole tensor.
+    pub(super) fn put_into(&self, plane: &Plane, whole: &mut [i16], motions: &mut [Motion]) {
+        let first = self.rows.start * plane.block_columns();
+        for (motion, mode) in motions[first..].iter_mut().zip(&self.modes) {
+            *motion = mode.motion();
+        }
         let lines = plane.lines(&self.rows);
         let channels = whole.chunks_exact_mut(plane.area());
         let bands = self.levels.chunks_exact(lines.len());
@@ -126,7 +132,11 @@ impl Setting<'_> {
         for channel in 0..self.plane.channels {
             walk.channel(channel, &modes);
         }
-        Band { rows, levels }
+        Band {
+            rows,
+            levels,
+            modes,
+        }
     }
 
     /// `modes`: of the band.
@@ -294,16 +304,8 @@ impl<C: Coder> Walk<'_, C> {
     /// Sets the block's levels.
     #[inline]
     fn put(&mut self, block: Block, levels: &Values<i16>) {
-        let (width, rect) = (self.inner.width, block.inner);
-        let rows = levels.as_chunks::<BLOCK>().0;
-        for (j, row) in rows.iter().enumerate().take(rect.height) {
-            let start = block.inner_base + (rect.y + j) * width + rect.x;
-            match self.levels[start..start + rect.width].as_chunks_mut() {
-                // A whole row is no call of a function.
-                ([whole], _) => *whole = *row,
-                (_, part) => part.copy_from_slice(&row[..rect.width]),
-            }
-        }
+        let channel = &mut self.levels[block.inner_base..];
+        block.inner.put(levels, channel, self.inner.width);
     }
 }
 

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::band::{Band, Setting};
 use super::contexts::Contexts;
 use super::learned::Learning;
-use super::plane::Mode;
+use super::plane::{Mode, Motion};
 use super::rans::{Reader, Writer};
 use super::reference::Coded;
 use super::wanted::Wanted;
@@ -29,17 +29,29 @@ const LEAST_BYTES: usize = 128;
 pub(super) struct Bands<'a> {
     setting: Setting<'a>,
     learning: Learning,
-    levels: Mutex<Vec<i16>>,
+    /// How the blocks of the reference had moved.
+    before: &'a [Motion],
+    made: Mutex<Made>,
     parallel: bool,
+}
+
+/// The tensor's levels, and how its blocks have moved.
+pub(super) struct Made {
+    pub levels: Vec<i16>,
+    pub motions: Vec<Motion>,
 }
 
 impl<'a> Bands<'a> {
     /// `earlier`: what the frame is predicted from; `parallel`: whether other threads help.
-    pub(super) fn new(setting: Setting<'a>, earlier: Option<&Coded>, parallel: bool) -> Self {
+    pub(super) fn new(setting: Setting<'a>, earlier: Option<&'a Coded>, parallel: bool) -> Self {
         Self {
             setting,
             learning: Learning::new(earlier, setting.plane.len()),
-            levels: Mutex::new(setting.levels()),
+            before: earlier.map_or(&[], |e| &e.motions[..]),
+            made: Mutex::new(Made {
+                levels: setting.levels(),
+                motions: vec![Motion::NONE; setting.plane.blocks()],
+            }),
             parallel,
         }
     }
@@ -63,7 +75,7 @@ impl<'a> Bands<'a> {
         })
     }
 
-    /// What is not among `bands` stays as it was in the reference; without one, zero.
+    /// `bands`: in their order. What is not among them is [concealed](super::conceal), where there is a reference; without one, zero.
     pub(super) fn read(&self, bands: &[(Range<usize>, &[u8])]) {
         let bytes: usize = bands.iter().map(|(_, bytes)| bytes.len()).sum();
         let parallel = self.parallel && bytes >= bands.len() * LEAST_BYTES;
@@ -73,16 +85,24 @@ impl<'a> Bands<'a> {
                 |contexts: &mut Contexts| self.setting.read(&mut reader, contexts, rows.clone());
             self.put(&self.learning.band(code));
         });
+        let levels = &mut self.made.lock().unwrap().levels;
+        let mut row = 0;
+        for (rows, _) in bands {
+            self.setting.conceal(row..rows.start, self.before, levels);
+            row = rows.end;
+        }
+        let rest = row..self.setting.plane.block_rows();
+        self.setting.conceal(rest, self.before, levels);
     }
 
-    /// The tensor's levels, and what was learned.
-    pub(super) fn finish(self) -> (Vec<i16>, Option<Box<Contexts>>) {
-        (self.levels.into_inner().unwrap(), self.learning.finish())
+    /// What was made, and what was learned.
+    pub(super) fn finish(self) -> (Made, Option<Box<Contexts>>) {
+        (self.made.into_inner().unwrap(), self.learning.finish())
     }
 
     fn put(&self, band: &Band) {
-        let mut levels = self.levels.lock().unwrap();
-        band.put_into(&self.setting.plane, &mut levels);
+        let made = &mut *self.made.lock().unwrap();
+        band.put_into(&self.setting.plane, &mut made.levels, &mut made.motions);
     }
 }
 

@@ -159,7 +159,7 @@ fn embedded(
     }
 }
 
-/// Bands that were lost are as they were in the reference; without one, zero.
+/// Bands that were lost are what they most likely are by the reference; without one, zero.
 fn read_levels(
     head: &Levels,
     arrived: &Arrived<'_>,
@@ -186,12 +186,13 @@ fn read_levels(
     }
     let bands = Bands::new(setting, earlier, parallel);
     bands.read(&came);
-    let (levels, contexts) = bands.finish();
+    let (made, contexts) = bands.finish();
     Coded {
         dtype: head.dtype,
         step: head.step,
         shape: head.shape.clone(),
-        levels,
+        levels: made.levels,
+        motions: made.motions,
         contexts,
     }
 }

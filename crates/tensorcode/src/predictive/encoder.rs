@@ -199,8 +199,8 @@ impl Stream {
         };
         let bands = Bands::new(setting, earlier, parallel);
         let (written, sizes) = self.write(&setting, &bands, wanted);
-        let (levels, contexts) = bands.finish();
-        let max_error = max_error(tensor, &values, &levels, step);
+        let (made, contexts) = bands.finish();
+        let max_error = max_error(tensor, &values, &made.levels, step);
         let shape = tensor.shape().to_vec();
         let head = Levels {
             dtype: tensor.dtype(),
@@ -215,7 +215,8 @@ impl Stream {
             dtype: tensor.dtype(),
             step,
             shape,
-            levels,
+            levels: made.levels,
+            motions: made.motions,
             contexts,
         };
         Some((written, head, coded))

@@ -20,6 +20,7 @@
 mod band;
 mod bands;
 mod choose;
+mod conceal;
 mod contexts;
 mod cutting;
 mod decoder;

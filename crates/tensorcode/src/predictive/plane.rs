@@ -8,6 +8,8 @@
 
 use std::ops::Range;
 
+use super::predict::Values;
+
 /// Side of a block.
 pub(super) const BLOCK: usize = 4;
 
@@ -74,6 +76,22 @@ impl Plane {
             y,
             width: BLOCK.min(self.width - x),
             height: BLOCK.min(self.height - y),
+        }
+    }
+}
+
+impl Rect {
+    /// Sets its values in a channel whose rows are so wide.
+    #[inline]
+    pub(super) fn put(self, values: &Values<i16>, channel: &mut [i16], width: usize) {
+        let rows = values.as_chunks::<BLOCK>().0;
+        for (j, row) in rows.iter().enumerate().take(self.height) {
+            let start = (self.y + j) * width + self.x;
+            match channel[start..start + self.width].as_chunks_mut() {
+                // A whole row is no call of a function.
+                ([whole], _) => *whole = *row,
+                (_, part) => part.copy_from_slice(&row[..self.width]),
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use splitinfer_tensor::{DType, Tensor, TensorError};
 
 use super::contexts::Contexts;
+use super::plane::Motion;
 use crate::affine::from_f32;
 
 /// One tensor of a frame as both sides have it.
@@ -20,6 +21,8 @@ pub(super) struct Coded {
     pub step: f32,
     pub shape: Vec<usize>,
     pub levels: Vec<i16>,
+    /// How each block has moved since the frame before.
+    pub motions: Vec<Motion>,
     /// What its bands have learned. A small tensor is not worth the memory.
     pub contexts: Option<Box<Contexts>>,
 }
@@ -34,7 +37,8 @@ impl Coded {
 
     fn bytes(&self) -> usize {
         let contexts = self.contexts.iter().map(|_| size_of::<Contexts>());
-        self.levels.len() * size_of::<i16>() + contexts.sum::<usize>()
+        let levels = size_of_val(&self.levels[..]) + size_of_val(&self.motions[..]);
+        levels + contexts.sum::<usize>()
     }
 
     /// The levels in steps of another size. Both sides do the same arithmetic, so both get the same.
@@ -98,6 +102,7 @@ mod tests {
             shape: vec![levels.len()],
             levels: levels.to_vec(),
             contexts: None,
+            motions: Vec::new(),
         })]
     }
 

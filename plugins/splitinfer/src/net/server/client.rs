@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use super::accept::Newcomer;
 use super::frame;
 use super::monitor::Monitor;
+use super::pace::Pace;
 use super::weights::{self, Due, Weights};
 use super::{ClientId, ClientInfo, Common, Decision, Errand, Refusal, Service, Update};
 
@@ -44,6 +45,7 @@ pub struct Client<S: Service> {
     pub common: Rc<Common<S>>,
     pub id: ClientId,
     pub peer: SocketAddr,
+    pub connection: Connection,
     pub wire: RefCell<ServerSession>,
     /// Set once the session is open.
     pub session: RefCell<Option<Arc<S::Session>>>,
@@ -51,6 +53,8 @@ pub struct Client<S: Service> {
     pub flights: RefCell<HashMap<u64, oneshot::Sender<u32>>>,
     /// Memory for frames, in units; a client that sends more waits for itself.
     pub memory: Semaphore,
+    /// How its frames come.
+    pub pace: RefCell<Pace>,
     /// Something was done to `wire` that its driver has to act on.
     pub touched: Notify,
 }
@@ -125,13 +129,14 @@ pub async fn serve<S: Service>(
             common,
             id,
             peer: connection.remote_address(),
+            connection,
             wire: RefCell::new(wire),
             session: RefCell::default(),
             flights: RefCell::default(),
             memory,
+            pace: RefCell::default(),
             touched: Notify::new(),
         }),
-        connection,
         place: Some(place),
         writing: Bytes::new(),
         opening: None,
@@ -147,7 +152,6 @@ pub async fn serve<S: Service>(
 
 struct Driver<S: Service> {
     client: Rc<Client<S>>,
-    connection: Connection,
     /// Among those without a session.
     place: Option<Newcomer>,
     /// What is left of the control message that is being written.
@@ -183,7 +187,7 @@ impl<S: Service> Driver<S> {
                 Happening::Written(written)
             }
             _ = self.frames.join_next(), if !self.frames.is_empty() => Happening::FrameDone,
-            stream = self.connection.accept_bi() => Happening::Stream(stream),
+            stream = self.client.connection.accept_bi() => Happening::Stream(stream),
             opened = opened(&mut self.opening) => Happening::Opened(opened),
             due = self.weights.due() => Happening::Weights(due),
             () = self.client.touched.notified() => Happening::Touched,
@@ -251,7 +255,7 @@ impl<S: Service> Driver<S> {
         if let Some(monitor) = &common.monitor
             && self.client.wire.borrow().hello().is_some_and(knows)
         {
-            self.monitored = monitor.watch(&self.connection, &session);
+            self.monitored = monitor.watch(&self.client.connection, &session);
         }
         let service = &common.service;
         let outbox = self.weights.outbox();
@@ -339,7 +343,7 @@ impl<S: Service> Driver<S> {
         let most = common.config.max_clients;
         if !common
             .sessions
-            .enter(most, &client.info(), &self.connection)
+            .enter(most, &client.info(), &self.client.connection)
         {
             return refuse(Refusal {
                 code: RefuseCode::Busy,
@@ -405,7 +409,7 @@ impl<S: Service> Driver<S> {
         };
         let _ = tokio::time::timeout(FAREWELL, last_words).await;
         let code = VarInt::from_u32(reason.connection_code());
-        self.connection.close(code, b"");
+        self.client.connection.close(code, b"");
     }
 }
 

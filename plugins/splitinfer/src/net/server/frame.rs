@@ -104,10 +104,16 @@ async fn compute<S: Service>(
     let number = head.header.number;
     let units = client.units(head.header.body_len());
     let _memory = client.memory.acquire_many(units).await.ok()?;
-    let Body { bytes, missing } = match incoming.body(stream, &head, enough).await {
+    let rtt = client.connection.rtt();
+    let wait = enough.map(|(until, least)| client.pace.borrow().wait(until, least, rtt));
+    let body = match incoming.body(stream, &head, wait).await {
         Ok(body) => body,
         Err(wrong) => return finish(client, number, failure(Status::BadInput, wrong?.0)),
     };
+    if body.missing.is_empty() && wait.is_some_and(|w| w.at_once(head.since, body.last)) {
+        client.pace.borrow_mut().came(body.silence);
+    }
+    let Body { bytes, missing, .. } = body;
     let (header, mut payload) = (head.header, bytes);
     let attachment = payload.split_off(header.payload_len as usize);
     if header.content == Content::Report {

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use splitinfer_wire::limits::MAX_HEADER_BYTES;
 use splitinfer_wire::{Beginning, FrameHeader};
 
+use super::pace::Wait;
 use crate::net::ranges::Ranges;
 use crate::net::stream::{CHUNK, Stream};
 
@@ -29,6 +30,10 @@ pub struct Body {
     pub bytes: Bytes,
     /// In ascending order; none of the whole.
     pub missing: Vec<Range<usize>>,
+    /// The longest time between two pieces.
+    pub silence: Duration,
+    /// When the last one came.
+    pub last: Instant,
 }
 
 /// The stream gave something else than was announced: in words.
@@ -66,8 +71,10 @@ pub struct Incoming {
     /// Zeros in gaps.
     bytes: Vec<u8>,
     ranges: Ranges,
-    /// When the first of them came.
-    since: Option<Instant>,
+    /// When the first and the last of them came.
+    came: Option<(Instant, Instant)>,
+    /// The longest time between two pieces.
+    silence: Duration,
 }
 
 impl Incoming {
@@ -78,7 +85,7 @@ impl Incoming {
                 tokio::time::sleep(PAUSE).await;
             }
             let end = self.read(stream, usize::MAX).await.ok()??;
-            let since = *self.since.get_or_insert_with(Instant::now);
+            let since = self.came.map_or_else(Instant::now, |(since, _)| since);
             let known = &self.bytes[..self.ranges.prefix()];
             if let Some((header, len)) = FrameHeader::decode(known).ok()? {
                 return Some(Head { header, len, since });
@@ -99,7 +106,7 @@ impl Incoming {
         Some(Head { header, len, since })
     }
 
-    /// Reads on until all is there; or, from the time of `enough` on, until so many bytes of the body are.
+    /// Reads on until all is there; or as long as `wait` says, and until then there is enough.
     ///
     /// # Errors
     /// `None` when the stream breaks.
@@ -107,13 +114,13 @@ impl Incoming {
         mut self,
         stream: &mut Stream,
         head: &Head,
-        enough: Option<(Instant, u64)>,
+        wait: Option<Wait>,
     ) -> Result<Body, Option<Wrong>> {
-        let (until, least) = enough.unwrap_or_else(|| (Instant::now(), u64::MAX));
-        let time = tokio::time::sleep_until(until.into());
-        tokio::pin!(time);
         let mut over = false;
-        while !(self.is_whole(head) || over && self.came(head) as u64 >= least) {
+        let enough = |came: usize| wait.is_some_and(|wait| came as u64 >= wait.least);
+        while !(self.is_whole(head) || over && enough(self.bytes_of_body(head))) {
+            let last = self.came.map_or(head.since, |(_, last)| last);
+            let end = wait.map(|wait| wait.end(head.since, last));
             tokio::select! {
                 biased;
                 read = self.read(stream, head.most()) => {
@@ -121,7 +128,7 @@ impl Incoming {
                         return Err(Some(self.wrong(head)));
                     }
                 }
-                () = &mut time, if !over => over = true,
+                () = at(end), if !over => over = true,
             }
         }
         self.finish(head).map_err(Some)
@@ -131,8 +138,8 @@ impl Incoming {
         self.ranges.are_all(head.whole())
     }
 
-    /// Bytes of the body.
-    fn came(&self, head: &Head) -> usize {
+    /// That have come.
+    fn bytes_of_body(&self, head: &Head) -> usize {
         self.ranges.within(head.len..head.whole())
     }
 
@@ -148,6 +155,8 @@ impl Incoming {
             missing: missing
                 .map(|gap| gap.start - head.len..gap.end - head.len)
                 .collect(),
+            silence: self.silence,
+            last: self.came.map_or(head.since, |(_, last)| last),
         })
     }
 
@@ -164,6 +173,10 @@ impl Incoming {
         let Some(chunk) = chunk.map_err(|_| None::<Wrong>)? else {
             return Ok(None);
         };
+        let now = Instant::now();
+        let (since, last) = self.came.unwrap_or((now, now));
+        self.silence = self.silence.max(now - last);
+        self.came = Some((since, now));
         let at = usize::try_from(chunk.offset).unwrap_or(usize::MAX);
         let end = at.saturating_add(chunk.bytes.len());
         if end > most {
@@ -190,7 +203,15 @@ impl Incoming {
 
     fn wrong(&self, head: &Head) -> Wrong {
         let more = self.bytes.len().saturating_sub(head.whole());
-        wrong(head.len + self.came(head) + more, head.whole())
+        wrong(head.len + self.bytes_of_body(head) + more, head.whole())
+    }
+}
+
+/// Never without a time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -256,7 +277,7 @@ mod tests {
         let (head, stream) = frame(5000, true);
         let part = incoming(&stream, &[0..1200, 3600..4800]);
         assert!(!part.is_whole(&head));
-        assert_eq!(part.came(&head), 2400 - head.len);
+        assert_eq!(part.bytes_of_body(&head), 2400 - head.len);
         let body = part.finish(&head).unwrap();
         assert_eq!(body.bytes.len(), 5000);
         let (first, second) = (1200 - head.len, 4800 - head.len);

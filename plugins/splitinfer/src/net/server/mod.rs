@@ -16,6 +16,7 @@ mod frame;
 mod incoming;
 mod job;
 mod monitor;
+mod pace;
 mod restarted;
 mod service;
 mod weights;
