@@ -11,6 +11,7 @@ pub mod adaptation;
 pub mod baselines;
 pub mod batching;
 pub mod data;
+pub mod dice;
 pub mod faults;
 pub mod gate;
 pub mod labelling;

@@ -10,21 +10,10 @@
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
+use splitinfer_tests::dice::Dice;
 use splitinfer_tests::labelling::{LIVE, Labelling, server};
 use splitinfer_tests::pipeline::PATIENCE;
 use splitinfer_tests::process::Server;
-
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below
-    }
-}
 
 /// The states that a stream goes through before it is dropped, and how long that took.
 fn round(server: &Server, frozen: bool, dice: &mut Dice) -> Duration {

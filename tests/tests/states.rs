@@ -9,24 +9,13 @@
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
+use splitinfer_tests::dice::Dice;
 use splitinfer_tests::numbered;
 use splitinfer_tests::process::{Server, gst_launch};
 
 const ROUNDS: u32 = 200;
 /// Longer than any of this takes on a busy machine.
 const HANG: Duration = Duration::from_secs(30);
-
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below
-    }
-}
 
 fn count(folder: &str) -> usize {
     std::fs::read_dir(folder).map_or(0, Iterator::count)
