@@ -20,7 +20,7 @@ pub struct Subject {
     pub scene: &'static str,
     pub cut: &'static str,
     pub bits: u32,
-    /// ms: what a retransmission is too late for, and of some what it is in time for now and then, or always.
+    /// ms: what a retransmission is too late for; of some also what it is in time for in half of the cases, and always.
     pub budgets: &'static [u32],
 }
 

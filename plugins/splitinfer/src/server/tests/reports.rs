@@ -120,6 +120,14 @@ fn answered(link: &Link) {
     });
 }
 
+/// Of every how many frames the server asks for a picture.
+fn pictures_wanted(link: &Link) -> u32 {
+    link.wait(|e| match e {
+        ClientEvent::PicturesWanted { every } => Some(every),
+        _ => None,
+    })
+}
+
 fn is_gap(buffer: &gst::Buffer) -> bool {
     buffer.flags().contains(gst::BufferFlags::GAP)
 }
@@ -159,27 +167,17 @@ fn who_takes_only_pictures_has_them_asked_for_and_can_change_how_many() {
     let watched = Watched::new("video/x-raw");
     let link = watched.connect(SendFrames::OnRequest);
     assert!(link.client.send(watched.report(0, false)));
-    let wanted = || {
-        link.wait(|e| match e {
-            ClientEvent::PicturesWanted { every } => Some(every),
-            _ => None,
-        })
-    };
-    assert_eq!(wanted(), 1);
+    assert_eq!(pictures_wanted(&link), 1);
     let sink = watched.sinks.recv_timeout(PATIENCE).unwrap();
     assert!(sink.push_event(splitinfer_meta::pictures_event(7)));
     assert!(link.client.send(watched.report(1, true)));
-    assert_eq!(wanted(), 7);
+    assert_eq!(pictures_wanted(&link), 7);
     // The next edge is asked for as many.
     assert_eq!(splitinfer_meta::read(&watched.next()).unwrap().frame, 1);
     drop(link);
     let link = watched.connect(SendFrames::OnRequest);
     assert!(link.client.send(watched.report(0, false)));
-    let wanted = link.wait(|e| match e {
-        ClientEvent::PicturesWanted { every } => Some(every),
-        _ => None,
-    });
-    assert_eq!(wanted, 7);
+    assert_eq!(pictures_wanted(&link), 7);
 }
 
 /// Asks for pictures at the beginning of each stream, as `svdgate` does.
@@ -204,11 +202,7 @@ fn who_takes_anything_and_is_linked_late_is_asked_before_the_first_frame() {
     );
     let link = watched.connect(SendFrames::OnRequest);
     assert!(link.client.send(watched.report(0, false)));
-    let wanted = link.wait(|e| match e {
-        ClientEvent::PicturesWanted { every } => Some(every),
-        _ => None,
-    });
-    assert_eq!(wanted, 5);
+    assert_eq!(pictures_wanted(&link), 5);
     assert!(link.client.send(watched.report(1, true)));
     let result = splitinfer_meta::read(&watched.next()).expect("a picture, and no line of JSON");
     assert_eq!(result.frame, 1);
