@@ -15,5 +15,6 @@ if [ -z "$name" ] || ! grep -qx -- "$name" <<<"$names"; then
 fi
 shift
 . pipelines/setup.sh >&2
+case $name in gradients | training-step) . tests/pytorch.sh ;; esac
 cargo build --quiet --release -p gst-plugin-splitinfer -p gst-plugin-adapt -p splitinfer-tests >&2
 exec target/release/"measure-$name" "$@"

@@ -6,30 +6,38 @@
 
 //! The losses' part of a graph: inputs for targets and weights, values, and the gradients they start.
 
+use crate::backward::backward;
 use crate::error::GradError;
-use crate::loss::{self, Loss};
-use crate::training::LossTerm;
+use crate::loss::{self, Count, Loss, Reduction};
+use crate::training::{LossPorts, LossTerm};
 use crate::value::Value;
 use crate::writer::Writer;
-use splitinfer_tensor::DType;
+use splitinfer_graph::Model;
+use splitinfer_tensor::{DType, Tensor};
 
 /// What the losses need and give.
 pub(crate) struct Judged {
     pub targets: Vec<String>,
     pub weights: Vec<Option<String>>,
+    pub totals: Vec<Option<String>>,
     pub terms: Vec<Value>,
     pub seeds: Vec<(String, Value)>,
 }
 
 impl Writer {
-    /// Adds the losses.
+    /// Adds the losses of a whole batch, or of one of `shares` of the same size.
     ///
     /// # Errors
     /// When a tensor does not exist or is unfit, or a setting is out of range.
-    pub fn losses(&mut self, terms: &[LossTerm]) -> Result<Judged, GradError> {
+    pub fn losses(
+        &mut self,
+        terms: &[LossTerm],
+        shares: Option<usize>,
+    ) -> Result<Judged, GradError> {
         let mut judged = Judged {
             targets: vec![],
             weights: vec![],
+            totals: vec![],
             terms: vec![],
             seeds: vec![],
         };
@@ -43,25 +51,54 @@ impl Writer {
             let weights = term
                 .weighted
                 .then(|| self.input(&format!("weights/{}", term.tensor), &shape, dtype));
+            let by_weight = term.weighted && term.reduction == Reduction::WeightedMean;
+            let total = (by_weight && shares.is_some())
+                .then(|| self.input(&format!("total/{}", term.tensor), &[], dtype));
+            let count = Count {
+                reduction: term.reduction,
+                factor: term.factor,
+                shares: shares.unwrap_or(1),
+                total: total.as_ref(),
+            };
             let (loss, gradient) = loss::emit(
                 &mut self.emitter,
                 term.loss,
                 &prediction,
                 &target,
                 weights.as_ref(),
-                term.reduction,
-                term.factor,
+                &count,
             );
             judged.targets.push(target.name.to_string());
             judged.weights.push(weights.map(|w| w.name.to_string()));
+            judged.totals.push(total.map(|t| t.name.to_string()));
             judged.terms.push(loss);
             judged.seeds.push((term.tensor.clone(), gradient));
         }
         Ok(judged)
     }
 
-    /// The sum of all losses and each by itself, as outputs.
-    pub fn loss_outputs(&mut self, judged: &Judged, terms: &[LossTerm]) -> (String, Vec<String>) {
+    /// The gradients of the losses by all parameters, their elements in a row.
+    ///
+    /// # Errors
+    /// When an operator on the way has no rule, or a parameter is not reached.
+    pub fn gradient(
+        &mut self,
+        parameters: &[(Value, Tensor)],
+        judged: &mut Judged,
+    ) -> Result<Value, GradError> {
+        let seeds = std::mem::take(&mut judged.seeds);
+        let wanted: Vec<String> = parameters.iter().map(|(v, _)| v.name.to_string()).collect();
+        let found = backward(&mut self.forward, &mut self.emitter, &wanted, seeds)?;
+        let unreached = |p: &String| GradError::Unreached(p.clone());
+        let gradients = wanted
+            .iter()
+            .map(|p| found.get(p).cloned().ok_or_else(|| unreached(p)))
+            .collect::<Result<Vec<Value>, GradError>>()?;
+        Ok(self.joined(&gradients))
+    }
+
+    /// The sum of all losses and each by itself, as outputs of `model`'s graph.
+    pub fn loss_ports(&mut self, model: &Model, judged: Judged, terms: &[LossTerm]) -> LossPorts {
         let e = &mut self.emitter;
         let loss = e
             .sum(&judged.terms)
@@ -70,7 +107,14 @@ impl Writer {
         let values = judged.terms.iter().zip(terms);
         let terms =
             values.map(|(value, term)| self.output(value, &format!("loss/{}", term.tensor)));
-        (loss, terms.collect())
+        LossPorts {
+            data: model.inputs().into_iter().map(|i| i.name).collect(),
+            loss,
+            terms: terms.collect(),
+            targets: judged.targets,
+            weights: judged.weights,
+            totals: judged.totals,
+        }
     }
 
     /// The tensor that a loss judges.

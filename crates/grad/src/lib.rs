@@ -10,7 +10,8 @@
 //! ONNX has no gradients of its own, and ONNX Runtime's training packages ended with version 1.19. Here each
 //! operator has one short rule (the `rules` module) that says, in standard operators, how a gradient passes
 //! through it; [`gradient_graph`] walks the nodes from last to first and applies them, and [`TrainingGraph`]
-//! adds losses and an optimizer. Nothing here runs a model.
+//! adds losses and an optimizer; [`ShareGraph`] and [`UpdateGraph`] are the same in two, for batches that are shared
+//! out. Nothing here runs a model.
 //!
 //! ```
 //! use splitinfer_grad::{LossTerm, Loss, Optimizer, Spec, TrainingGraph, parameters, trainable_form};
@@ -32,11 +33,10 @@
 //!     losses: vec![LossTerm::new("y", Loss::MeanSquared)],
 //!     optimizer: Optimizer::adam(),
 //!     clip_norm: None,
-//!     accumulate: false,
 //! };
-//! let step = TrainingGraph::new(&model, &facts, &spec)?;
-//! assert_eq!(step.targets, ["target/y"]);
-//! assert_eq!(step.parameters[0].1.output, "next/w");
+//! let graph = TrainingGraph::new(&model, &facts, &spec)?;
+//! assert_eq!(graph.losses.targets, ["target/y"]);
+//! assert_eq!(graph.step.parameters[0].1.output, "next/w");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -50,6 +50,7 @@ mod ops;
 mod optimizer;
 mod parameters;
 mod rules;
+mod shares;
 mod training;
 mod update;
 mod upgrade;
@@ -61,8 +62,9 @@ pub use error::GradError;
 pub use loss::{Loss, Reduction};
 pub use optimizer::Optimizer;
 pub use parameters::{Parameter, parameters};
+pub use shares::{ShareGraph, UpdateGraph};
 pub use training::{
-    Accumulation, Carried, LossTerm, Spec, TrainingGraph, gradient_graph, loss_graph,
+    Carried, LossPorts, LossTerm, Spec, StepPorts, TrainingGraph, gradient_graph, loss_graph,
 };
 pub use upgrade::trainable_form;
 

@@ -54,17 +54,27 @@ struct Elements {
     classes: usize,
 }
 
-/// Emits the loss, a scalar, and the gradient of the prediction; both times `factor`. `target` and `weights`
-/// have the prediction's shape.
+/// What the elements of a loss count.
+pub(crate) struct Count<'a> {
+    pub reduction: Reduction,
+    pub factor: f64,
+    /// The batch is so many times what the graph is given.
+    pub shares: usize,
+    /// The sum of the whole batch's weights, where it is not of those that the graph is given.
+    pub total: Option<&'a Value>,
+}
+
+/// Emits the loss, a scalar, and the gradient of the prediction; both as they count in the whole batch. `target` and
+/// `weights` have the prediction's shape.
 pub(crate) fn emit(
     e: &mut Emitter,
     kind: Loss,
     x: &Value,
     target: &Value,
     weights: Option<&Value>,
-    reduction: Reduction,
-    factor: f64,
+    count: &Count<'_>,
 ) -> (Value, Value) {
+    let factor = count.factor;
     let elements = match kind {
         Loss::MeanSquared => squared(e, x, target),
         Loss::Huber { delta } => huber(e, x, target, delta),
@@ -78,9 +88,10 @@ pub(crate) fn emit(
     // Over classes the weights are part of the slope already.
     let slope = weighed(e, &elements.slope, weights.filter(|_| weigh_slope));
     let sum = e.total(&loss);
-    match (reduction, weights) {
+    match (count.reduction, weights) {
         (Reduction::WeightedMean, Some(weights)) => {
-            let all = e.total(weights);
+            let all = count.total.cloned();
+            let all = all.unwrap_or_else(|| e.total(weights));
             let all = e.scale(&all, 1.0 / elements.classes as f64);
             let least = e.scalar(f64::from(f32::MIN_POSITIVE), x.dtype);
             let all = e.binary("Max", &all, &least);
@@ -90,7 +101,8 @@ pub(crate) fn emit(
         }
         (Reduction::Sum, _) => (e.scale(&sum, factor), e.scale(&slope, factor)),
         _ => {
-            let share = factor * elements.classes as f64 / x.len().max(1) as f64;
+            let batch = count.shares * x.len().max(1);
+            let share = factor * elements.classes as f64 / batch as f64;
             (e.scale(&sum, share), e.scale(&slope, share))
         }
     }

@@ -13,7 +13,6 @@ use crate::backward::backward;
 use crate::error::GradError;
 use crate::loss::{Loss, Reduction};
 use crate::optimizer::Optimizer;
-use crate::value::Value;
 use crate::writer::Writer;
 
 /// A loss and the tensor it judges.
@@ -51,17 +50,6 @@ pub struct Spec {
     pub optimizer: Optimizer,
     /// Largest Euclidean norm of all gradients together.
     pub clip_norm: Option<f64>,
-    /// Whether gradients of several runs are added up before a step: see [`Accumulation`].
-    pub accumulate: bool,
-}
-
-/// Inputs of a graph that adds up gradients over several runs, for models whose batch size is fixed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accumulation {
-    /// Scalar input: what this run's gradients count, such as 1 / runs for the mean.
-    pub share: String,
-    /// Boolean scalar input: whether the step is made in this run. If not, parameters stay as they are.
-    pub apply: String,
 }
 
 /// An input and the output that takes its place in the next step.
@@ -72,29 +60,51 @@ pub struct Carried {
     pub initial: Tensor,
 }
 
-/// A graph that makes one step, and what its inputs and outputs are called.
-#[derive(Clone, Debug)]
-pub struct TrainingGraph {
-    pub model: Model,
+/// What the inputs and outputs of a graph's losses are called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LossPorts {
     /// Inputs of the model itself.
     pub data: Vec<String>,
     /// Of each loss: the input for its target, in the shape of the tensor.
     pub targets: Vec<String>,
     /// Of each loss that has them: the input for its elements' weights.
     pub weights: Vec<Option<String>>,
+    /// Of each loss that is a mean by weight, where the graph has only a share of the batch: the scalar input for the
+    /// sum of the whole batch's weights.
+    pub totals: Vec<Option<String>>,
+    /// Scalar output: the sum of all losses times their factors, before a step; of a share, what it adds to it.
+    pub loss: String,
+    /// Of each loss, its own scalar output.
+    pub terms: Vec<String>,
+}
+
+/// What the inputs and outputs of a graph's optimizer are called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepPorts {
     /// Scalar input.
     pub learning_rate: String,
     /// The parameters, by name of the initializer.
     pub parameters: Vec<(String, Carried)>,
-    /// What the optimizer remembers, and sums of gradients.
+    /// What the optimizer remembers.
     pub memories: Vec<Carried>,
-    pub accumulation: Option<Accumulation>,
-    /// Scalar output: the sum of all losses times their factors, before this step.
-    pub loss: String,
-    /// Of each loss, its own scalar output.
-    pub terms: Vec<String>,
     /// Scalar output: Euclidean norm of all gradients, before clipping.
     pub gradient_norm: String,
+}
+
+impl StepPorts {
+    /// All that is carried from step to step: the parameters first.
+    pub fn carried(&self) -> impl Iterator<Item = &Carried> {
+        let parameters = self.parameters.iter().map(|(_, c)| c);
+        parameters.chain(&self.memories)
+    }
+}
+
+/// A graph that makes one step.
+#[derive(Clone, Debug)]
+pub struct TrainingGraph {
+    pub model: Model,
+    pub losses: LossPorts,
+    pub step: StepPorts,
 }
 
 impl TrainingGraph {
@@ -108,54 +118,31 @@ impl TrainingGraph {
         spec.optimizer.check().map_err(GradError::Setting)?;
         let mut writer = Writer::new(model, facts)?;
         let parameters = writer.take_parameters(&spec.parameters)?;
-        let mut judged = writer.losses(&spec.losses)?;
-        let seeds = std::mem::take(&mut judged.seeds);
-        let wanted: Vec<String> = parameters.iter().map(|(v, _)| v.name.to_string()).collect();
-        let found = backward(&mut writer.forward, &mut writer.emitter, &wanted, seeds)?;
-        let gradients: Result<Vec<Value>, GradError> = wanted
-            .iter()
-            .map(|p| {
-                found
-                    .get(p)
-                    .cloned()
-                    .ok_or_else(|| GradError::Unreached(p.clone()))
-            })
-            .collect();
-        let step = writer.steps(spec, &parameters, &gradients?);
-        let (loss, terms) = writer.loss_outputs(&judged, &spec.losses);
-        let gradient_norm = writer.output(&step.norm, "gradient-norm");
+        let mut judged = writer.losses(&spec.losses, None)?;
+        let gradient = writer.gradient(&parameters, &mut judged)?;
+        let step = writer.steps(spec, &parameters, &gradient);
         Ok(Self {
-            data: model.inputs().into_iter().map(|i| i.name).collect(),
-            targets: judged.targets,
-            weights: judged.weights,
-            learning_rate: step.rate,
-            parameters: spec
-                .parameters
-                .iter()
-                .cloned()
-                .zip(step.parameters)
-                .collect(),
-            memories: step.memories,
-            accumulation: step.accumulation,
-            loss,
-            terms,
-            gradient_norm,
+            losses: writer.loss_ports(model, judged, &spec.losses),
+            step,
             model: writer.model(model)?,
         })
     }
 }
 
 /// The losses alone, as a model: inputs of the model, targets and weights; the parameters are inputs too.
-/// Its outputs are called as in a [`TrainingGraph`] of the same `spec`.
 ///
 /// # Errors
 /// As [`TrainingGraph::new`].
-pub fn loss_graph(model: &Model, facts: &Facts, spec: &Spec) -> Result<Model, GradError> {
+pub fn loss_graph(
+    model: &Model,
+    facts: &Facts,
+    spec: &Spec,
+) -> Result<(Model, LossPorts), GradError> {
     let mut writer = Writer::new(model, facts)?;
     writer.take_parameters(&spec.parameters)?;
-    let judged = writer.losses(&spec.losses)?;
-    writer.loss_outputs(&judged, &spec.losses);
-    writer.model(model)
+    let judged = writer.losses(&spec.losses, None)?;
+    let ports = writer.loss_ports(model, judged, &spec.losses);
+    Ok((writer.model(model)?, ports))
 }
 
 /// The gradients of some tensors as a model: `model` with an input `seed/NAME` for each of `outputs` (the

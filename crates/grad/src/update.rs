@@ -4,7 +4,7 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! The optimizer's part of a training step, and gradients that are added up before it.
+//! The optimizer's part of a training step.
 //!
 //! All gradients are put into one long vector, which the optimizer works on: a dozen operators, however many
 //! parameters there are. Only the last subtraction is made parameter by parameter.
@@ -13,54 +13,32 @@ use splitinfer_graph::build::{int, node};
 use splitinfer_tensor::{DType, Tensor};
 
 use crate::optimizer;
-use crate::training::{Accumulation, Carried, Spec};
+use crate::training::{Carried, Spec, StepPorts};
 use crate::value::Value;
 use crate::writer::Writer;
 
-/// What the optimizer added to the graph.
-pub(crate) struct Steps {
-    pub rate: String,
-    pub parameters: Vec<Carried>,
-    pub memories: Vec<Carried>,
-    pub accumulation: Option<Accumulation>,
-    pub norm: Value,
-}
-
-/// Values that decide what a run does with its gradients.
-struct Gate {
-    share: Value,
-    /// As it is given.
-    apply: Value,
-    /// As a number.
-    step: Value,
-}
-
 impl Writer {
-    /// The optimizer's part: every parameter a step further.
+    /// The optimizer's part: every parameter a step further. `gradient`: of all of them in a row.
     pub fn steps(
         &mut self,
         spec: &Spec,
         parameters: &[(Value, Tensor)],
-        gradients: &[Value],
-    ) -> Steps {
+        gradient: &Value,
+    ) -> StepPorts {
         let rate = self.input("learning-rate", &[], DType::F32);
-        let gate = spec.accumulate.then(|| self.gate());
         let mut memories = Vec::new();
-        let mut gradient = self.joined(gradients);
-        if let Some(gate) = &gate {
-            gradient = self.accumulated(gate, &gradient, &mut memories);
-        }
-        let (norm, factor) = optimizer::clip(&mut self.emitter, &gradient, spec.clip_norm);
-        if let Some(factor) = factor {
-            gradient = self.emitter.mul(&gradient, &factor);
-        }
+        let (norm, factor) = optimizer::clip(&mut self.emitter, gradient, spec.clip_norm);
+        let gradient = match factor {
+            Some(factor) => self.emitter.mul(gradient, &factor),
+            None => gradient.clone(),
+        };
         let parameter_values: Vec<Value> = parameters.iter().map(|(v, _)| v.clone()).collect();
         let gradient = self.decayed(
             &gradient,
             &parameter_values,
             spec.optimizer.decay_of_gradient(),
         );
-        let direction = self.direction(spec, &gradient, gate.as_ref(), &mut memories);
+        let direction = self.direction(spec, &gradient, &mut memories);
         let direction = self.decayed(
             &direction,
             &parameter_values,
@@ -75,32 +53,18 @@ impl Writer {
             .zip(pieces)
             .map(|((old, initial), piece)| {
                 let new = self.emitter.sub(old, &piece);
-                self.carry(old, &new, initial.clone(), gate.as_ref())
+                (old.name.to_string(), self.carry(old, &new, initial.clone()))
             });
-        Steps {
-            rate: rate.name.to_string(),
+        StepPorts {
+            learning_rate: rate.name.to_string(),
             parameters: moved.collect(),
             memories,
-            accumulation: gate.map(|g| Accumulation {
-                share: g.share.name.to_string(),
-                apply: g.apply.name.to_string(),
-            }),
-            norm,
-        }
-    }
-
-    fn gate(&mut self) -> Gate {
-        let share = self.input("share", &[], DType::F32);
-        let apply = self.input("apply", &[], DType::Bool);
-        Gate {
-            step: self.emitter.cast(&apply, DType::F32),
-            share,
-            apply,
+            gradient_norm: self.output(&norm, "gradient-norm"),
         }
     }
 
     /// All elements of some values in a row.
-    fn joined(&mut self, values: &[Value]) -> Value {
+    pub fn joined(&mut self, values: &[Value]) -> Value {
         let e = &mut self.emitter;
         let flat: Vec<Value> = values.iter().map(|v| e.reshape(v, &[v.len()])).collect();
         e.concat(&flat, 0)
@@ -141,13 +105,7 @@ impl Writer {
     }
 
     /// Where the optimizer goes from here, and what it remembers for the next step.
-    fn direction(
-        &mut self,
-        spec: &Spec,
-        gradient: &Value,
-        gate: Option<&Gate>,
-        memories: &mut Vec<Carried>,
-    ) -> Value {
+    fn direction(&mut self, spec: &Spec, gradient: &Value, memories: &mut Vec<Carried>) -> Value {
         let names = spec.optimizer.corrections().iter();
         let before: Vec<Value> = names.map(|n| self.input(n, &[], gradient.dtype)).collect();
         let corrections = spec.optimizer.corrected(&mut self.emitter, &before);
@@ -163,39 +121,16 @@ impl Writer {
             .chain(&old)
             .zip(corrections.iter().chain(&kept));
         for (old, new) in all {
-            memories.push(self.carry(old, new, zeros(old), gate));
+            memories.push(self.carry(old, new, zeros(old)));
         }
         direction
     }
 
-    /// The gradient with those of earlier runs; the sum starts again once a step was made.
-    fn accumulated(&mut self, gate: &Gate, gradient: &Value, memories: &mut Vec<Carried>) -> Value {
-        let old = self.input("sum", &gradient.shape, gradient.dtype);
-        let e = &mut self.emitter;
-        let share = e.cast(&gate.share, gradient.dtype);
-        let part = e.mul(gradient, &share);
-        let sum = e.add(&old, &part);
-        let step = e.cast(&gate.step, gradient.dtype);
-        let stays = e.one_minus(&step);
-        let kept = e.mul(&sum, &stays);
-        memories.push(self.carry(&old, &kept, zeros(&old), None));
-        sum
-    }
-
-    /// `new` takes the place of `old` in the next run; with a gate, only if a step is made.
-    fn carry(&mut self, old: &Value, new: &Value, initial: Tensor, gate: Option<&Gate>) -> Carried {
-        let e = &mut self.emitter;
-        let new = match gate {
-            Some(gate) => {
-                let step = e.cast(&gate.step, new.dtype);
-                e.blend(&step, new, old)
-            }
-            None => new.clone(),
-        };
-        let output = self.output(&new, &format!("next/{}", old.name));
+    /// `new` takes the place of `old` in the next run.
+    fn carry(&mut self, old: &Value, new: &Value, initial: Tensor) -> Carried {
         Carried {
             input: old.name.to_string(),
-            output,
+            output: self.output(new, &format!("next/{}", old.name)),
             initial,
         }
     }

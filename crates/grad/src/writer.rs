@@ -22,6 +22,8 @@ use crate::value::Value;
 pub(crate) struct Writer {
     pub forward: Forward,
     pub emitter: Emitter,
+    /// Inputs of the model that is differentiated.
+    data: Vec<ValueInfoProto>,
     inputs: Vec<ValueInfoProto>,
     outputs: Vec<ValueInfoProto>,
 }
@@ -30,13 +32,20 @@ impl Writer {
     pub fn new(model: &Model, facts: &Facts) -> Result<Self, GradError> {
         let forward = Forward::new(model, facts)?;
         let emitter = Emitter::new(forward.opset, forward.names());
-        let (inputs, outputs) = (Vec::new(), Vec::new());
+        let graph = model.proto().graph.as_ref();
         Ok(Self {
+            data: graph.map(|g| g.input.clone()).unwrap_or_default(),
             forward,
             emitter,
-            inputs,
-            outputs,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
         })
+    }
+
+    /// Leaves out the model itself: what is written here works on other inputs alone.
+    pub fn forget_the_model(&mut self) {
+        self.data.clear();
+        self.forward.nodes.clear();
     }
 
     pub fn input(&mut self, name: &str, shape: &[usize], dtype: DType) -> Value {
@@ -92,7 +101,6 @@ impl Writer {
     /// that nothing published needs are left out.
     pub fn model(self, model: &Model) -> Result<Model, GradError> {
         let proto = model.proto();
-        let old = proto.graph.clone().unwrap_or_default();
         let nodes = self
             .forward
             .nodes
@@ -102,7 +110,7 @@ impl Writer {
         let mut graph = GraphProto {
             name: Some("training".into()),
             node: nodes,
-            input: old.input,
+            input: self.data,
             output: self.outputs,
             ..Default::default()
         };

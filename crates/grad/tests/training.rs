@@ -11,12 +11,13 @@ mod common;
 use common::runtime;
 use serde_json::Value;
 use splitinfer_grad::{
-    Loss, LossTerm, Optimizer, Reduction, Spec, TrainingGraph, loss_graph, trainable_form,
+    Carried, Loss, LossTerm, Optimizer, Reduction, ShareGraph, Spec, StepPorts, TrainingGraph,
+    UpdateGraph, loss_graph, trainable_form,
 };
 use splitinfer_grad_reference::compare::{doubles, relative_error, size};
 use splitinfer_grad_reference::fixture::{Fixture, load, names};
 use splitinfer_graph::{Facts, Model};
-use splitinfer_runtime::{CarriedSession, Session, SessionOptions, probe_all};
+use splitinfer_runtime::{CarriedSession, Held, Session, SessionOptions, probe_all};
 use splitinfer_tensor::Tensor;
 
 /// Goal for every parameter after each of ten steps.
@@ -150,14 +151,13 @@ fn one_loss(fixture: &Fixture, loss: Loss, reduction: Reduction, weighted: bool)
         losses: vec![term],
         optimizer: Optimizer::sgd(0.0),
         clip_norm: None,
-        accumulate: false,
     };
     let step = TrainingGraph::new(&model, &facts, &spec).unwrap();
     let mut feeds = feeds(fixture);
     feeds.retain(|(n, _)| weighted || !n.starts_with("weights/"));
-    let shift = &step.parameters[0].1;
+    let shift = &step.step.parameters[0].1;
     feeds.push((
-        step.learning_rate.clone(),
+        step.step.learning_rate.clone(),
         Tensor::new(vec![], vec![1f32]).unwrap(),
     ));
     feeds.push((shift.input.clone(), shift.initial.clone()));
@@ -168,11 +168,11 @@ fn one_loss(fixture: &Fixture, loss: Loss, reduction: Reduction, weighted: bool)
     let moved = output(&shift.output);
     let gradient: Vec<f32> = moved.to_f32_vec().iter().map(|v| -v).collect();
     let gradient = Tensor::new(moved.shape().to_vec(), gradient).unwrap();
-    (scalar(output(&step.loss)), gradient)
+    (scalar(output(&step.losses.loss)), gradient)
 }
 
 /// The training that a fixture describes.
-fn spec(json: &Value, accumulate: bool) -> Spec {
+fn spec(json: &Value) -> Spec {
     let terms = json["losses"].as_array().unwrap().iter().map(|l| LossTerm {
         reduction: reduction(l["reduction"].as_str().unwrap()),
         factor: l["factor"].as_f64().unwrap(),
@@ -185,17 +185,25 @@ fn spec(json: &Value, accumulate: bool) -> Spec {
         losses: terms.collect(),
         optimizer: optimizer(&json["optimizer"]),
         clip_norm: json["clip_norm"].as_f64(),
-        accumulate,
     }
 }
 
-fn session(step: &TrainingGraph) -> CarriedSession {
-    let parameters = step.parameters.iter().map(|(_, c)| c);
-    let carried: Vec<(&str, &str, &Tensor)> = parameters
-        .chain(&step.memories)
+fn carrying(model: &Model, step: &StepPorts) -> CarriedSession {
+    let carried: Vec<(&str, &str, &Tensor)> = step
+        .carried()
         .map(|c| (c.input.as_str(), c.output.as_str(), &c.initial))
         .collect();
-    CarriedSession::new(&step.model, &carried, &options()).unwrap()
+    CarriedSession::new(model, &carried, &options()).unwrap()
+}
+
+fn held(inputs: impl Iterator<Item = (String, Tensor)>) -> Vec<(String, Held)> {
+    inputs
+        .map(|(name, tensor)| (name, Held::new(tensor).unwrap()))
+        .collect()
+}
+
+fn named(inputs: &[(String, Held)]) -> Vec<(&str, &Held)> {
+    inputs.iter().map(|(n, held)| (n.as_str(), held)).collect()
 }
 
 #[test]
@@ -212,8 +220,8 @@ fn ten_steps_agree_with_pytorch() {
 fn ten_steps(fixture: &Fixture) -> Vec<String> {
     let json: Value = serde_json::from_str(&fixture.notes["hyperparameters"]).unwrap();
     let (model, facts) = prepared(fixture);
-    let step = TrainingGraph::new(&model, &facts, &spec(&json, false)).unwrap();
-    let mut session = session(&step);
+    let step = TrainingGraph::new(&model, &facts, &spec(&json)).unwrap();
+    let mut session = carrying(&step.model, &step.step);
     let rate = json["optimizer"]["lr"].as_f64().unwrap() as f32;
     let kind = json["optimizer"]["kind"].as_str().unwrap();
     let feeds = feeds(fixture);
@@ -223,17 +231,16 @@ fn ten_steps(fixture: &Fixture) -> Vec<String> {
     );
     let mut wrong = Vec::new();
     for i in 0..10 {
-        let mut inputs: Vec<(&str, Tensor)> =
-            feeds.iter().map(|(n, t)| (n.as_str(), t.clone())).collect();
-        inputs.push((
-            &step.learning_rate,
+        let rate = (
+            step.step.learning_rate.clone(),
             Tensor::new(vec![], vec![rate]).unwrap(),
-        ));
-        let outputs = session.step(inputs).unwrap();
+        );
+        let inputs = held(feeds.iter().cloned().chain([rate]));
+        let outputs = session.step(&named(&inputs)).unwrap();
         let output = |name: &str| scalar(&outputs.iter().find(|(n, _)| n == name).unwrap().1);
         for (what, got, expected) in [
-            ("loss", output(&step.loss), losses[i]),
-            ("norm", output(&step.gradient_norm), norms[i]),
+            ("loss", output(&step.losses.loss), losses[i]),
+            ("norm", output(&step.step.gradient_norm), norms[i]),
         ] {
             if (got - expected).abs() > PARAMETER_TOLERANCE * expected.abs() {
                 wrong.push(format!(
@@ -243,66 +250,117 @@ fn ten_steps(fixture: &Fixture) -> Vec<String> {
                 ));
             }
         }
-        for ((name, _), got) in step.parameters.iter().zip(session.carried().unwrap()) {
-            let expected = &fixture.data[&format!("{kind}:{}:{name}", i + 1)];
-            let error = relative_error(expected, &got, size(expected));
-            if error > PARAMETER_TOLERANCE {
-                wrong.push(format!(
-                    "{} step {}: {name} {error:.1e}",
-                    fixture.name,
-                    i + 1
-                ));
-            }
-        }
+        wrong.extend(wrong_parameters(
+            fixture,
+            kind,
+            i,
+            &step.step.parameters,
+            &session,
+        ));
     }
     wrong
 }
 
+/// Those that are not what PyTorch has after step `i`.
+fn wrong_parameters(
+    fixture: &Fixture,
+    kind: &str,
+    i: usize,
+    parameters: &[(String, Carried)],
+    session: &CarriedSession,
+) -> Vec<String> {
+    let pairs = parameters.iter().zip(session.carried().unwrap());
+    let error = |((name, _), got): (&(String, Carried), Tensor)| {
+        let expected = &fixture.data[&format!("{kind}:{}:{name}", i + 1)];
+        (name.clone(), relative_error(expected, &got, size(expected)))
+    };
+    pairs
+        .map(error)
+        .filter(|(_, error)| *error > PARAMETER_TOLERANCE)
+        .map(|(name, error)| format!("{} step {}: {name} {error:.1e}", fixture.name, i + 1))
+        .collect()
+}
+
+/// The same batch twice, each counting half, is the batch once: so a step in shares is held against the same reference.
 #[test]
-fn gradients_added_up_over_runs_make_the_step_of_the_whole_batch() {
+fn ten_steps_in_shares_agree_with_pytorch() {
     if !runtime() {
         return;
     }
-    // The same batch twice, each counting half, is the batch once.
-    let fixture = load("train_adam_mse");
+    let fixtures = names("train_").into_iter().map(|n| load(&n));
+    // A sum over a batch that is there twice is twice the sum.
+    let fixtures = fixtures.filter(|f| !f.notes["hyperparameters"].contains(r#""sum""#));
+    let wrong: Vec<String> = fixtures.flat_map(|f| ten_steps_in_shares(&f)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn ten_steps_in_shares(fixture: &Fixture) -> Vec<String> {
     let json: Value = serde_json::from_str(&fixture.notes["hyperparameters"]).unwrap();
-    let (model, facts) = prepared(&fixture);
-    let step = TrainingGraph::new(&model, &facts, &spec(&json, true)).unwrap();
-    let gate = step.accumulation.clone().unwrap();
-    let mut session = session(&step);
-    let feeds = feeds(&fixture);
-    let initial: Vec<Tensor> = step
-        .parameters
-        .iter()
-        .map(|(_, c)| c.initial.clone())
-        .collect();
-    for i in 1..=20 {
-        let mut inputs: Vec<(&str, Tensor)> =
-            feeds.iter().map(|(n, t)| (n.as_str(), t.clone())).collect();
-        let rate = json["optimizer"]["lr"].as_f64().unwrap() as f32;
-        inputs.push((
-            &step.learning_rate,
-            Tensor::new(vec![], vec![rate]).unwrap(),
-        ));
-        inputs.push((&gate.share, Tensor::new(vec![], vec![0.5f32]).unwrap()));
-        let apply = splitinfer_tensor::Data::Bool(vec![u8::from(i % 2 == 0)]);
-        inputs.push((&gate.apply, Tensor::from_data(vec![], apply).unwrap()));
-        session.step(inputs).unwrap();
-        if i == 1 {
-            assert_eq!(
-                session.carried().unwrap()[..initial.len()],
-                initial,
-                "no step yet"
-            );
+    let (model, facts) = prepared(fixture);
+    let share = ShareGraph::new(&model, &facts, &spec(&json), 2).unwrap();
+    let update = UpdateGraph::new(&model, &facts, &spec(&json), 2).unwrap();
+    let session = Session::from_model(&share.model, &options()).unwrap();
+    let mut updates = carrying(&update.model, &update.step);
+    let mut feeds = feeds(fixture);
+    feeds.extend(totals(&share, fixture));
+    let initial = update.step.parameters.iter().map(|(_, c)| &c.initial);
+    let elements = initial.map(Tensor::len).sum();
+    let zeros = Tensor::new(vec![elements], vec![0f32; elements]).unwrap();
+    let rate = json["optimizer"]["lr"].as_f64().unwrap() as f32;
+    let kind = json["optimizer"]["kind"].as_str().unwrap();
+    let mut wrong = Vec::new();
+    for i in 0..10 {
+        let weights = updates.carried().unwrap();
+        let mut sum = zeros.clone();
+        let mut loss = 0.0;
+        for _ in 0..2 {
+            let mut given: Vec<(&str, &Tensor)> =
+                feeds.iter().map(|(n, t)| (n.as_str(), t)).collect();
+            given.extend(share.parameters.iter().map(String::as_str).zip(&weights));
+            given.push((&share.before, &sum));
+            let outputs = session.run(&given).unwrap();
+            let output = |name: &str| outputs.iter().find(|(n, _)| n == name).unwrap().1.clone();
+            loss += scalar(&output(&share.losses.loss));
+            sum = output(&share.gradient);
         }
+        let expected = doubles(&fixture.data["loss"])[i];
+        if (loss - expected).abs() > PARAMETER_TOLERANCE * expected.abs() {
+            wrong.push(format!(
+                "{} step {}: loss {loss}, not {expected}",
+                fixture.name,
+                i + 1
+            ));
+        }
+        let rate = Tensor::new(vec![], vec![rate]).unwrap();
+        let inputs = [
+            (update.gradients[0].clone(), sum),
+            (update.gradients[1].clone(), zeros.clone()),
+            (update.step.learning_rate.clone(), rate),
+        ];
+        updates.step(&named(&held(inputs.into_iter()))).unwrap();
+        wrong.extend(wrong_parameters(
+            fixture,
+            kind,
+            i,
+            &update.step.parameters,
+            &updates,
+        ));
     }
-    for ((name, _), got) in step.parameters.iter().zip(session.carried().unwrap()) {
-        let expected = &fixture.data[&format!("adam:10:{name}")];
-        assert!(
-            relative_error(expected, &got, size(expected)) < PARAMETER_TOLERANCE,
-            "{name}"
-        );
-    }
+    wrong
+}
+
+/// Of each mean by weight: the sum of the weights of both shares.
+fn totals(share: &ShareGraph, fixture: &Fixture) -> Vec<(String, Tensor)> {
+    let totals = share.losses.totals.iter().zip(&share.losses.weights);
+    let sum = |weights: &Option<String>| {
+        let tensor = weights.as_deref().and_then(|w| w.strip_prefix("weights/"));
+        let weights = &fixture.data[&format!("weights:{}", tensor.unwrap())];
+        2.0 * doubles(weights).iter().sum::<f64>()
+    };
+    totals
+        .filter_map(|(total, weights)| Some((total.clone()?, sum(weights))))
+        .map(|(name, sum)| (name, Tensor::new(vec![], vec![sum as f32]).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -313,18 +371,19 @@ fn the_loss_alone_is_that_of_the_step() {
     let fixture = load("train_adam_two_losses");
     let json: Value = serde_json::from_str(&fixture.notes["hyperparameters"]).unwrap();
     let (model, facts) = prepared(&fixture);
-    let graph = loss_graph(&model, &facts, &spec(&json, false)).unwrap();
+    let (graph, ports) = loss_graph(&model, &facts, &spec(&json)).unwrap();
     let session = Session::from_model(&graph, &options()).unwrap();
-    let step = TrainingGraph::new(&model, &facts, &spec(&json, false)).unwrap();
+    let step = TrainingGraph::new(&model, &facts, &spec(&json)).unwrap();
     let mut feeds = feeds(&fixture);
     feeds.extend(
-        step.parameters
+        step.step
+            .parameters
             .iter()
             .map(|(n, c)| (n.clone(), c.initial.clone())),
     );
     let fed: Vec<(&str, &Tensor)> = feeds.iter().map(|(n, t)| (n.as_str(), t)).collect();
     let outputs = session.run(&fed).unwrap();
-    let loss = scalar(&outputs.iter().find(|(n, _)| *n == step.loss).unwrap().1);
+    let loss = scalar(&outputs.iter().find(|(n, _)| *n == ports.loss).unwrap().1);
     let expected = doubles(&fixture.data["loss"])[0];
     assert!(
         (loss - expected).abs() <= LOSS_TOLERANCE * expected.abs(),

@@ -12,6 +12,7 @@
 
 use crate::error::RuntimeError;
 use crate::exit;
+use crate::held::{Given, Held};
 use crate::session::{Session, SessionOptions};
 use crate::value::{self, to_tensor};
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
@@ -54,7 +55,7 @@ impl CarriedSession {
         let _inside = exit::enter()?;
         let session = Session::from_model(model, options)?;
         for (input, _, initial) in carried {
-            session.check(input, initial)?;
+            session.check(input, &Given::from(*initial))?;
         }
         let failed = |e: ort::Error| RuntimeError::run(&e);
         let ways = session
@@ -79,11 +80,11 @@ impl CarriedSession {
     /// fails. The carried tensors are then as before.
     pub fn step(
         &mut self,
-        inputs: Vec<(&str, Tensor)>,
+        inputs: &[(&str, &Held)],
     ) -> Result<Vec<(String, Tensor)>, RuntimeError> {
         let _inside = exit::enter()?;
-        for (name, tensor) in &inputs {
-            self.session.check(name, tensor)?;
+        for (name, held) in inputs {
+            self.session.check(name, &Given::from(*held))?;
         }
         let given = |name: &str| inputs.iter().any(|(n, _)| *n == name);
         let ports = self.session.inputs().iter();
@@ -95,9 +96,10 @@ impl CarriedSession {
         }
         let failed = |e: ort::Error| RuntimeError::run(&e);
         let way = &mut self.ways[self.turn];
-        for (name, tensor) in inputs {
-            let value = value::owned(tensor).map_err(failed)?;
-            way.binding.bind_input(name, &value).map_err(failed)?;
+        for (name, held) in inputs {
+            way.binding
+                .bind_input(*name, held.value())
+                .map_err(failed)?;
         }
         let outputs = self
             .session
@@ -129,6 +131,12 @@ impl CarriedSession {
             .collect()
     }
 
+    /// The carried tensors as they are now, by the names of their inputs, for other sessions to be given.
+    pub fn given(&self) -> impl Iterator<Item = (&str, Given<'_>)> {
+        let values = self.ways[self.turn].values.iter().map(Given::carried);
+        self.inputs.iter().map(String::as_str).zip(values)
+    }
+
     /// Sets the carried tensors.
     ///
     /// # Errors
@@ -143,7 +151,7 @@ impl CarriedSession {
             )));
         }
         for (name, tensor) in self.inputs.iter().zip(tensors) {
-            self.session.check(name, tensor)?;
+            self.session.check(name, &Given::from(*tensor))?;
         }
         let values = self.ways[self.turn].values.iter_mut();
         for ((value, tensor), name) in values.zip(tensors).zip(&self.inputs) {

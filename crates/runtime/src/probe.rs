@@ -124,7 +124,7 @@ fn run(
         .map_err(|e| RuntimeError::run(&e))?;
     for (name, value) in session.run_values(views)? {
         // Sequences, maps and strings cannot cross; they get no fact and so no cut.
-        let Some((dtype, shape)) = kind(&value) else {
+        let Some((dtype, shape)) = kind(value.dtype()) else {
             continue;
         };
         let value = keep

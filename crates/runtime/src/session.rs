@@ -8,9 +8,10 @@
 
 use crate::error::{RuntimeError, describe};
 use crate::exit;
+use crate::held::{Given, Held};
 use crate::library;
 use crate::provider::Provider;
-use crate::value::{dtype_of, to_tensor, view};
+use crate::value::{dtype_of, to_tensor};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session as OrtSession, SessionInputValue, SessionInputs};
 use ort::value::{DynValue, Outlet};
@@ -195,9 +196,39 @@ impl Session {
     /// When an input is missing, unknown, or not of the type and shape the model wants; when ONNX Runtime fails;
     /// when an output is of a type that [`DType`] lacks.
     pub fn run(&self, inputs: &[(&str, &Tensor)]) -> Result<Vec<(String, Tensor)>, RuntimeError> {
+        let given: Vec<(&str, Given<'_>)> = inputs
+            .iter()
+            .map(|(name, tensor)| (*name, Given::from(*tensor)))
+            .collect();
         let _inside = exit::enter()?;
-        for (name, tensor) in inputs {
-            self.check(name, tensor)?;
+        self.run_given(&given)?
+            .into_iter()
+            .map(|(name, value)| to_tensor(&name, &value).map(|t| (name, t)))
+            .collect()
+    }
+
+    /// As [`run`](Self::run), but inputs may be what ONNX Runtime holds already, and outputs stay there.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), but for types of outputs.
+    pub fn run_held(
+        &self,
+        inputs: &[(&str, Given<'_>)],
+    ) -> Result<Vec<(String, Held)>, RuntimeError> {
+        let _inside = exit::enter()?;
+        let outputs = self.run_given(inputs)?.into_iter();
+        Ok(outputs
+            .map(|(name, value)| (name, Held::from(value)))
+            .collect())
+    }
+
+    /// Checks the inputs. The caller has entered.
+    fn run_given(
+        &self,
+        inputs: &[(&str, Given<'_>)],
+    ) -> Result<Vec<(String, DynValue)>, RuntimeError> {
+        for (name, given) in inputs {
+            self.check(name, given)?;
         }
         if let Some(port) = self
             .inputs
@@ -210,13 +241,10 @@ impl Session {
         }
         let views = inputs
             .iter()
-            .map(|(name, tensor)| Ok((Cow::Borrowed(*name), view(tensor)?)))
+            .map(|(name, given)| Ok((Cow::Borrowed(*name), given.view()?)))
             .collect::<ort::Result<_>>()
             .map_err(|e| RuntimeError::run(&e))?;
-        self.run_values(views)?
-            .into_iter()
-            .map(|(name, value)| to_tensor(&name, &value).map(|t| (name, t)))
-            .collect()
+        self.run_values(views)
     }
 
     /// As [`run`](Self::run), but values stay ONNX Runtime's own, so that one session's outputs can be the next
@@ -249,26 +277,26 @@ impl Session {
 
     /// # Errors
     /// When there is no input of this name, or it is of another type or shape.
-    pub(crate) fn check(&self, name: &str, tensor: &Tensor) -> Result<(), RuntimeError> {
+    pub(crate) fn check(&self, name: &str, given: &Given<'_>) -> Result<(), RuntimeError> {
         let port = self.inputs.iter().find(|p| p.name == name).ok_or_else(|| {
             RuntimeError::NoSuchInput {
                 name: name.to_owned(),
                 inputs: self.inputs.iter().map(|p| p.name.clone()).collect(),
             }
         })?;
-        let same_shape = port.shape.len() == tensor.shape().len()
-            && port
-                .shape
-                .iter()
-                .zip(tensor.shape())
-                .all(|(want, got)| want.is_none_or(|w| w == *got));
-        if port.dtype == Some(tensor.dtype()) && same_shape {
+        let kind = given.kind();
+        if kind
+            .as_ref()
+            .is_some_and(|(dtype, shape)| port.takes(*dtype, shape))
+        {
             return Ok(());
         }
         Err(RuntimeError::InputMismatch {
             name: name.to_owned(),
             expected: port.to_string(),
-            got: describe(tensor.dtype(), tensor.shape()),
+            got: kind.map_or("something else".into(), |(dtype, shape)| {
+                describe(dtype, &shape)
+            }),
         })
     }
 }
@@ -279,6 +307,15 @@ impl Drop for Session {
             // SAFETY: it is not used again, nor dropped a second time.
             unsafe { ManuallyDrop::drop(&mut self.inner) };
         }
+    }
+}
+
+impl Port {
+    fn takes(&self, dtype: DType, shape: &[usize]) -> bool {
+        let mut sizes = self.shape.iter().zip(shape);
+        self.dtype == Some(dtype)
+            && self.shape.len() == shape.len()
+            && sizes.all(|(want, got)| want.is_none_or(|w| w == *got))
     }
 }
 

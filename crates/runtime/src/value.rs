@@ -140,9 +140,9 @@ pub(crate) fn copy_out(name: &str, value: &DynTensor) -> Result<Tensor, RuntimeE
 }
 
 /// Type and shape of a value; `None` if it is no tensor, or of an element type that [`DType`] lacks.
-pub(crate) fn kind(value: &DynValue) -> Option<(DType, Vec<usize>)> {
-    let dtype = value.dtype().tensor_type().and_then(dtype_of)?;
-    let shape = value.dtype().tensor_shape()?;
+pub(crate) fn kind(value: &ValueType) -> Option<(DType, Vec<usize>)> {
+    let dtype = value.tensor_type().and_then(dtype_of)?;
+    let shape = value.tensor_shape()?;
     // A value that exists has no negative dimension.
     let size = |d: &i64| usize::try_from(*d).unwrap_or(0);
     Some((dtype, shape.iter().map(size).collect()))

@@ -82,20 +82,20 @@ impl Slot {
     }
 }
 
+/// Tensors of one type.
 fn concatenated(tensors: &[&Tensor]) -> Data {
     macro_rules! join {
         ($($variant:ident),*) => {
             match tensors[0].data() {
-                $(Data::$variant(_) => Data::$variant(
-                    tensors
-                        .iter()
-                        .flat_map(|t| match t.data() {
-                            Data::$variant(v) => v.as_slice(),
-                            _ => &[],
-                        })
-                        .copied()
-                        .collect(),
-                ),)*
+                $(Data::$variant(_) => {
+                    let mut joined = Vec::with_capacity(tensors.iter().map(|t| t.len()).sum());
+                    for tensor in tensors {
+                        if let Data::$variant(values) = tensor.data() {
+                            joined.extend_from_slice(values);
+                        }
+                    }
+                    Data::$variant(joined)
+                })*
             }
         };
     }

@@ -9,24 +9,20 @@
 use std::collections::HashMap;
 
 use half::f16;
-use splitinfer_grad::{
-    LossTerm, Optimizer, Spec, TrainingGraph, loss_graph, parameters, trainable_form,
-};
+use splitinfer_grad::{LossTerm, Optimizer, Spec, loss_graph, parameters, trainable_form};
 use splitinfer_graph::proto::TensorProto;
-use splitinfer_graph::{Facts, Model, read_constant};
-use splitinfer_runtime::{CarriedSession, Session, SessionOptions, probe, probe_all};
+use splitinfer_graph::{Model, read_constant};
+use splitinfer_runtime::{Session, SessionOptions, probe, probe_all};
 use splitinfer_tensor::{DType, Data, Tensor};
 
-use crate::batch;
 use crate::delta::Delta;
 use crate::division::divide;
 use crate::error::TrainError;
-use crate::feed::{Feed, StepReport};
 use crate::floor::floor;
-use crate::memory::Memory;
-use crate::sample::{Sample, Slot};
+use crate::sample::Sample;
 use crate::selection::Trainable;
 use crate::state::State;
+use crate::step::{Losses, Memory, Sharing, StepReport, Stepper};
 
 /// How a model is trained.
 #[derive(Clone, Debug)]
@@ -57,13 +53,10 @@ pub struct Trainer {
     /// Below the cut that training starts from; `None` when everything is in the trained part.
     head: Option<Session>,
     settings: TrainerSettings,
-    feed: Feed,
-    session: CarriedSession,
-    losses: Session,
+    stepper: Stepper,
+    /// Of one sample with any weights, and the names of what it gives.
+    losses: (Session, Losses),
     terms: Vec<LossTerm>,
-    memory: Memory,
-    /// Samples a run of the session: the whole batch, or one after the other.
-    together: usize,
     steps: u64,
 }
 
@@ -87,43 +80,17 @@ impl Trainer {
             parameters: trainable.choose(&parameters(&single))?,
             optimizer: settings.optimizer,
             clip_norm: settings.clip_norm,
-            accumulate: false,
             losses,
         };
-        let batch = settings.batch.max(1);
-        let several = (batch > 1)
-            .then(|| batch::batched(&single, batch, options))
-            .flatten();
-        let together = if several.is_some() { batch } else { 1 };
-        let form = several.unwrap_or_else(|| single.clone());
-        let spec = Spec {
-            accumulate: together < batch,
-            ..spec
-        };
-        let facts = probe_all(&form, &[], options)?;
-        let step = TrainingGraph::new(&form, &facts, &spec)?;
-        let memory = Memory::of(&step, &form, &facts);
+        let stepper = Stepper::new(&single, &spec, settings.batch.max(1), options)?;
         let one = probe_all(&single, &[], options)?;
-        let slots = |names: Vec<String>| {
-            names
-                .iter()
-                .map(|n| slot(&one, n))
-                .collect::<Result<_, _>>()
-        };
-        let feed = Feed {
-            inputs: slots(single.inputs().into_iter().map(|i| i.name).collect())?,
-            targets: slots(spec.losses.iter().map(|l| l.tensor.clone()).collect())?,
-            graph: step,
-        };
+        let (losses, ports) = loss_graph(&single, &one, &spec)?;
         Ok(Self {
-            session: carried(&feed.graph, options)?,
-            losses: Session::from_model(&loss_graph(&single, &one, &spec)?, options)?,
+            losses: (Session::from_model(&losses, options)?, Losses::new(&ports)),
             terms: spec.losses,
             model: model.clone(),
             head,
-            feed,
-            memory,
-            together,
+            stepper,
             steps: 0,
             settings,
         })
@@ -131,42 +98,32 @@ impl Trainer {
 
     /// Names of the weights that learn.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
-        self.feed
-            .graph
-            .parameters
-            .iter()
-            .map(|(name, _)| name.as_str())
+        self.stepper.parameters().map(|(name, _)| name)
     }
 
     /// Shapes of the weights that learn, in the same order.
     pub fn parameter_shapes(&self) -> impl Iterator<Item = &[usize]> {
-        let parameters = self.feed.graph.parameters.iter();
-        parameters.map(|(_, carried)| carried.initial.shape())
+        self.stepper.parameters().map(|(_, t)| t.shape())
     }
 
     /// Number of values that learn.
     pub fn parameter_count(&self) -> usize {
-        self.feed
-            .graph
-            .parameters
-            .iter()
-            .map(|(_, c)| c.initial.len())
-            .sum()
+        self.stepper.parameters().map(|(_, t)| t.len()).sum()
     }
 
-    /// The graph that makes a step.
-    pub fn graph(&self) -> &Model {
-        &self.feed.graph.model
+    /// The graphs that make a step.
+    pub fn graphs(&self) -> &[Model] {
+        self.stepper.graphs()
     }
 
     /// What training keeps in memory, at most.
     pub fn memory(&self) -> Memory {
-        self.memory
+        self.stepper.memory()
     }
 
-    /// Whether a batch is one run, or its samples run one after another because the model takes no more.
-    pub fn runs_batches(&self) -> bool {
-        self.together == self.batch()
+    /// How a batch is shared out among threads.
+    pub fn sharing(&self) -> Sharing {
+        self.stepper.sharing()
     }
 
     /// Samples of a full batch.
@@ -181,7 +138,7 @@ impl Trainer {
 
     /// Names of the tensors that a sample's targets are for, in order.
     pub fn target_names(&self) -> impl Iterator<Item = &str> {
-        self.feed.targets.iter().map(|t| t.name.as_str())
+        self.stepper.feed().targets.iter().map(|t| t.name.as_str())
     }
 
     /// Whether a sample holds the model's inputs, and not what crosses a cut.
@@ -191,12 +148,16 @@ impl Trainer {
 
     /// Shape of each target.
     pub fn target_shapes(&self) -> impl Iterator<Item = &[usize]> {
-        self.feed.targets.iter().map(|t| t.shape.as_slice())
+        self.stepper
+            .feed()
+            .targets
+            .iter()
+            .map(|t| t.shape.as_slice())
     }
 
     /// Type of each target's values.
     pub fn target_types(&self) -> impl Iterator<Item = DType> {
-        self.feed.targets.iter().map(|t| t.dtype)
+        self.stepper.feed().targets.iter().map(|t| t.dtype)
     }
 
     /// What a sample's inputs are for these inputs of the model: what crosses the cut that training starts
@@ -224,29 +185,9 @@ impl Trainer {
     /// When the batch is empty or too large, or a sample does not fit; when the loss or the gradient is no number
     /// any more ([`TrainError::Diverged`], the weights are then those after the step).
     pub fn step(&mut self, samples: &[&Sample], rate: f64) -> Result<StepReport, TrainError> {
-        let batch = self.batch();
-        if samples.is_empty() || samples.len() > batch {
-            return Err(TrainError::BatchSize {
-                batch,
-                got: samples.len(),
-            });
-        }
-        let mut report: Option<StepReport> = None;
-        // A batch that is not full repeats samples: the graph's batch is fixed.
-        let filled: Vec<&Sample> = samples.iter().copied().cycle().take(batch).collect();
-        let runs = filled.chunks(self.together);
-        let count = runs.len();
-        for (i, run) in runs.enumerate() {
-            let inputs = self.feed.training(run, rate, count, i + 1 == count)?;
-            let outputs = self.session.step(inputs)?;
-            let part = self.feed.report(&outputs, 1.0 / count as f32);
-            report = Some(match report {
-                Some(sum) => sum.plus(&part),
-                None => part,
-            });
-        }
+        let batch = self.stepper.batch(samples)?;
+        let report = self.stepper.step(&batch, rate)?;
         self.steps += 1;
-        let report = report.unwrap_or_default();
         let said = [
             ("loss", report.loss),
             ("gradient's norm", report.gradient_norm),
@@ -268,7 +209,7 @@ impl Trainer {
     /// # Errors
     /// When there are none, or one does not fit.
     pub fn loss(&self, samples: &[&Sample]) -> Result<f32, TrainError> {
-        self.loss_with(&self.session.carried()?, samples)
+        self.loss_with(&self.stepper.carried()?, samples)
     }
 
     /// The mean loss over samples with the weights that another model has, the same graph.
@@ -296,13 +237,14 @@ impl Trainer {
         let weights: Vec<(&str, &Tensor)> = self.parameters().zip(weights).collect();
         let mut sum = 0.0;
         for sample in samples {
-            let data = self.feed.data(&[sample])?;
+            let data = self.stepper.feed().data(&[sample])?;
             let fed = data
                 .iter()
                 .map(|(n, t)| (*n, t))
                 .chain(weights.iter().copied());
-            let outputs = self.losses.run(&fed.collect::<Vec<_>>())?;
-            sum += self.feed.report(&outputs, 1.0).loss;
+            let (session, losses) = &self.losses;
+            let outputs = session.run(&fed.collect::<Vec<_>>())?;
+            sum += losses.of(&outputs)[0];
         }
         Ok(sum / samples.len() as f32)
     }
@@ -312,11 +254,10 @@ impl Trainer {
     /// # Errors
     /// When they cannot be read.
     pub fn weights(&self) -> Result<Vec<(String, Tensor)>, TrainError> {
-        let values = self.session.carried()?;
-        let names = self.feed.graph.parameters.iter().map(|(name, _)| name);
-        let kept = names.zip(values).map(|(name, value)| {
+        let values = self.stepper.carried()?;
+        let kept = self.parameters().zip(values).map(|(name, value)| {
             let half = self.initializer_type(name) == Some(DType::F16);
-            (name.clone(), if half { as_half(&value) } else { value })
+            (name.to_owned(), if half { as_half(&value) } else { value })
         });
         Ok(kept.collect())
     }
@@ -340,9 +281,9 @@ impl Trainer {
     /// # Errors
     /// When the weights cannot be read.
     pub fn state(&self) -> Result<State, TrainError> {
-        let names = self.carried_names().map(str::to_owned);
+        let names = self.stepper.carried_names().map(str::to_owned);
         Ok(State {
-            tensors: names.zip(self.session.carried()?).collect(),
+            tensors: names.zip(self.stepper.carried()?).collect(),
             steps: self.steps,
         })
     }
@@ -352,7 +293,7 @@ impl Trainer {
     /// # Errors
     /// When it is of another training.
     pub fn restore(&mut self, state: &State) -> Result<(), TrainError> {
-        let names: Vec<&str> = self.carried_names().collect();
+        let names: Vec<&str> = self.stepper.carried_names().collect();
         let given: Vec<&str> = state.tensors.iter().map(|(n, _)| n.as_str()).collect();
         if names != given {
             return Err(TrainError::State(
@@ -360,36 +301,10 @@ impl Trainer {
             ));
         }
         let tensors: Vec<&Tensor> = state.tensors.iter().map(|(_, t)| t).collect();
-        self.session.set(&tensors)?;
+        self.stepper.set(&tensors)?;
         self.steps = state.steps;
         Ok(())
     }
-
-    fn carried_names(&self) -> impl Iterator<Item = &str> {
-        let parameters = self.feed.graph.parameters.iter().map(|(_, c)| c);
-        parameters
-            .chain(&self.feed.graph.memories)
-            .map(|c| c.input.as_str())
-    }
-}
-
-fn carried(step: &TrainingGraph, options: &SessionOptions) -> Result<CarriedSession, TrainError> {
-    let parameters = step.parameters.iter().map(|(_, c)| c);
-    let carried: Vec<(&str, &str, &Tensor)> = parameters
-        .chain(&step.memories)
-        .map(|c| (c.input.as_str(), c.output.as_str(), &c.initial))
-        .collect();
-    Ok(CarriedSession::new(&step.model, &carried, options)?)
-}
-
-fn slot(facts: &Facts, name: &str) -> Result<Slot, TrainError> {
-    let fact = facts.get(name);
-    let fact = fact.ok_or_else(|| splitinfer_grad::GradError::UnknownShape(name.to_owned()))?;
-    Ok(Slot {
-        name: name.to_owned(),
-        dtype: fact.dtype,
-        shape: fact.shape.clone(),
-    })
 }
 
 /// Weights kept as float16 learn as float32.

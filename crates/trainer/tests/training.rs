@@ -13,8 +13,8 @@ use splitinfer_graph::build::{GraphBuilder, ints};
 use splitinfer_runtime::{Session, SessionOptions, load_library, random_tensor};
 use splitinfer_tensor::{DType, Tensor};
 use splitinfer_trainer::{
-    FitSettings, Loss, LossTerm, Optimizer, Replay, Sample, State, Stopped, TrainError, Trainable,
-    Trainer, TrainerSettings, default_losses, fit,
+    FitSettings, Loss, LossTerm, Optimizer, Reduction, Replay, Sample, State, StepReport, Stopped,
+    TrainError, Trainable, Trainer, TrainerSettings, default_losses, fit,
 };
 
 /// Whether there is an ONNX Runtime; without one the tests say so and skip.
@@ -117,7 +117,7 @@ fn training_lowers_the_loss_and_changes_nothing_but_weights() {
     }
     let model = network(&[1, 108]);
     let mut trainer = Trainer::new(&model, &Trainable::All, squared(), settings(4)).unwrap();
-    assert!(trainer.runs_batches());
+    assert!(trainer.sharing().is_whole());
     assert_eq!(
         trainer.parameters().collect::<Vec<_>>(),
         ["body.weight", "body.bias", "neck.weight", "head.weight"]
@@ -174,7 +174,7 @@ fn a_model_that_takes_one_picture_makes_the_same_steps_as_in_batches() {
     let closed = Model::from_proto(proto).unwrap();
     let mut together = Trainer::new(&open, &Trainable::All, squared(), settings(4)).unwrap();
     let mut apart = Trainer::new(&closed, &Trainable::All, squared(), settings(4)).unwrap();
-    assert!(together.runs_batches() && !apart.runs_batches());
+    assert_eq!((together.sharing().runs, apart.sharing().runs), (1, 4));
     let losses = (train(&mut together, 10), train(&mut apart, 10));
     assert!((losses.0[9] - losses.1[9]).abs() < 1e-4, "{losses:?}");
     close(
@@ -182,6 +182,77 @@ fn a_model_that_takes_one_picture_makes_the_same_steps_as_in_batches() {
         &apart.weights().unwrap(),
         1e-4,
     );
+}
+
+/// Each sample with weights of its own, so that shares of a batch do not weigh the same.
+fn weighed_samples() -> Vec<Sample> {
+    let sample = |seed| {
+        Sample::new(
+            vec![noise(&[1, 2, 6, 6], seed)],
+            vec![noise(&[1, 5], 100 + seed)],
+        )
+    };
+    let mut samples: Vec<Sample> = (0..8).map(sample).collect();
+    for (i, sample) in samples.iter_mut().enumerate() {
+        let weights = (0..5).map(|k| {
+            if (i + k) % 3 == 0 {
+                0.0
+            } else {
+                (1 + i) as f32
+            }
+        });
+        let weights = Tensor::new(vec![1, 5], weights.collect()).unwrap();
+        // The second has none: all its elements count 1.
+        sample.weights = vec![(i != 1).then_some(weights)];
+    }
+    samples
+}
+
+#[test]
+fn more_threads_make_the_same_steps() {
+    if !runtime() {
+        return;
+    }
+    let terms = |reduction| {
+        let term = LossTerm {
+            weighted: true,
+            reduction,
+            ..squared().remove(0)
+        };
+        vec![term]
+    };
+    let samples = weighed_samples();
+    let steps = |threads, reduction| {
+        let mut settings = settings(8);
+        settings.session.threads = threads;
+        settings.optimizer = Optimizer::sgd(0.9);
+        let model = network(&[1, 108]);
+        let mut trainer =
+            Trainer::new(&model, &Trainable::All, terms(reduction), settings).unwrap();
+        let whole: Vec<&Sample> = samples.iter().collect();
+        let reports: Vec<StepReport> = [&whole[..], &whole[..3], &whole[..]]
+            .map(|batch| trainer.step(batch, 1e-4).unwrap())
+            .into();
+        (trainer.sharing().lanes, reports, trainer.weights().unwrap())
+    };
+    for reduction in [Reduction::Mean, Reduction::WeightedMean, Reduction::Sum] {
+        let one = steps(1, reduction);
+        assert_eq!(one.0, 1);
+        for threads in [2, 3, 8] {
+            let several = steps(threads, reduction);
+            assert_eq!(several.0, threads);
+            for (a, b) in one.1.iter().zip(&several.1) {
+                let near = |a: f32, b: f32| (a - b).abs() <= 1e-5 * a.abs();
+                assert!(near(a.loss, b.loss), "{threads} {reduction:?}: {a:?} {b:?}");
+                assert!(
+                    near(a.gradient_norm, b.gradient_norm),
+                    "{threads} {reduction:?}: {a:?} {b:?}"
+                );
+            }
+            close(&one.2, &several.2, 1e-5);
+            assert_eq!(several, steps(threads, reduction), "not the same again");
+        }
+    }
 }
 
 #[test]
@@ -202,7 +273,7 @@ fn training_from_a_cut_on_is_training_of_the_weights_after_it() {
         1e-5,
     );
     // What is frozen is not even differentiated.
-    let nodes = |t: &Trainer| t.graph().ordered_nodes().count();
+    let nodes = |t: &Trainer| t.graphs()[0].ordered_nodes().count();
     let whole = Trainer::new(&model, &Trainable::All, squared(), settings(4)).unwrap();
     assert!(nodes(&from_cut) < nodes(&frozen) && nodes(&frozen) < nodes(&whole));
 }
@@ -459,11 +530,16 @@ fn memory_counts_weights_what_the_optimizer_keeps_and_activations() {
     let model = network(&[1, 108]);
     let one = Trainer::new(&model, &Trainable::All, squared(), settings(1)).unwrap();
     let four = Trainer::new(&model, &Trainable::All, squared(), settings(4)).unwrap();
-    assert!(four.runs_batches());
+    assert!(four.sharing().is_whole());
     let (one, four, count) = (one.memory(), four.memory(), one.parameter_count() as u64);
     assert_eq!(one.parameters, 4 * count);
     assert!(one.optimizer >= 2 * one.parameters);
     // Five tensors of floats: 4, 4, 3, 3 and 3 channels of 6 x 6, and the answer.
     assert_eq!(one.activations, 4 * (17 * 36 + 5));
     assert_eq!(four.activations, 4 * one.activations);
+    let mut two_lanes = settings(4);
+    two_lanes.session.threads = 2;
+    let shared = Trainer::new(&model, &Trainable::All, squared(), two_lanes).unwrap();
+    assert_eq!(shared.memory().activations, four.activations);
+    assert_eq!(shared.memory().gradients, 4 * one.gradients);
 }

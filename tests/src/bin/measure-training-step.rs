@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use splitinfer_tensor::Tensor;
 use splitinfer_tests::measure;
 use splitinfer_tests::training::convolution::Convolution;
 use splitinfer_tests::training::study::{Comparison, Sample, Study, Time};
@@ -171,9 +170,7 @@ fn print_breakdowns(
          the gradients of several parameters need; dW: what one needs alone, its bias's counted with its layer."
     );
     for (study, subject) in studies {
-        let inputs = worker::step_inputs(&study.jobs.ours)?;
-        let given: Vec<(&str, &Tensor)> = inputs.iter().map(|(n, t)| (n.as_str(), t)).collect();
-        let times = profile::node_times(&study.jobs.step, &given, 1, runs)?;
+        let times = profile::node_times(&study.trainee, 1, runs)?;
         println!("\n### {}\n", subject.name);
         breakdown::print_parts(&times);
         breakdown::print_layers(&times, &study.trainee);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use splitinfer_grad::{Loss, TrainingGraph};
+use splitinfer_grad::{Loss, LossTerm};
 use splitinfer_graph::Model;
 use splitinfer_graph::build::{tensor, value};
 use splitinfer_graph::proto::{GraphProto, ModelProto, OperatorSetIdProto};
@@ -20,26 +20,22 @@ use splitinfer_tensor::{DType, Tensor};
 use splitinfer_grad_reference::Trainee;
 
 /// Small enough that losses stay finite over a measurement's steps.
-const RATE: f32 = 1e-4;
+pub const RATE: f32 = 1e-4;
 
 /// Read by `worker` and by crates/grad/tests/fixtures/pytorch/worker.py.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
+    /// For the whole batch; for our training, for one picture.
     pub model: PathBuf,
-    /// A file of tensors: `in:NAME`, `target:NAME`, and for our worker `initial:NAME`.
+    /// A file of the batch's tensors: `in:NAME`, `target:NAME`.
     pub data: PathBuf,
+    pub batch: usize,
     pub threads: usize,
     /// Whether a step trains, or only runs the model.
     pub train: bool,
     pub rate: f32,
-    /// Weights to train, and losses: PyTorch writes the step itself.
     pub parameters: Vec<String>,
     pub losses: Vec<Term>,
-    /// In our training graph, what is carried from step to step: input, output.
-    pub carried: Vec<(String, String)>,
-    /// In our training graph, the inputs by what they are in `data`; the learning rate is `rate`.
-    pub feeds: Vec<(String, String)>,
-    pub learning_rate: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,95 +50,44 @@ pub struct Jobs {
     pub ours: Job,
     pub pytorch: Job,
     pub forward: Job,
-    pub step: TrainingGraph,
 }
 
 impl Jobs {
-    /// Writes models and tensors into `folder`.
+    /// Writes models and tensors into `folder`. `single` is the trainee for one picture.
     ///
     /// # Errors
-    /// When the model cannot be trained or the files cannot be written.
-    pub fn new(trainee: &Trainee, folder: &Path) -> Result<Self> {
-        let spec = trainee.spec();
-        let step = TrainingGraph::new(&trainee.model, &trainee.facts, &spec)?;
+    /// When the files cannot be written.
+    pub fn new(trainee: &Trainee, single: &Trainee, folder: &Path) -> Result<Self> {
         let file = |name: &str| folder.join(name);
-        step.model.save(&file("step.onnx"))?;
-        trainee.model.save(&file("forward.onnx"))?;
-        let carried: Vec<_> = step
-            .parameters
-            .iter()
-            .map(|(_, c)| c)
-            .chain(&step.memories)
-            .collect();
-        let mut data = Vec::new();
-        for (name, dtype, shape) in trainee.inputs() {
-            data.push((format!("in:{name}"), random_tensor(dtype, &shape, 1.0, 1)));
-        }
-        let mut feeds: Vec<(String, String)> = step
-            .data
-            .iter()
-            .map(|n| (format!("in:{n}"), n.clone()))
-            .collect();
-        for (term, target) in trainee.losses.iter().zip(&step.targets) {
-            let shape = &trainee
-                .facts
-                .get(&term.tensor)
-                .context("a loss's tensor is known")?
-                .shape;
-            data.push((
-                format!("target:{}", term.tensor),
-                random_tensor(DType::F32, shape, 1.0, 2),
-            ));
-            feeds.push((format!("target:{}", term.tensor), target.clone()));
-        }
-        save_tensors(&file("pytorch-data.onnx"), &data)?;
-        data.extend(
-            carried
-                .iter()
-                .map(|c| (format!("initial:{}", c.input), c.initial.clone())),
-        );
-        save_tensors(&file("data.onnx"), &data)?;
+        single.model.save(&file("single.onnx"))?;
+        trainee.model.save(&file("batch.onnx"))?;
+        save_tensors(&file("data.onnx"), &batch(trainee)?)?;
+        let term = |l: &LossTerm| Term {
+            tensor: l.tensor.clone(),
+            kind: kind(l.loss),
+        };
         let pytorch = Job {
-            model: file("forward.onnx"),
-            data: file("pytorch-data.onnx"),
+            model: file("batch.onnx"),
+            data: file("data.onnx"),
+            batch: trainee.batch,
             threads: 1,
             train: true,
             rate: RATE,
-            parameters: spec.parameters.clone(),
-            losses: trainee
-                .losses
-                .iter()
-                .map(|l| Term {
-                    tensor: l.tensor.clone(),
-                    kind: kind(l.loss),
-                })
-                .collect(),
-            carried: vec![],
-            feeds: vec![],
-            learning_rate: String::new(),
+            parameters: trainee.parameters().into_iter().map(|p| p.name).collect(),
+            losses: trainee.losses.iter().map(term).collect(),
         };
         let ours = Job {
-            model: file("step.onnx"),
-            data: file("data.onnx"),
-            carried: carried
-                .iter()
-                .map(|c| (c.input.clone(), c.output.clone()))
-                .collect(),
-            feeds: feeds.clone(),
-            learning_rate: step.learning_rate.clone(),
+            model: file("single.onnx"),
             ..pytorch.clone()
         };
-        feeds.retain(|(key, _)| key.starts_with("in:"));
         let forward = Job {
             train: false,
-            feeds,
             ..pytorch.clone()
         };
         Ok(Self {
             ours,
             pytorch,
             forward,
-            step,
         })
     }
 
@@ -155,13 +100,42 @@ impl Jobs {
     }
 }
 
+/// Inputs and targets, as files of tensors call them.
+///
+/// # Errors
+/// When a loss judges a tensor that the model has not.
+pub fn batch(trainee: &Trainee) -> Result<Vec<(String, Tensor)>> {
+    let inputs = trainee.inputs().into_iter().map(|(name, dtype, shape)| {
+        Ok((format!("in:{name}"), random_tensor(dtype, &shape, 1.0, 1)))
+    });
+    let targets = trainee.losses.iter().map(|term| {
+        let fact = trainee.facts.get(&term.tensor);
+        let shape = &fact.context("a loss's tensor is known")?.shape;
+        let target = random_tensor(DType::F32, shape, 1.0, 2);
+        Ok((format!("target:{}", term.tensor), target))
+    });
+    inputs.chain(targets).collect()
+}
+
+const WITH_LOGITS: &str = "bce_with_logits";
+
 /// As PyTorch's worker calls it.
 fn kind(loss: Loss) -> String {
     match loss {
-        Loss::BinaryCrossEntropyWithLogits => "bce_with_logits",
+        Loss::BinaryCrossEntropyWithLogits => WITH_LOGITS,
         _ => "mse",
     }
     .to_owned()
+}
+
+impl Term {
+    pub fn loss(&self) -> LossTerm {
+        let loss = match self.kind.as_str() {
+            WITH_LOGITS => Loss::BinaryCrossEntropyWithLogits,
+            _ => Loss::MeanSquared,
+        };
+        LossTerm::new(&self.tensor, loss)
+    }
 }
 
 /// Writes tensors as the initializers of an ONNX file, which everybody here can read; the first is its output, because a

@@ -16,7 +16,8 @@ use splitinfer_graph::proto::NodeProto;
 use splitinfer_runtime::Session;
 use splitinfer_tensor::Tensor;
 
-use splitinfer_grad_reference::options;
+use super::job::{RATE, batch};
+use splitinfer_grad_reference::{Trainee, options};
 
 /// What a node of a training step is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,24 +56,22 @@ pub struct NodeTime {
     pub seconds: f64,
 }
 
-/// Runs the step `runs` times; the mean time of each node.
+/// Runs a step of the trainee `runs` times, the whole batch in one graph; the mean time of each node.
 ///
 /// # Errors
 /// When ONNX Runtime fails.
-pub fn node_times(
-    step: &TrainingGraph,
-    inputs: &[(&str, &Tensor)],
-    threads: usize,
-    runs: usize,
-) -> Result<Vec<NodeTime>> {
+pub fn node_times(trainee: &Trainee, threads: usize, runs: usize) -> Result<Vec<NodeTime>> {
+    let step = TrainingGraph::new(&trainee.model, &trainee.facts, &trainee.spec())?;
+    let inputs = inputs(&step, trainee)?;
+    let inputs: Vec<(&str, &Tensor)> = inputs.iter().map(|(n, t)| (n.as_str(), t)).collect();
     let folder = tempfile::tempdir()?;
     let session = Session::recorded(&step.model, &options(threads), folder.path())?;
     for _ in 0..=runs {
-        session.run(inputs)?;
+        session.run(&inputs)?;
     }
     let record: Vec<Value> = serde_json::from_slice(&std::fs::read(session.end_record()?)?)?;
     let optimised = Model::load(&folder.path().join("optimised.onnx"))?;
-    let purpose = Purposes::new(&optimised, step)?;
+    let purpose = Purposes::new(&optimised, &step)?;
     let nodes: HashMap<&str, &NodeProto> =
         optimised.ordered_nodes().map(|n| (n.name(), n)).collect();
     let mut seconds: BTreeMap<String, Vec<f64>> = BTreeMap::new();
@@ -105,6 +104,24 @@ pub fn node_times(
     times.collect()
 }
 
+/// All inputs of a step.
+fn inputs(step: &TrainingGraph, trainee: &Trainee) -> Result<Vec<(String, Tensor)>> {
+    let ports = step.losses.data.iter().chain(&step.losses.targets);
+    let data = ports
+        .cloned()
+        .zip(batch(trainee)?)
+        .map(|(port, (_, tensor))| (port, tensor));
+    let carried = step
+        .step
+        .carried()
+        .map(|c| (c.input.clone(), c.initial.clone()));
+    let rate = (
+        step.step.learning_rate.clone(),
+        Tensor::new(vec![], vec![RATE])?,
+    );
+    Ok(data.chain(carried).chain([rate]).collect())
+}
+
 /// What each tensor of a step is needed for.
 struct Purposes {
     forward: HashSet<String>,
@@ -115,15 +132,15 @@ struct Purposes {
 
 impl Purposes {
     fn new(optimised: &Model, step: &TrainingGraph) -> Result<Self> {
-        let losses = step.terms.iter().chain([&step.loss]).cloned();
-        let (row, gradients) = gradients(optimised, &step.gradient_norm)?;
+        let losses = step.losses.terms.iter().chain([&step.losses.loss]).cloned();
+        let (row, gradients) = gradients(optimised, &step.step.gradient_norm)?;
         ensure!(
-            gradients.len() == step.parameters.len(),
+            gradients.len() == step.step.parameters.len(),
             "the step joins {} gradients",
             gradients.len()
         );
         let mut parameters: HashMap<String, HashSet<String>> = HashMap::new();
-        for ((name, _), gradient) in step.parameters.iter().zip(gradients) {
+        for ((name, _), gradient) in step.step.parameters.iter().zip(gradients) {
             for tensor in before(optimised, [gradient].into()) {
                 parameters.entry(tensor).or_default().insert(name.clone());
             }

@@ -32,7 +32,7 @@ pub struct Sample {
 pub struct Study {
     pub trainee: Trainee,
     pub cut: Cut,
-    pub jobs: Jobs,
+    jobs: Jobs,
     tail_jobs: Jobs,
     _folders: [TempDir; 2],
 }
@@ -66,11 +66,12 @@ impl Study {
     /// When the model cannot be trained, or has no late cut.
     pub fn new(subject: &Subject, batch: usize) -> Result<Self> {
         let trainee = Trainee::load(&subject.path, batch)?;
+        let single = Trainee::load(&subject.path, 1)?;
         let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
         let cut = trainee.late_cut()?;
         Ok(Self {
-            jobs: Jobs::new(&trainee, folders[0].path())?,
-            tail_jobs: Jobs::new(&trainee.tail(&cut)?, folders[1].path())?,
+            jobs: Jobs::new(&trainee, &single, folders[0].path())?,
+            tail_jobs: Jobs::new(&trainee.tail(&cut)?, &single.tail(&cut)?, folders[1].path())?,
             trainee,
             cut,
             _folders: folders,

@@ -13,11 +13,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use splitinfer_grad::{Optimizer, Spec};
 use splitinfer_graph::{Model, read_constant};
-use splitinfer_runtime::{CarriedSession, Session, load_library};
+use splitinfer_runtime::{Session, load_library};
 use splitinfer_tensor::Tensor;
+use splitinfer_trainer::Sample;
 
 use super::Job;
+use super::job::Term;
 use splitinfer_grad_reference::options;
 
 /// The argument that makes a measurement's program a worker.
@@ -60,78 +63,77 @@ type Stepper = Box<dyn FnMut() -> Result<(f64, f32)>>;
 
 /// What makes a step and gives its time in seconds, and the loss before it.
 fn stepper(job: &Job) -> Result<Stepper> {
-    let mut data = read_tensors(&job.data)?;
     let model = Model::load(&job.model)?;
-    let mut take = |key: &str| {
-        data.remove(key)
-            .with_context(|| format!("there is no {key}"))
-    };
-    let feeds = job
-        .feeds
-        .iter()
-        .map(|(key, input)| Ok((input.clone(), take(key)?)));
-    let mut feeds = feeds.collect::<Result<Vec<(String, Tensor)>>>()?;
-    if !job.train {
-        let session = Session::from_model(&model, &options(job.threads))?;
-        return Ok(Box::new(move || {
-            let given: Vec<(&str, &Tensor)> = feeds.iter().map(|(n, t)| (n.as_str(), t)).collect();
-            let start = Instant::now();
-            session.run(&given)?;
-            Ok((start.elapsed().as_secs_f64(), 0.0))
-        }));
+    let data = read_tensors(&job.data)?;
+    if job.train {
+        return trainer(job, &model, &data);
     }
-    feeds.push((
-        job.learning_rate.clone(),
-        Tensor::new(vec![], vec![job.rate])?,
-    ));
-    let initial = job
-        .carried
-        .iter()
-        .map(|(input, _)| take(&format!("initial:{input}")));
-    let initial = initial.collect::<Result<Vec<Tensor>>>()?;
-    let carried: Vec<(&str, &str, &Tensor)> = job
-        .carried
-        .iter()
-        .zip(&initial)
-        .map(|((i, o), t)| (i.as_str(), o.as_str(), t))
-        .collect();
-    let mut session = CarriedSession::new(&model, &carried, &options(job.threads))?;
+    let inputs = data
+        .into_iter()
+        .filter_map(|(key, tensor)| Some((key.strip_prefix("in:")?.to_owned(), tensor)));
+    let inputs: Vec<(String, Tensor)> = inputs.collect();
+    let session = Session::from_model(&model, &options(job.threads))?;
     Ok(Box::new(move || {
-        let given = feeds.iter().map(|(n, t)| (n.as_str(), t.clone())).collect();
+        let given: Vec<(&str, &Tensor)> = inputs.iter().map(|(n, t)| (n.as_str(), t)).collect();
         let start = Instant::now();
-        let outputs = session.step(given)?;
-        let seconds = start.elapsed().as_secs_f64();
-        let loss = outputs
-            .iter()
-            .find(|(n, _)| n == "loss")
-            .context("no loss")?;
-        Ok((seconds, loss.1.to_f32_vec()[0]))
+        session.run(&given)?;
+        Ok((start.elapsed().as_secs_f64(), 0.0))
     }))
 }
 
-/// All inputs of our training graph, by name.
-///
-/// # Errors
-/// When the job's files lack one.
-pub fn step_inputs(job: &Job) -> Result<Vec<(String, Tensor)>> {
-    let mut data = read_tensors(&job.data)?;
-    let carried = job
-        .carried
-        .iter()
-        .map(|(input, _)| (format!("initial:{input}"), input.clone()));
-    let keys = job.feeds.iter().cloned().chain(carried);
-    let take = |(key, input): (String, String)| {
-        let tensor = data
-            .remove(&key)
-            .with_context(|| format!("there is no {key}"))?;
-        Ok((input, tensor))
+/// Steps as a trainer makes them, of a batch that is ready.
+fn trainer(job: &Job, model: &Model, data: &HashMap<String, Tensor>) -> Result<Stepper> {
+    let spec = Spec {
+        parameters: job.parameters.clone(),
+        losses: job.losses.iter().map(Term::loss).collect(),
+        optimizer: Optimizer::adam(),
+        clip_norm: None,
     };
-    let mut inputs = keys.map(take).collect::<Result<Vec<_>>>()?;
-    inputs.push((
-        job.learning_rate.clone(),
-        Tensor::new(vec![], vec![job.rate])?,
-    ));
-    Ok(inputs)
+    let options = options(job.threads);
+    let mut stepper = splitinfer_trainer::Stepper::new(model, &spec, job.batch, &options)?;
+    let inputs: Vec<String> = model.inputs().into_iter().map(|i| i.name).collect();
+    let samples = (0..job.batch).map(|i| sample(job, &inputs, data, i));
+    let samples = samples.collect::<Result<Vec<Sample>>>()?;
+    let batch = stepper.batch(&samples.iter().collect::<Vec<_>>())?;
+    let rate = f64::from(job.rate);
+    Ok(Box::new(move || {
+        let start = Instant::now();
+        let report = stepper.step(&batch, rate)?;
+        Ok((start.elapsed().as_secs_f64(), report.loss))
+    }))
+}
+
+/// Picture `i` of the batch.
+fn sample(
+    job: &Job,
+    inputs: &[String],
+    data: &HashMap<String, Tensor>,
+    i: usize,
+) -> Result<Sample> {
+    let own = |key: String| {
+        let tensor = data
+            .get(&key)
+            .with_context(|| format!("there is no {key}"))?;
+        part(tensor, i, job.batch)
+    };
+    let inputs = inputs.iter().map(|n| own(format!("in:{n}")));
+    let targets = job
+        .losses
+        .iter()
+        .map(|t| own(format!("target:{}", t.tensor)));
+    Ok(Sample::new(
+        inputs.collect::<Result<_>>()?,
+        targets.collect::<Result<_>>()?,
+    ))
+}
+
+/// Part `i` of `count` along the first axis.
+fn part(tensor: &Tensor, i: usize, count: usize) -> Result<Tensor> {
+    let mut shape = tensor.shape().to_vec();
+    *shape.first_mut().context("a batch has an axis")? /= count;
+    let size = tensor.byte_len() / count;
+    let bytes = &tensor.to_le_bytes()[i * size..(i + 1) * size];
+    Ok(Tensor::from_le_bytes(tensor.dtype(), shape, bytes)?)
 }
 
 /// The tensors of a file that `job::save_tensors` wrote.

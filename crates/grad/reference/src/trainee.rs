@@ -115,7 +115,6 @@ impl Trainee {
             losses: self.losses.clone(),
             optimizer: Optimizer::adam(),
             clip_norm: None,
-            accumulate: false,
         }
     }
 

@@ -108,7 +108,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 
-    /// Threads that share the work of one operator; 0: one a physical core
+    /// Threads, each with its share of a batch; 0: one a physical core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
 

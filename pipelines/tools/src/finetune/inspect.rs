@@ -8,7 +8,7 @@
 
 use super::Request;
 use super::plan::Plan;
-use splitinfer_trainer::{Memory, Trainer};
+use splitinfer_trainer::{Memory, Sharing, Trainer};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -22,11 +22,11 @@ pub struct Inspection {
     pub losses: Vec<String>,
     /// Names and shapes of the weights that learn.
     pub trained: Vec<(String, Vec<usize>)>,
-    /// Nodes of the graph that makes a step.
+    /// Nodes of the graphs that make a step.
     pub step_nodes: usize,
     pub batch: usize,
-    /// Whether a batch is one run.
-    pub together: bool,
+    /// How a batch is shared out; `None` where there is no step.
+    pub sharing: Option<Sharing>,
     pub memory: Memory,
     /// Why it cannot be trained like this.
     pub obstacle: Option<String>,
@@ -52,9 +52,12 @@ impl Inspection {
             parameters: plan.student.model.parameters(),
             losses: plan.goals.words(),
             trained: trained.unwrap_or_default(),
-            step_nodes: made.map_or(0, |t| t.graph().ordered_nodes().count()),
+            step_nodes: made.map_or(0, |t| {
+                let nodes = t.graphs().iter().map(|g| g.ordered_nodes().count());
+                nodes.sum()
+            }),
             batch: request.trainer.batch,
-            together: made.is_some_and(Trainer::runs_batches),
+            sharing: made.map(Trainer::sharing),
             memory: made.map(Trainer::memory).unwrap_or_default(),
             obstacle: trainer.as_ref().err().map(|e| format!("{e:#}")),
         }
@@ -85,11 +88,7 @@ impl fmt::Display for Inspection {
             .iter()
             .map(|(_, s)| s.iter().product::<usize>())
             .sum();
-        let runs = if self.together {
-            "in one run"
-        } else {
-            "one example after another"
-        };
+        let runs = self.sharing.map(|s| s.to_string()).unwrap_or_default();
         writeln!(f, "operators without a rule on the way: none")?;
         writeln!(
             f,
@@ -98,7 +97,7 @@ impl fmt::Display for Inspection {
         )?;
         writeln!(
             f,
-            "memory: at most about {} (weights {}, optimizer {}, activations {} a run)",
+            "memory: at most about {} (weights {}, optimizer {}, activations {} at a time)",
             bytes(self.memory.total()),
             bytes(self.memory.parameters),
             bytes(self.memory.optimizer),

@@ -197,7 +197,7 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
             .default_value(defaults.cpu_share)
             .mutable_playing()
             .build(),
-        count("threads", "Threads", "Threads that share a step's work (0: one a physical core)", defaults.threads, 0),
+        count("threads", "Threads", "Threads, each with its share of a batch (0: one a physical core)", defaults.threads, 0),
         text("checkpoint-dir", "Checkpoints", "Folder in which accepted weights are kept, as a state to go on from and as an ONNX file; a later run with the same student begins with them").build(),
         glib::ParamSpecUInt64::builder("seed")
             .nick("Seed")
