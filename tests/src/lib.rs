@@ -25,6 +25,7 @@ pub mod pipeline;
 pub mod plugins;
 pub mod process;
 pub mod quota;
+pub mod scene_pictures;
 pub mod split_pipelines;
 pub mod split_selection;
 pub mod split_switch;

@@ -44,7 +44,7 @@ struct Args {
     /// Rows from the top, 3 bytes a pixel, frame after frame
     #[arg(long)]
     rgb: Option<PathBuf>,
-    /// One JSON object a frame
+    /// One JSON object a frame; with --png each names its file
     #[arg(long)]
     truth: Option<PathBuf>,
     /// A folder for PNG files
@@ -87,15 +87,20 @@ fn main() -> Result<()> {
         })?;
         for i in 0..args.frames {
             let answer = scene.render(i * args.every);
+            let picture = format!("{number:03}-{i:05}.png");
             if let Some(file) = &mut truth {
-                writeln!(file, "{}", answer.to_json())?;
+                let line = match &args.png {
+                    Some(_) => answer.to_json_of_file(&picture),
+                    None => answer.to_json(),
+                };
+                writeln!(file, "{line}")?;
             }
             if let Some(file) = &mut rgb {
                 scene.rgb_into(&mut bytes);
                 file.write_all(&bytes)?;
             }
             if let Some(folder) = &args.png {
-                let path = folder.join(format!("{number:03}-{i:05}.png"));
+                let path = folder.join(&picture);
                 write_png(&path, &scene)
                     .with_context(|| format!("cannot write {}", path.display()))?;
             }

@@ -94,6 +94,21 @@ pub struct Gait {
 impl Truth {
     /// One line of JSON without the line break.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}"))
+        json(self)
     }
+
+    /// The same for a frame that is a file of its own, with `file` as its name.
+    pub fn to_json_of_file(&self, file: &str) -> String {
+        #[derive(Serialize)]
+        struct InFile<'a> {
+            file: &'a str,
+            #[serde(flatten)]
+            truth: &'a Truth,
+        }
+        json(&InFile { file, truth: self })
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}"))
 }

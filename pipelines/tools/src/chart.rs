@@ -28,12 +28,13 @@ const TEXT: RGBColor = RGBColor(0x33, 0x33, 0x33);
 const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 
 /// A line of a chart.
-pub(crate) struct Line {
+pub struct Line {
     pub name: String,
     pub points: Vec<(f64, f64)>,
 }
 
-pub(crate) struct Chart {
+/// Lines over one axis.
+pub struct Chart {
     pub title: &'static str,
     pub x: &'static str,
     pub y: &'static str,

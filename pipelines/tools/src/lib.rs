@@ -6,7 +6,7 @@
 
 //! What the command-line tools are made of, so that tests and measurements can call it too.
 
-mod chart;
+pub mod chart;
 pub mod cuts;
 pub mod eval;
 pub mod finetune;

@@ -20,15 +20,15 @@ const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(10);
 /// Where a file does not tell its length, it is taken to have so many times the frames that are wanted.
 const USUAL_STRIDE: u64 = 10;
 
-/// Calls `each` with about `wanted` frames, evenly spread over the video, as the decoder gives them. Returns how
-/// many there were.
+/// Calls `each` with about `wanted` frames and their numbers from 0, evenly spread over the video, as the decoder gives
+/// them. Returns how many there were.
 ///
 /// # Errors
 /// When the file cannot be read, is no video, or cannot be decoded here; whatever `each` finds wrong.
 pub(crate) fn frames(
     path: &Path,
     wanted: usize,
-    mut each: impl FnMut(&Frame<'_>) -> Result<()>,
+    mut each: impl FnMut(u64, &Frame<'_>) -> Result<()>,
 ) -> Result<usize> {
     let subject = || format!("video {}", path.display());
     std::fs::File::open(path).with_context(subject)?;
@@ -45,7 +45,7 @@ pub(crate) fn frames(
             told.unwrap_or(wanted as u64 * USUAL_STRIDE).max(1)
         });
         if number * wanted as u64 >= taken as u64 * length {
-            with_frame(&sample, &mut each).with_context(subject)?;
+            with_frame(&sample, |frame| each(number, frame)).with_context(subject)?;
             taken += 1;
             if taken == wanted {
                 break;

@@ -21,6 +21,7 @@ struct File {
 #[derive(Deserialize)]
 struct Image {
     id: u64,
+    file_name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,7 +54,11 @@ pub(super) fn read(text: &str) -> Result<Truth, TruthError> {
         .map(|c| (c.id, c.name))
         .collect();
     let mut frames: BTreeMap<u64, Vec<Actual>> = BTreeMap::new();
+    let mut files = BTreeMap::new();
     for image in file.images {
+        if let Some(name) = image.file_name {
+            files.insert(name, image.id);
+        }
         if frames.insert(image.id, Vec::new()).is_some() {
             return Err(TruthError::Whole(format!(
                 "image {} is listed twice",
@@ -73,6 +78,7 @@ pub(super) fn read(text: &str) -> Result<Truth, TruthError> {
     }
     Ok(Truth {
         frames,
+        files,
         ..Truth::default()
     })
 }
@@ -114,6 +120,7 @@ mod tests {
         let truth = read(FILE).unwrap();
         assert_eq!(truth.on(0), Some(&[][..]));
         assert_eq!(truth.on(1), None);
+        assert_eq!(truth.files, BTreeMap::from([("a.jpg".to_owned(), 0)]));
         let [crowd, pose] = truth.on(7).unwrap() else {
             panic!("two objects")
         };

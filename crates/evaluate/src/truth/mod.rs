@@ -19,6 +19,8 @@ pub struct Truth {
     pub frames: BTreeMap<u64, Vec<Actual>>,
     /// Domain of a frame, where the truth tells.
     pub domains: BTreeMap<u64, String>,
+    /// Numbers of frames that are files of their own, by their names.
+    pub files: BTreeMap<String, u64>,
     /// Whether there is nothing on a frame that is not listed (a MOT file has no line for an empty frame); else
     /// nothing is known about it.
     pub unlisted_are_empty: bool,

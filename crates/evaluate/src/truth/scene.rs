@@ -13,6 +13,8 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 struct Line {
     frame: u64,
+    /// Where each frame is a picture of its own: those of several scenes, whose numbers are not one sequence.
+    file: Option<String>,
     /// Results of inference have none: so neither is taken for the other.
     domain: String,
     objects: Vec<Object>,
@@ -45,8 +47,17 @@ pub(super) fn read(text: &str) -> Result<Truth, TruthError> {
             line: i + 1,
             problem,
         };
-        let (number, domain, actual) = frame(json).map_err(problem)?;
-        truth.domains.insert(number, domain);
+        let line = Line::read(json).map_err(problem)?;
+        let number = match line.file {
+            None => line.frame,
+            Some(file) => {
+                let place = i as u64;
+                truth.files.insert(file, place);
+                place
+            }
+        };
+        truth.domains.insert(number, line.domain);
+        let actual = line.objects.into_iter().map(Actual::from).collect();
         if truth.frames.insert(number, actual).is_some() {
             let twice = format!("frame {number} is there twice: give each scene a file of its own");
             return Err(problem(twice));
@@ -59,10 +70,15 @@ pub(super) fn read(text: &str) -> Result<Truth, TruthError> {
 }
 
 pub(super) fn frame(json: &str) -> Result<(u64, String, Vec<Actual>), String> {
-    let line: Line =
-        serde_json::from_str(json).map_err(|e| format!("not the truth of a frame: {e}"))?;
+    let line = Line::read(json)?;
     let actual = line.objects.into_iter().map(Actual::from).collect();
     Ok((line.frame, line.domain, actual))
+}
+
+impl Line {
+    fn read(json: &str) -> Result<Self, String> {
+        serde_json::from_str(json).map_err(|e| format!("not the truth of a frame: {e}"))
+    }
 }
 
 impl From<Object> for Actual {
@@ -94,6 +110,15 @@ mod tests {
         assert_eq!((person.track, person.visible), (Some(5), Some(0.5)));
         assert_eq!(truth.domains[&3], "night");
         assert_eq!(truth.on(4), None);
+    }
+
+    #[test]
+    fn frames_that_are_files_are_known_by_them() {
+        let line =
+            |file: &str| LINE.replace("{\"frame\"", &format!("{{\"file\":\"{file}\",\"frame\""));
+        let truth = read(&format!("{}\n{}", line("a.png"), line("b.png"))).unwrap();
+        assert_eq!((truth.files["a.png"], truth.files["b.png"]), (0, 1));
+        assert_eq!(truth.on(1).map(<[_]>::len), Some(1));
     }
 
     #[test]

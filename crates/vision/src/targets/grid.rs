@@ -61,6 +61,17 @@ impl Grid {
         Some([within(x, self.columns)?, within(y, self.rows)?])
     }
 
+    /// The cells whose centre lies within a box, or less than half a cell outside; corners in pixels of the picture.
+    pub(super) fn cells_of(&self, low: [f32; 2], high: [f32; 2]) -> impl Iterator<Item = usize> {
+        let (low, high) = (self.point(low), self.point(high));
+        let span = |i: usize, n: usize| {
+            let (from, to) = ((low[i] - 1.0).ceil().max(0.0), high[i].floor() + 1.0);
+            from as usize..(to.max(0.0) as usize).min(n)
+        };
+        let (rows, columns, width) = (span(1, self.rows), span(0, self.columns), self.columns);
+        rows.flat_map(move |row| columns.clone().map(move |column| row * width + column))
+    }
+
     /// A Gaussian bump around `centre` whose widths are `sigma`, with its top in the cell `top`.
     pub(super) fn bump(
         &self,

@@ -17,6 +17,9 @@ use crate::modelinfo::{HeadKind, ModelInfo};
 use crate::{Object, VisionError};
 use grid::Grid;
 
+/// A heatmap that is higher says that an object is there.
+const FOUND: f32 = 0.3;
+
 /// Makes the outputs of one model from objects. Heads `center` and `pose-heatmaps`.
 #[derive(Clone, Debug)]
 pub struct Targets {
@@ -106,14 +109,42 @@ impl Targets {
         (self.info.head.kind == HeadKind::PoseHeatmaps).then_some(self.heatmap.channels)
     }
 
+    /// Names of the outputs that are made.
+    pub fn outputs(&self) -> Vec<&str> {
+        let others = self.others.iter().map(|(_, wanted)| wanted);
+        let all = std::iter::once(&self.heatmap).chain(others);
+        all.map(|wanted| wanted.name.as_str()).collect()
+    }
+
+    /// Which elements of the heatmap count, 1 or 0 each, where `ignored` boxes (in pixels of the model's picture) hold what
+    /// is neither asked for nor wrong: those in none of them, and those where `objects` are.
+    pub fn counting(&self, objects: &[Object], ignored: &[[f32; 4]]) -> Tensor {
+        let grid = Grid::new(&self.info, &self.heatmap.shape);
+        let mut counts = vec![1.0; grid.cells()];
+        for &[x, y, w, h] in ignored {
+            grid.cells_of([x, y], [x + w, y + h])
+                .for_each(|i| counts[i] = 0.0);
+        }
+        let heatmap = self.maps(objects).heatmap;
+        for channel in heatmap.chunks(grid.cells()) {
+            let there = counts.iter_mut().zip(channel);
+            there.for_each(|(count, heat)| *count = f32::max(*count, f32::from(*heat > FOUND)));
+        }
+        tensor(&self.heatmap, counts.repeat(self.heatmap.channels)).1
+    }
+
+    fn maps(&self, objects: &[Object]) -> Maps {
+        let grid = Grid::new(&self.info, &self.heatmap.shape);
+        match self.info.head.kind {
+            HeadKind::Center => center::draw(&self.info, &grid, self.heatmap.channels, objects),
+            _ => pose_heatmaps::draw(&grid, self.heatmap.channels, objects),
+        }
+    }
+
     /// The outputs by name, for objects in pixels of the model's picture, with classes as the model counts its labels. Where a
     /// heatmap is zero the others mean nothing.
     pub fn of(&self, objects: &[Object]) -> Vec<(String, Tensor)> {
-        let grid = Grid::new(&self.info, &self.heatmap.shape);
-        let maps = match self.info.head.kind {
-            HeadKind::Center => center::draw(&self.info, &grid, self.heatmap.channels, objects),
-            _ => pose_heatmaps::draw(&grid, self.heatmap.channels, objects),
-        };
+        let maps = self.maps(objects);
         let mut heatmap = maps.heatmap;
         heatmap
             .iter_mut()
@@ -202,6 +233,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_heatmap_does_not_count_where_boxes_are_ignored() {
+        let shapes: [(&str, &[usize]); 2] = [("heatmap", &[1, 2, 4, 8]), ("box", &[1, 4, 4, 8])];
+        let (info, _) = model("center", &[("activation", "none")], [64, 32], &shapes);
+        let targets = targets(&info, &shapes).unwrap();
+        let counting = |objects: &[Object], ignored: &[[f32; 4]]| {
+            let counting = targets.counting(objects, ignored);
+            assert_eq!(counting.shape(), [1, 2, 4, 8]);
+            let values = counting.to_f32_vec();
+            // All classes alike.
+            assert_eq!(values[..32], values[32..]);
+            (0..32).filter(|i| values[*i] == 0.0).collect::<Vec<_>>()
+        };
+        assert_eq!(counting(&[], &[]), [0; 0]);
+        // Cells are 8 pixels wide: those whose centre is at most half a cell beside the box.
+        assert_eq!(counting(&[], &[[20.0, 10.0, 4.0, 4.0]]), [10, 11]);
+        // What is to be found counts also there.
+        let found = object(0, [17.0, 9.0, 6.0, 6.0]);
+        assert!(!counting(&[found], &[[16.0, 8.0, 8.0, 8.0]]).contains(&10));
+        // Beside the picture there is nothing.
+        assert_eq!(
+            counting(&[], &[[-50.0, -50.0, 10.0, 10.0], [90.0, 90.0, 5.0, 5.0]]),
+            [0; 0]
+        );
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Samples {
         };
         let mut preprocessor = Preprocessor::new(info);
         let (mut inputs, mut jpeg_bytes) = (Vec::new(), Vec::new());
-        let n = video::frames(path, wanted, |frame| {
+        let n = video::frames(path, wanted, |_, frame| {
             let (picture, _) = preprocessor.picture(frame)?;
             let jpeg = encode_jpeg(&picture.rgb, picture.width, picture.height, JPEG_QUALITY)?;
             jpeg_bytes.push(jpeg.len() as u64);

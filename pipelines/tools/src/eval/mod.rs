@@ -31,6 +31,7 @@ pub(crate) use results::read as read_results;
 use splitinfer_evaluate::{Ignore, Rules};
 use std::path::PathBuf;
 pub(crate) use truth::load as load_truth;
+pub(crate) use values::property;
 
 /// What to evaluate, how, and where to put what comes out.
 #[derive(Clone, Debug)]

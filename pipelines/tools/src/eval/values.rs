@@ -72,7 +72,7 @@ impl FromStr for Rate {
     }
 }
 
-pub(super) fn property(s: &str) -> Result<(String, String), String> {
+pub(crate) fn property(s: &str) -> Result<(String, String), String> {
     let pair = s.split_once('=').filter(|(name, _)| !name.is_empty());
     pair.map(|(a, b)| (a.to_owned(), b.to_owned()))
         .ok_or_else(|| "give it like name=value".to_owned())

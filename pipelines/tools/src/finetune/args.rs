@@ -7,10 +7,12 @@
 //! The command line.
 
 use super::goals::WeighBy;
-use super::{Files, Request};
+use super::{Files, Reading, Request};
 use crate::cuts::InputShape;
+use crate::eval::{Labels, property};
 use anyhow::{Context, Result};
 use clap::Parser;
+use splitinfer_evaluate::Ignore;
 use splitinfer_runtime::{Provider, SessionOptions};
 use splitinfer_trainer::{
     LossTerm, Optimizer, Schedule, TrainError, Trainable, TrainerSettings, parse_loss,
@@ -37,6 +39,23 @@ pub struct Args {
     /// Model whose outputs are the targets of pictures
     #[arg(long, value_name = "FILE")]
     pub teacher: Option<PathBuf>,
+
+    /// What is truly on pictures, in place of a teacher: COCO annotations, a MOT file or a scene's truth; one for each
+    /// --data of pictures, in their order, and if you like one for each of --anchors after that
+    #[arg(long, value_name = "FILE")]
+    pub truth: Vec<PathBuf>,
+
+    /// True objects whose shorter side has fewer pixels are neither to be found nor wrong
+    #[arg(long, value_name = "PIXELS", default_value_t = 0.0, value_parser = not_negative, requires = "truth")]
+    pub min_size: f64,
+
+    /// True objects of which a smaller share is visible are neither to be found nor wrong
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share, requires = "truth")]
+    pub min_visible: f64,
+
+    /// Rename labels of the truth to those of the model
+    #[arg(long, value_name = "FROM=TO", value_delimiter = ',', value_parser = property, requires = "truth")]
+    pub map: Vec<(String, String)>,
 
     /// Examples as --data from where the model comes from, mixed into every batch, so that little is forgotten
     #[arg(long, value_name = "PATH")]
@@ -181,6 +200,8 @@ impl Args {
             anchors: self.anchors.clone(),
             anchor_share: self.anchor_share,
             teacher: self.teacher.clone(),
+            truth: self.truth.clone(),
+            reading: self.reading(),
             frames: self.frames,
             losses: self.loss.clone(),
             weigh_by,
@@ -206,6 +227,20 @@ impl Args {
             files: self.files()?,
             inspect: self.inspect,
         })
+    }
+
+    fn reading(&self) -> Reading {
+        Reading {
+            ignore: Ignore {
+                min_size: self.min_size,
+                min_visible: self.min_visible,
+                largest: false,
+            },
+            labels: Labels {
+                map: self.map.iter().cloned().collect(),
+                ..Labels::default()
+            },
+        }
     }
 
     fn files(&self) -> Result<Files> {

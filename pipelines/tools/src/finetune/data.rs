@@ -8,16 +8,22 @@
 
 use super::arrays::Arrays;
 use super::pictures;
+use super::truth::TrueObjects;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One `--data` or `--anchors`.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     /// A NumPy archive, and the names of its arrays.
     Arrays { path: PathBuf, names: Vec<String> },
-    /// Pictures of a folder, a picture, or a video.
-    Pictures { path: PathBuf, files: Vec<PathBuf> },
+    /// Pictures of a folder, a picture, or a video; without truth a teacher is asked.
+    Pictures {
+        path: PathBuf,
+        files: Vec<PathBuf>,
+        truth: Option<Arc<TrueObjects>>,
+    },
 }
 
 impl Source {
@@ -38,6 +44,7 @@ impl Source {
             _ => Ok(Self::Pictures {
                 files: pictures::files(path)?,
                 path: path.to_owned(),
+                truth: None,
             }),
         }
     }
@@ -50,6 +57,19 @@ impl Source {
 
     pub fn are_pictures(&self) -> bool {
         matches!(self, Self::Pictures { .. })
+    }
+
+    /// What is truly on its pictures.
+    pub fn truth(&self) -> Option<&TrueObjects> {
+        match self {
+            Self::Pictures { truth, .. } => truth.as_deref(),
+            Self::Arrays { .. } => None,
+        }
+    }
+
+    /// Whether somebody has to say what is on its pictures.
+    pub fn asks_a_teacher(&self) -> bool {
+        self.are_pictures() && self.truth().is_none()
     }
 
     /// Whether it has weights for the elements of a loss.

@@ -8,15 +8,19 @@
 
 use super::arrays::{Array, Arrays, converted};
 use super::data::{Source, held_back, weights_of};
+use super::drawn::Answer;
 use super::goals::Goals;
+use super::note;
 use super::pictures;
 use super::plan::Plan;
+use super::truth::TrueObjects;
 use crate::progress::Progress;
 use anyhow::{Context, Result, bail};
+use splitinfer_evaluate::Actual;
 use splitinfer_runtime::sample;
 use splitinfer_tensor::{DType, Tensor};
 use splitinfer_trainer::{Sample, Trainer};
-use splitinfer_vision::Preprocessor;
+use splitinfer_vision::{Frame, Placement, Preprocessor};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -58,11 +62,14 @@ impl<'a> Maker<'a> {
         })
     }
 
-    /// That what the teacher gives is what the student should.
+    /// That what a teacher or the truth gives is what the student should.
     ///
     /// # Errors
     /// When a shape differs; the message names both.
-    pub fn check_teacher(&self) -> Result<()> {
+    pub fn check_answers(&self) -> Result<()> {
+        if let Some(drawn) = &self.plan.drawn {
+            check_weighing(&self.plan.goals, &self.targets, |i| drawn.shape(i))?;
+        }
         let Some(teacher) = &self.plan.teacher else {
             return Ok(());
         };
@@ -83,7 +90,9 @@ impl<'a> Maker<'a> {
         for source in sources {
             let samples = match source {
                 Source::Arrays { path, .. } => self.arrays(path)?,
-                Source::Pictures { path, files } => self.pictures(path, files, most)?,
+                Source::Pictures { path, files, truth } => {
+                    self.pictures(path, files, truth.as_deref(), most)?
+                }
             };
             let back = held_back(samples.len(), share, source.are_pictures());
             for (sample, back) in samples.into_iter().zip(back) {
@@ -169,32 +178,83 @@ impl<'a> Maker<'a> {
         self.sample(&inputs, values, given)
     }
 
-    fn pictures(&mut self, path: &Path, files: &[PathBuf], most: usize) -> Result<Vec<Sample>> {
+    /// Examples of the pictures that somebody knows something of.
+    fn pictures(
+        &mut self,
+        path: &Path,
+        files: &[PathBuf],
+        truth: Option<&TrueObjects>,
+        most: usize,
+    ) -> Result<Vec<Sample>> {
         let (info, _) = self.plan.student.pictures()?;
         let mut preprocessor = Preprocessor::new(info);
-        let mut teacher = self
-            .plan
-            .teacher
-            .take()
-            .context("pictures without a teacher")?;
         let progress = Progress::new();
         progress.say(&path.display().to_string());
         progress.expect(if files.len() > 1 { files.len() } else { most });
-        let mut samples = Vec::new();
-        for file in files {
-            pictures::frames(file, most, |frame| {
+        let (mut samples, mut unknown) = (Vec::new(), 0);
+        for (place, file) in files.iter().enumerate() {
+            let own = pictures::is_picture(file).then_some(file.as_path());
+            pictures::frames(file, most, |number, frame| {
                 self.go_on()?;
-                let (picture, _) = preprocessor.picture(frame)?;
-                let input = preprocessor.tensor(&picture)?;
-                let none = vec![None; self.targets.len()];
-                let sample = self.sample(&[input], teacher.answers(frame)?, none);
-                samples.push(sample.with_context(|| file.display().to_string())?);
                 progress.step();
+                let (picture, placement) = preprocessor.picture(frame)?;
+                let place = own.map_or(number, |_| place as u64);
+                let answer = match truth {
+                    None => Some(self.teacher_says(frame)?),
+                    Some(truth) => self.truth_says(truth.on(own, place), &placement)?,
+                };
+                let Some(answer) = answer else {
+                    unknown += 1;
+                    return Ok(());
+                };
+                let input = preprocessor.tensor(&picture)?;
+                let sample = self.sample(&[input], answer.values, answer.weights);
+                samples.push(sample.with_context(|| file.display().to_string())?);
                 Ok(())
             })?;
         }
-        self.plan.teacher = Some(teacher);
+        match (truth, unknown) {
+            (Some(truth), unknown) if samples.is_empty() => bail!(
+                "{} says nothing about any of the {unknown} pictures of {}: numbers count from 0, names are those of the \
+                 files",
+                truth.path.display(),
+                path.display()
+            ),
+            (Some(truth), 1..) => note(&format!(
+                "{}: {unknown} of {} pictures are not in {}: they are left out",
+                path.display(),
+                samples.len() + unknown,
+                truth.path.display()
+            )),
+            _ => {}
+        }
         Ok(samples)
+    }
+
+    fn teacher_says(&mut self, frame: &Frame<'_>) -> Result<Answer> {
+        let teacher = self.plan.teacher.as_mut();
+        Ok(Answer {
+            values: teacher
+                .context("pictures without a teacher")?
+                .answers(frame)?,
+            weights: vec![None; self.targets.len()],
+        })
+    }
+
+    fn truth_says(
+        &self,
+        actual: Option<Vec<Actual>>,
+        placement: &Placement,
+    ) -> Result<Option<Answer>> {
+        let Some(actual) = actual else {
+            return Ok(None);
+        };
+        let drawn = self.plan.drawn.as_ref();
+        let mut answer = drawn
+            .context("truth without targets")?
+            .answer(&actual, placement)?;
+        answer.weights.resize(self.targets.len(), None);
+        Ok(Some(answer))
     }
 
     /// `values`: in the order of what is wanted. `given`: weights that the data brought.
@@ -205,10 +265,11 @@ impl<'a> Maker<'a> {
         mut given: Vec<Option<Tensor>>,
     ) -> Result<Sample> {
         for (i, goal) in self.plan.goals.goals.iter().enumerate() {
+            let (shape, dtype) = &self.targets[i];
             if let (Some((by, how)), None) = (goal.weigh, &given[i]) {
-                let (shape, dtype) = &self.targets[i];
-                given[i] = Some(converted(how.weights(&values[by], shape)?, *dtype));
+                given[i] = Some(how.weights(&values[by], shape)?);
             }
+            given[i] = given[i].take().map(|weights| converted(weights, *dtype));
         }
         let targets = values
             .into_iter()

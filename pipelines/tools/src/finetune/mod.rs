@@ -11,6 +11,7 @@ mod arrays;
 mod by_head;
 mod curve;
 mod data;
+mod drawn;
 mod examples;
 mod files;
 mod goals;
@@ -24,12 +25,14 @@ mod run;
 mod student;
 mod summary;
 mod teacher;
+mod truth;
 
 pub use args::Args;
 pub use goals::WeighBy;
 pub use inspect::Inspection;
 pub use run::finetune;
 pub use summary::Summary;
+pub use truth::Reading;
 
 use crate::cuts::InputShape;
 use splitinfer_trainer::{LossTerm, Schedule, Trainable, TrainerSettings};
@@ -47,6 +50,9 @@ pub struct Request {
     /// Share of a batch that is drawn from the anchors.
     pub anchor_share: f64,
     pub teacher: Option<PathBuf>,
+    /// Of each `data` of pictures, then perhaps of each of the anchors, what is truly there.
+    pub truth: Vec<PathBuf>,
+    pub reading: Reading,
     /// Frames taken of each video, evenly spread.
     pub frames: usize,
     /// Empty: what suits the outputs.

@@ -43,19 +43,19 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn is_picture(path: &Path) -> bool {
+pub(super) fn is_picture(path: &Path) -> bool {
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     ending.is_some_and(|e| ENDINGS.contains(&e.as_str()))
 }
 
-/// Calls `each` with the frames of a file: of a video at most `most`, evenly spread.
+/// Calls `each` with the frames of a file and their numbers in it: of a video at most `most`, evenly spread.
 ///
 /// # Errors
 /// When the file cannot be decoded here, or `each` fails.
 pub(super) fn frames(
     file: &Path,
     most: usize,
-    each: impl FnMut(&Frame<'_>) -> Result<()>,
+    each: impl FnMut(u64, &Frame<'_>) -> Result<()>,
 ) -> Result<usize> {
     let most = if is_picture(file) { 1 } else { most };
     video::frames(file, most, each)

@@ -125,7 +125,7 @@ fn prepare(
 ) -> Result<(Examples, Vec<Sample>)> {
     let (sources, anchors) = (plan.sources.clone(), plan.anchors.clone());
     let mut maker = Maker::new(plan, trainer, stop)?;
-    maker.check_teacher()?;
+    maker.check_answers()?;
     let examples = maker.examples(&sources, request.validation_share, request.frames)?;
     let anchors = maker.examples(&anchors, 0.0, request.frames)?;
     if examples.training.is_empty() {

@@ -136,7 +136,7 @@ impl Folder {
         self.text(name)
     }
 
-    /// Frames of a scene as PNG files of a folder.
+    /// Frames of a scene as PNG files of a folder, and what is on them as lines beside it, `NAME.jsonl`.
     pub fn frames(&self, name: &str, kind: Kind, domain: &str, count: u64) -> String {
         let folder = self.path(name);
         std::fs::create_dir(&folder).unwrap();
@@ -145,10 +145,12 @@ impl Folder {
         config.schedule = domain.parse().unwrap();
         let mut scene = Scene::new(config).unwrap();
         let mut rgb = Vec::new();
+        let mut truth = String::new();
         for frame in 0..count {
-            scene.render(frame);
+            let name = format!("{frame:04}.png");
+            truth += &(scene.render(frame).to_json_of_file(&name) + "\n");
             scene.rgb_into(&mut rgb);
-            let file = File::create(folder.join(format!("{frame:04}.png"))).unwrap();
+            let file = File::create(folder.join(name)).unwrap();
             let mut encoder = png::Encoder::new(file, 320, 180);
             encoder.set_color(png::ColorType::Rgb);
             encoder
@@ -157,6 +159,7 @@ impl Folder {
                 .write_image_data(&rgb)
                 .unwrap();
         }
+        std::fs::write(folder.with_extension("jsonl"), truth).unwrap();
         folder.to_str().unwrap().to_owned()
     }
 }

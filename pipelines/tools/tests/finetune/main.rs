@@ -9,6 +9,7 @@
 mod ends;
 mod errors;
 mod kit;
+mod labelled;
 
 use kit::{Folder, run, runtime, shipped, stderr, succeed};
 use splitinfer_graph::Model;
