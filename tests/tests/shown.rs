@@ -222,6 +222,41 @@ fn a_student_is_trained_behind_the_server_with_few_of_its_pictures() {
     assert!(get("reported-pictures") > 0, "{stats}");
     assert!(get("reported-pictures") < get("reports"), "{stats}");
     edge.set_state(gst::State::Null).unwrap();
+    started_anew(&edge, &server);
+}
+
+/// An edge that is started anew has the student's file, and gets what was learnt without another training.
+fn started_anew(edge: &gst::Pipeline, server: &Server) {
+    let bus = server.pipeline.bus().unwrap();
+    while bus.pop().is_some() {}
+    edge.set_state(gst::State::Playing).unwrap();
+    let begun = Instant::now();
+    let again = loop {
+        let wait = gst::ClockTime::from_mseconds(100);
+        let message = bus.timed_pop_filtered(wait, &[gst::MessageType::Element]);
+        let structure = message.as_ref().and_then(|m| m.structure());
+        let told = structure.filter(|s| s.get::<&str>("outcome") == Ok("again"));
+        if let Some(told) = told {
+            break told.to_owned();
+        }
+        assert!(begun.elapsed() < PATIENCE, "nothing was sent again");
+    };
+    assert_eq!(again.get("taken"), Ok(true), "{again}");
+    let version: u64 = again.get("model-version").unwrap();
+    let element = edge.by_name("edge").unwrap();
+    while element
+        .property::<gst::Structure>("stats")
+        .get::<u64>("model-version")
+        .unwrap()
+        < version
+    {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "the edge has the file's weights"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    edge.set_state(gst::State::Null).unwrap();
 }
 
 /// What the teacher has done so far, for a message.

@@ -334,6 +334,18 @@ fn updates_that_do_not_fit_are_refused_in_words_and_the_stream_goes_on() {
     assert!(setup.publish(1), "a sound one is still taken");
     setup.push_until_version(1);
     setup.push(20);
+
+    // The same once more is no news; the same number with other weights is wrong.
+    let full = setup.trainer.versions.full().unwrap().unwrap();
+    let event = |coded| splitinfer_meta::weights_event(&update(coded));
+    assert!(setup.stream.send_upstream(event(&full)));
+    let file = Versions::new(setup.trainer.versions.base().clone());
+    let other = encode(&file, 1, &numbered::turned(2), &EXACT).unwrap();
+    assert!(!setup.stream.send_upstream(event(&other)));
+    setup.push(20);
+    let refused = setup.stream.element_messages("splitinfer-weights-refused");
+    let reasons = refused.iter().map(|s| s.get("reason").unwrap());
+    assert_eq!(reasons.collect::<Vec<String>>(), ["outdated"]);
     assert_one_version_each(&setup.finish(), &[0, 1]);
 }
 

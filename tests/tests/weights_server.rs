@@ -165,5 +165,15 @@ fn an_update_that_the_edge_does_not_take_is_answered() {
     );
     assert_eq!(served.wait_for("taken").get("version"), Ok(1u64));
     stream.push(0);
+    assert!(
+        served.sink.send_event(event(&coded)),
+        "who has it takes no notice"
+    );
     assert_eq!(stream.finish().len(), 1);
+    let bus = served.pipeline.bus().unwrap();
+    let rejected = |message: gst::Message| {
+        let structure = message.structure();
+        structure.is_some_and(|s| s.get("event") == Ok("rejected"))
+    };
+    assert!(!std::iter::from_fn(|| bus.pop()).any(rejected));
 }

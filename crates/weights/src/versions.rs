@@ -61,6 +61,14 @@ impl Versions {
         }
     }
 
+    /// Whether the version that an update gives is here already, the very same bits.
+    pub fn holds(&self, header: &Header) -> bool {
+        let own = self
+            .get(header.to)
+            .filter(|_| header.base == self.base_hash);
+        own.is_some_and(|model| digest(model).is_ok_and(|own| own == header.digest))
+    }
+
     /// Whether an update with this header can be read here: a matter of microseconds, except the first time for a
     /// version.
     ///

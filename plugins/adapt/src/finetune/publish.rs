@@ -66,22 +66,35 @@ impl Publisher {
         let base = self.versions.base();
         let delta = Delta::new(base, weights).map_err(|e| e.to_string())?;
         let new = delta.apply(base).map_err(|e| e.to_string())?;
-        let Coded { bytes, model, .. } = self.code(&new, serves)?;
-        let version = self.next;
+        let coded = self.code(&new, serves)?;
+        self.versions.adopt(self.next, coded.model.clone());
         self.next += 1;
-        self.versions.adopt(version, model.clone());
-        let length = bytes.len();
+        Ok(self.send(coded, pad))
+    }
+
+    /// Sends the newest version once more, from the student's file on: to whoever has nothing else. `None` if there is no
+    /// version yet.
+    ///
+    /// # Errors
+    /// In words, when it cannot be coded.
+    pub(super) fn repeat(&self, pad: &gst::Pad) -> Result<Option<Published>, String> {
+        let full = self.versions.full().map_err(|e| e.to_string())?;
+        Ok(full.map(|coded| self.send(coded, pad)))
+    }
+
+    fn send(&self, coded: Coded, pad: &gst::Pad) -> Published {
+        let (version, bytes) = (coded.header.to, coded.bytes.len());
         let event = weights_event(&WeightsUpdate {
             base: self.base(),
             version,
-            update: glib::Bytes::from_owned(bytes),
+            update: glib::Bytes::from_owned(coded.bytes),
         });
-        Ok(Published {
+        Published {
             version,
-            bytes: length,
+            bytes,
             taken: pad.push_event(event),
-            model,
-        })
+            model: coded.model,
+        }
     }
 
     fn code(&self, new: &Model, serves: impl Fn(&Model) -> bool) -> Result<Coded, String> {

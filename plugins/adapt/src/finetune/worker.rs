@@ -21,7 +21,7 @@ use super::augment::Augment;
 use super::checkpoint::Checkpoints;
 use super::example::Examples;
 use super::goals::goals;
-use super::publish::Publisher;
+use super::publish::{Published, Publisher};
 use super::queue::{Next, Queue};
 use super::settings::Settings;
 use super::stats::Counts;
@@ -111,8 +111,8 @@ struct Training {
     publisher: Publisher,
     checkpoints: Option<Checkpoints>,
     counts: Arc<Mutex<Counts>>,
-    /// The present weights have not reached anyone yet, and how they are to be told of when they do.
-    due: Option<&'static str>,
+    /// The weights of an earlier process have not been sent yet.
+    resumed: bool,
     /// The gate has sent all that is to be learnt from together.
     complete: bool,
     /// A frame that cannot be learnt from is told of once, not every time.
@@ -158,7 +158,7 @@ impl Training {
             publisher,
             checkpoints,
             counts,
-            due: None,
+            resumed: false,
             complete: false,
             told: None,
         };
@@ -180,7 +180,7 @@ impl Training {
             Err(problem) => Err(problem),
         };
         match resumed {
-            Ok(()) => self.due = Some("resumed"),
+            Ok(()) => self.resumed = true,
             Err(problem) => warn(
                 element,
                 &format!("the last checkpoint is not used: {problem}"),
@@ -201,15 +201,28 @@ impl Training {
     fn run(mut self, queue: &Queue, element: &Element) -> Result<(), String> {
         while let Some(next) = queue.next() {
             match next {
-                Next::Stream => {
-                    if let Some(what) = self.due.take() {
-                        self.publish(element, what, None);
-                    }
-                }
+                Next::Stream => self.stream(element),
                 Next::Frame(buffer, video) => self.frame(buffer, &video, queue, element),
             }
         }
         Ok(())
+    }
+
+    /// Whoever sends a stream is there, and may have the student's file alone: an edge that was started anew behind a
+    /// server, or that was away when weights were sent.
+    fn stream(&mut self, element: &Element) {
+        if std::mem::take(&mut self.resumed) {
+            self.publish(element, "resumed", None);
+            return;
+        }
+        let Some(pad) = sink(element) else {
+            return;
+        };
+        match self.publisher.repeat(&pad) {
+            Ok(None) => {}
+            Ok(Some(published)) => self.tell(element, "again", None, &published),
+            Err(problem) => warn(element, &format!("weights cannot be sent again: {problem}")),
+        }
     }
 
     fn frame(
@@ -297,7 +310,7 @@ impl Training {
 
     /// Whether anything upstream took the weights.
     fn publish(&mut self, element: &Element, what: &str, outcome: Option<Outcome>) -> bool {
-        let Some(pad) = element.upgrade().and_then(|e| e.static_pad("sink")) else {
+        let Some(pad) = sink(element) else {
             return false;
         };
         let weights = self.adaptation.trainer().weights();
@@ -319,24 +332,7 @@ impl Training {
                 return false;
             }
         };
-        {
-            let mut counts = self.counts.lock().unwrap();
-            counts.version = published.version;
-            counts.update_bytes += published.bytes as u64;
-        }
-        let mut structure = message(what, outcome);
-        structure.set("model-version", published.version);
-        structure.set("bytes", published.bytes as u64);
-        structure.set("taken", published.taken);
-        post(element, structure);
-        // They are sent again when another stream begins: an edge that was away is back then.
-        self.due = (!published.taken).then_some("again");
-        if !published.taken {
-            warn(
-                element,
-                "nothing upstream takes new weights; is there a splitinfer-edge or -server before the gate?",
-            );
-        }
+        self.tell(element, what, outcome, &published);
         if let Some(checkpoints) = &self.checkpoints {
             let state = self
                 .adaptation
@@ -355,11 +351,35 @@ impl Training {
         }
         published.taken
     }
+
+    /// Counts what was sent, and says what became of it.
+    fn tell(&self, element: &Element, what: &str, outcome: Option<Outcome>, sent: &Published) {
+        {
+            let mut counts = self.counts.lock().unwrap();
+            counts.version = sent.version;
+            counts.update_bytes += sent.bytes as u64;
+        }
+        let mut structure = message(what, outcome);
+        structure.set("model-version", sent.version);
+        structure.set("bytes", sent.bytes as u64);
+        structure.set("taken", sent.taken);
+        post(element, structure);
+        if !sent.taken {
+            warn(
+                element,
+                "nothing upstream takes new weights; is there a splitinfer-edge or -server before the gate?",
+            );
+        }
+    }
+}
+
+fn sink(element: &Element) -> Option<gst::Pad> {
+    element.upgrade()?.static_pad("sink")
 }
 
 /// Tells the gate.
 fn report(element: &Element, training: Reported) {
-    if let Some(pad) = element.upgrade().and_then(|e| e.static_pad("sink")) {
+    if let Some(pad) = sink(element) {
         pad.push_event(Report::Training(training).event());
     }
 }

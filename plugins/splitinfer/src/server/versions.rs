@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use splitinfer_tensorcode::Decoder;
-use splitinfer_weights::Versions;
+use splitinfer_weights::{Header, Versions};
 use splitinfer_wire::WeightsCode;
 
 use super::models::{Prepared, Subject};
@@ -72,6 +72,12 @@ impl EdgeVersions {
 
     pub fn base_hash(&self) -> [u8; 32] {
         lock(&self.weights).base_hash()
+    }
+
+    /// Whether the edge has the version that an update gives, and has said so.
+    pub fn holds(&self, header: &Header) -> bool {
+        let weights = lock(&self.weights).clone();
+        weights.holds(header)
     }
 
     /// Prepares the version that an update gives; takes as long as that takes.

@@ -51,7 +51,7 @@ pub fn take(
     taken
 }
 
-/// Sends what the pipeline behind an edge's pad has trained to that edge.
+/// Sends what the pipeline behind an edge's pad has trained to that edge, unless it has it.
 ///
 /// # Errors
 /// In words, when it is not for this edge's model, or the edge is gone.
@@ -62,6 +62,9 @@ pub fn send(session: &Served, update: &WeightsUpdate, rate: u64) -> Result<(), S
         let short = |hash: &[u8; 32]| super::models::short(hash);
         let (theirs, ours) = (short(&header.base), short(&ours));
         return Err(UpdateError::WrongBase { theirs, ours }.to_string());
+    }
+    if session.versions.holds(&header) {
+        return Ok(());
     }
     let update = Update {
         version: header.to,

@@ -13,7 +13,7 @@
 mod report;
 mod worker;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -89,8 +89,8 @@ pub(super) struct Element {
 pub(super) struct Tasks {
     sender: Sender<Task>,
     waiting: Arc<AtomicUsize>,
-    /// The highest version that was prepared.
-    newest: Arc<AtomicU64>,
+    /// The highest version that was prepared, and the digest of its weights.
+    newest: Arc<Mutex<(u64, [u8; 32])>>,
 }
 
 impl Tasks {
@@ -120,8 +120,8 @@ impl Tasks {
         true
     }
 
-    fn prepared(&self, version: u64) {
-        self.newest.fetch_max(version, Ordering::Relaxed);
+    fn prepared(&self, version: u64, digest: [u8; 32]) {
+        *self.newest.lock().unwrap() = (version, digest);
     }
 
     fn taken(&self) {
@@ -187,7 +187,11 @@ impl Swap {
                 ours: short(&self.base_hash),
             }));
         }
-        let newest = self.tasks.newest.load(Ordering::Relaxed);
+        let (newest, digest) = *self.tasks.newest.lock().unwrap();
+        if (header.to, header.digest) == (newest, digest) {
+            // It was sent again, to whoever may not have had it.
+            return Ok(());
+        }
         if header.to <= newest {
             let to = header.to;
             return Err(Rejected::Update(UpdateError::NotNewer { to, newest }));

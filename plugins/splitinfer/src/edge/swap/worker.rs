@@ -166,6 +166,13 @@ impl Worker {
     fn prepare(&mut self, waiting: Waiting) {
         let Waiting { update, at, origin } = waiting;
         let begun = Instant::now();
+        if self.has(&update) {
+            // It was sent again, to whoever may not have had it.
+            if let (Origin::Server, Ok(header)) = (origin, Header::read(&update)) {
+                self.order(WeightsOrder::Ready { version: header.to });
+            }
+            return;
+        }
         let read = match &self.versions {
             Some(versions) => versions
                 .read(&update)
@@ -194,7 +201,7 @@ impl Worker {
         if let Some(versions) = &mut self.versions {
             versions.adopt(header.to, model);
         }
-        self.tasks.prepared(header.to);
+        self.tasks.prepared(header.to, header.digest);
         let built = Instant::now();
         self.pending = Some(Pending {
             engine,
@@ -212,6 +219,12 @@ impl Worker {
         if !self.connected {
             self.swap(false);
         }
+    }
+
+    /// Whether the version that an update gives is here.
+    fn has(&self, update: &[u8]) -> bool {
+        let versions = self.versions.as_ref();
+        versions.is_some_and(|v| Header::read(update).is_ok_and(|header| v.holds(&header)))
     }
 
     /// The next frame begins with the version that is ready here. `server`: it is ready there, too.
