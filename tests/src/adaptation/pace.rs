@@ -5,7 +5,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! The source waits until all that a frame has set going is done: nothing is in the pipeline, the teacher has labelled
-//! what it was given, and no training is under way. So results do not depend on how fast the machine is.
+//! what it was given, no training is under way, and the student has the newest weights. So results do not depend on how
+//! fast the machine is.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -30,6 +31,7 @@ struct State {
     offered: AtomicU64,
     released: AtomicBool,
     hung: AtomicBool,
+    student: Option<gst::Element>,
     gate: Option<gst::Element>,
     teacher: Option<gst::Element>,
     finetune: Option<gst::Element>,
@@ -47,6 +49,7 @@ impl Pace {
             offered: AtomicU64::new(0),
             released: AtomicBool::new(false),
             hung: AtomicBool::new(false),
+            student: pipeline.by_name("edge"),
             gate: pipeline.by_name("gate"),
             teacher: pipeline.by_name("teacher"),
             finetune: pipeline.by_name("finetune"),
@@ -138,7 +141,11 @@ impl State {
             return true;
         };
         let finetune = stats(finetune);
-        count(&finetune, "frames") >= labelled && finetune.get::<bool>("idle").unwrap_or(true)
+        let sent = count(&finetune, "model-version");
+        let has = |student: &gst::Element| count(&stats(student), "model-version") >= sent;
+        count(&finetune, "frames") >= labelled
+            && finetune.get::<bool>("idle").unwrap_or(true)
+            && self.student.as_ref().is_none_or(has)
     }
 
     /// Frames that were sent on the way to the teacher.

@@ -251,7 +251,8 @@ impl Case {
             Method::Teacher => format!("{edge} ! {sink}"),
             Method::None => format!("{edge} mirror-check=5 ! svdgate name=gate ! {sink}"),
             Method::Combined | Method::Published => format!(
-                "{edge} mirror-check=5 ! svdgate name=gate {metric} {} ! {sink} gate.adapt ! {learn}",
+                "{edge} mirror-check=5 ! svdgate name=gate seed={} {metric} {} ! {sink} gate.adapt ! {learn}",
+                self.seed + 1,
                 tuning.gate
             ),
             _ => {

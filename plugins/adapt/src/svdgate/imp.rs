@@ -13,6 +13,8 @@ use crate::report::Report;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex};
 
@@ -30,6 +32,7 @@ pub struct SvdGate {
     adaptpad: Mutex<Option<gst::Pad>>,
     settings: Mutex<Settings>,
     watch: Mutex<Watch>,
+    dice: Mutex<ChaCha8Rng>,
     branch: Branch,
     /// The adapt pad has still to be told when it is: it may get no frame for long, and a sink without one does not
     /// preroll.
@@ -74,6 +77,7 @@ impl ObjectSubclass for SvdGate {
             adaptpad: Mutex::default(),
             settings: Mutex::default(),
             watch: Mutex::new(Watch::new(&Settings::default())),
+            dice: Mutex::new(dice(0)),
             branch: Branch::default(),
             gap_due: AtomicBool::new(false),
         }
@@ -157,6 +161,7 @@ impl ElementImpl for SvdGate {
         if transition == gst::StateChange::ReadyToPaused {
             let settings = *self.settings.lock().unwrap();
             *self.watch.lock().unwrap() = Watch::new(&settings);
+            *self.dice.lock().unwrap() = dice(settings.seed);
             self.branch.reset();
         }
         if transition == gst::StateChange::PausedToReady {
@@ -207,6 +212,13 @@ impl ElementImpl for SvdGate {
     }
 }
 
+fn dice(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(match seed {
+        0 => rand::random(),
+        seed => seed,
+    })
+}
+
 /// Without pictures (`splitinfer-server` gives lines of JSON where an edge sends no frames) everything passes.
 fn template_caps() -> gst::Caps {
     let mut caps = gst::Caps::new_empty();
@@ -229,8 +241,9 @@ impl SvdGate {
             let gap = gst::event::Gap::builder(time).duration(buffer.duration());
             self.branch.push_event(gap.build());
         }
+        let random = self.dice.lock().unwrap().random();
         let mut watch = self.watch.lock().unwrap();
-        let seen = watch.frame(&mut buffer, wanted, rand::random());
+        let seen = watch.frame(&mut buffer, wanted, random);
         let most = watch.most_on_the_way();
         drop(watch);
         self.tell(seen, most);

@@ -22,6 +22,8 @@ pub(super) struct Settings {
     pub(super) metric: GateMetric,
     pub(super) cooldown: u32,
     pub(super) canary_rate: f64,
+    /// 0: another each time.
+    pub(super) seed: u64,
 }
 
 impl Default for Settings {
@@ -33,6 +35,7 @@ impl Default for Settings {
             metric: GateMetric::default(),
             cooldown: 50,
             canary_rate: 0.02,
+            seed: 0,
         }
     }
 }
@@ -80,6 +83,7 @@ impl Settings {
             "metric" => self.metric = value.get().unwrap_or(self.metric),
             "cooldown" => self.cooldown = value.get().unwrap_or(self.cooldown),
             "canary-rate" => self.canary_rate = value.get().unwrap_or(self.canary_rate),
+            "seed" => self.seed = value.get().unwrap_or(self.seed),
             _ => {}
         }
     }
@@ -93,6 +97,7 @@ impl Settings {
             "metric" => self.metric.to_value(),
             "cooldown" => self.cooldown.to_value(),
             "canary-rate" => self.canary_rate.to_value(),
+            "seed" => self.seed.to_value(),
             _ => return None,
         })
     }
@@ -119,6 +124,12 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
             .maximum(1.0)
             .default_value(default.canary_rate)
             .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt64::builder("seed")
+            .nick("Seed")
+            .blurb("Of the random choice of the frames that the teacher looks at; 0: another one each time the element starts")
+            .default_value(default.seed)
+            .mutable_ready()
             .build(),
         glib::ParamSpecDouble::builder("quality")
             .nick("Quality")
@@ -193,6 +204,7 @@ mod tests {
             let value = match pspec.name() {
                 "window" | "rank" | "cooldown" => 7u32.to_value(),
                 "threshold" | "canary-rate" => 0.25f64.to_value(),
+                "seed" => 7u64.to_value(),
                 "metric" => GateMetric::EffectiveRank.to_value(),
                 _ => continue,
             };
