@@ -59,8 +59,8 @@ fn main() -> Result<()> {
     }
     println!(
         "Forward, loss, backward, Adam, on a batch of {BATCH} pictures (1 where the graph has that fixed). The loss judges \
-         what the last convolutions give. Times are medians of up to {} steps, the fastest step in brackets; the processes \
-         take turns. With two threads PyTorch runs twice, its threads spinning while they wait, as it comes, and asleep, as \
+         what the last convolutions give. Ours is a step as crates/trainer makes it, of a batch that is ready. Times are medians of up to {} steps, the \
+         fastest step in brackets; the processes take turns. With two threads PyTorch runs twice, its threads spinning while they wait, as it comes, and asleep, as \
          ours; the better of both counts. Memory: the largest resident set of a process that only trains, in brackets with its libraries loaded \
          and nothing else.\n",
         sample.rounds
