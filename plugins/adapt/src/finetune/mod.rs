@@ -13,8 +13,10 @@ mod goals;
 mod imp;
 mod publish;
 mod queue;
+mod said;
 mod settings;
 mod stats;
+mod training;
 mod worker;
 
 use gst::glib;
