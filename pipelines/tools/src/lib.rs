@@ -6,6 +6,7 @@
 
 //! What the command-line tools are made of, so that tests and measurements can call it too.
 
+pub mod answer;
 pub mod chart;
 pub mod cuts;
 pub mod eval;

@@ -8,6 +8,7 @@
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use splitinfer_tools::answer;
 use splitinfer_tools::finetune::{Args, Outcome, finetune};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -30,16 +31,15 @@ fn main() -> ExitCode {
             };
         }
     };
-    match run(&args) {
-        Ok(outcome) => {
-            println!("{outcome}");
-            match outcome {
-                Outcome::Inspected(found) if found.obstacle.is_some() => ExitCode::FAILURE,
-                Outcome::Trained(summary) if summary.diverged() => ExitCode::from(DIVERGED),
-                Outcome::Trained(summary) if !summary.improved => ExitCode::from(NO_BETTER),
-                _ => ExitCode::SUCCESS,
-            }
-        }
+    let told = run(&args).and_then(|outcome| {
+        answer::print(format_args!("{outcome}\n"))?;
+        Ok(outcome)
+    });
+    match told {
+        Ok(Outcome::Inspected(found)) if found.obstacle.is_some() => ExitCode::FAILURE,
+        Ok(Outcome::Trained(summary)) if summary.diverged() => ExitCode::from(DIVERGED),
+        Ok(Outcome::Trained(summary)) if !summary.improved => ExitCode::from(NO_BETTER),
+        Ok(_) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("onnx-finetune: {e:#}");
             ExitCode::FAILURE

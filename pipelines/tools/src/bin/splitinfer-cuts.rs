@@ -7,24 +7,22 @@
 //! Prints where an ONNX model can be cut, and what each cut costs: see docs/splitinfer-cuts.md.
 
 use clap::Parser;
+use splitinfer_tools::answer;
 use splitinfer_tools::cuts::{Args, report};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match report(&args.request()) {
-        Ok(report) => {
-            if args.json {
-                println!("{}", report.to_json());
-            } else {
-                print!("{report}");
-            }
-            if report.failed() {
-                ExitCode::FAILURE
-            } else {
-                ExitCode::SUCCESS
-            }
+    let told = report(&args.request()).and_then(|report| {
+        match args.json {
+            true => answer::print(format_args!("{}\n", report.to_json()))?,
+            false => answer::print(&report)?,
         }
+        Ok(report.failed())
+    });
+    match told {
+        Ok(true) => ExitCode::FAILURE,
+        Ok(false) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("splitinfer-cuts: {e:#}");
             ExitCode::FAILURE

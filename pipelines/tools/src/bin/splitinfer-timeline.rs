@@ -7,15 +7,14 @@
 //! Draws an adaptation over time and sums it up: see docs/adaptation.md.
 
 use clap::Parser;
+use splitinfer_tools::answer;
 use splitinfer_tools::timeline::{Args, timeline};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match timeline(&Args::parse()) {
-        Ok(table) => {
-            println!("{table}");
-            ExitCode::SUCCESS
-        }
+    let told = timeline(&Args::parse()).and_then(|table| answer::print(format_args!("{table}\n")));
+    match told {
+        Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("splitinfer-timeline: {e:#}");
             ExitCode::FAILURE

@@ -7,6 +7,7 @@
 //! What came out, and where it goes.
 
 use super::{Request, markdown, plots};
+use crate::answer;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use splitinfer_evaluate::Figures;
@@ -124,7 +125,7 @@ impl Report {
         for note in &self.notes {
             eprintln!("splitinfer-eval: {note}");
         }
-        print!("{self}");
+        answer::print(self)?;
         if let Some(path) = &request.json {
             std::fs::write(path, self.to_json()? + "\n")
                 .with_context(|| format!("cannot write {}", path.display()))?;

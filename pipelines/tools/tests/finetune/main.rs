@@ -238,3 +238,20 @@ fn who_asks_before_is_told_what_would_be_trained() {
     }
     assert!(!said.contains("conv0.weight"), "{said}");
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    if !runtime() {
+        return;
+    }
+    let model = shipped("traffic-student.onnx");
+    let mut child = kit::command(&[&model, "--inspect"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(0));
+}
