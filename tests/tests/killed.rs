@@ -5,7 +5,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! A pipeline that adapts is killed at random, while it trains, writes or changes its weights, again and again: each time it comes
-//! back with whole weights and goes on. `SPLITINFER_KILLS` says how often (12 by default).
+//! back with whole weights and goes on. On an edge, and behind a server, whose edge lives on. `SPLITINFER_KILLS` says how often
+//! (12 and 6 by default).
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -13,37 +14,60 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use gst::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use splitinfer_graph::Model;
-use splitinfer_tests::process::gst_launch;
+use splitinfer_tests::process::{free_port, gst_launch};
 
 /// What a start, or a training, may take before a test calls it a hang.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A street by night that a student learns, in a process of its own.
+/// A student that learns a street by night, in a process of its own.
 struct Adapting {
     child: Child,
     /// What it says of training, and what is wrong.
     lines: Receiver<String>,
 }
 
+fn model(name: &str) -> String {
+    let path = splitinfer_tests::repository().join("models").join(name);
+    path.display().to_string()
+}
+
+const STREET: &str = "scenesrc scene=traffic domain=night scenario=repetitive is-live=true \
+                      ! video/x-raw,width=320,height=176,framerate=15/1";
+
+/// What follows the student's results.
+fn learning(checkpoints: &Path) -> String {
+    format!(
+        "svdgate name=gate window=10 threshold=0.05 cooldown=10 ! fakesink \
+         gate.adapt ! queue leaky=downstream ! teacherlabel model={} \
+         ! finetune model={} checkpoint-dir={} new-frames=6 max-steps=6 batch-size=4 cpu-share=1 \
+           learning-rate=0.001 trainable=after:features4",
+        model("traffic-teacher.onnx"),
+        model("traffic-student.onnx"),
+        checkpoints.display()
+    )
+}
+
 impl Adapting {
-    fn start(checkpoints: &Path) -> Self {
-        let model = |name: &str| {
-            let path = splitinfer_tests::repository().join("models").join(name);
-            path.display().to_string()
-        };
-        let (student, teacher) = (model("traffic-student.onnx"), model("traffic-teacher.onnx"));
-        let pipeline = format!(
-            "scenesrc scene=traffic domain=night scenario=repetitive is-live=true \
-             ! video/x-raw,width=320,height=176,framerate=15/1 ! splitinfer-edge model={student} mirror-check=2 \
-             ! svdgate name=gate window=10 threshold=0.05 cooldown=10 ! fakesink \
-             gate.adapt ! queue leaky=downstream ! teacherlabel model={teacher} \
-             ! finetune model={student} checkpoint-dir={} new-frames=6 max-steps=6 batch-size=4 cpu-share=1 \
-               learning-rate=0.001 trainable=after:features4",
-            checkpoints.display()
-        );
+    fn on_the_edge(checkpoints: &Path) -> Self {
+        let student = model("traffic-student.onnx");
+        Self::start(&format!(
+            "{STREET} ! splitinfer-edge model={student} mirror-check=2 ! {}",
+            learning(checkpoints)
+        ))
+    }
+
+    fn behind_the_server(port: u16, checkpoints: &Path) -> Self {
+        Self::start(&format!(
+            "splitinfer-server name=srv port={port} srv. ! {}",
+            learning(checkpoints)
+        ))
+    }
+
+    fn start(pipeline: &str) -> Self {
         let mut child = gst_launch()
             .arg("-m")
             .args(pipeline.split_whitespace())
@@ -115,34 +139,41 @@ fn version(file: &Path) -> u64 {
     name.rsplit_once("-v").unwrap().1.parse().unwrap()
 }
 
-#[test]
-fn killed_at_random_it_comes_back_with_whole_weights_and_goes_on() {
-    splitinfer_tests::init();
-    let kills = std::env::var("SPLITINFER_KILLS").map_or(12, |n| n.parse().unwrap());
-    let folder = tempfile::tempdir().unwrap();
+fn kills(by_default: u32) -> u32 {
+    std::env::var("SPLITINFER_KILLS").map_or(by_default, |n| n.parse().unwrap())
+}
+
+/// Kills what `start` starts, at random, and looks at what it has left in `folder`. `meanwhile` is called after each kill.
+fn kill_again_and_again(
+    start: impl Fn() -> Adapting,
+    folder: &Path,
+    kills: u32,
+    mut meanwhile: impl FnMut(),
+) {
     // How long it takes to the first weights, on this machine.
     let begun = Instant::now();
-    Adapting::start(folder.path()).wait_for("accepted");
+    start().wait_for("accepted");
     let lively = begun.elapsed();
     let mut random = ChaCha8Rng::seed_from_u64(5);
     let mut newest = 0;
     for kill in 0..kills {
-        let adapting = Adapting::start(folder.path());
+        let adapting = start();
         let said = adapting.watch(Instant::now() + lively.mul_f64(random.random_range(0.3..1.6)));
         drop(adapting);
+        meanwhile();
         assert!(
             said.iter()
                 .all(|l| !l.contains("WARNING") && !l.contains("ERROR")),
             "kill {kill}: {said:?}"
         );
-        let states = files(folder.path(), "state");
+        let states = files(folder, "state");
         let now = states.iter().map(|f| version(f)).max();
         if newest > 0 && !said.is_empty() {
             assert!(said[0].contains("resumed"), "kill {kill}: {said:?}");
         }
         assert!(now >= Some(newest).filter(|v| *v > 0), "weights were lost");
         newest = now.unwrap_or(0);
-        for file in files(folder.path(), "onnx") {
+        for file in files(folder, "onnx") {
             let model = Model::load(&file);
             assert!(
                 model.is_ok(),
@@ -158,8 +189,62 @@ fn killed_at_random_it_comes_back_with_whole_weights_and_goes_on() {
         newest > 0,
         "nothing was ever kept: the kills came too early"
     );
-    let adapting = Adapting::start(folder.path());
+}
+
+#[test]
+fn killed_at_random_it_comes_back_with_whole_weights_and_goes_on() {
+    splitinfer_tests::init();
+    let folder = tempfile::tempdir().unwrap();
+    let start = || Adapting::on_the_edge(folder.path());
+    kill_again_and_again(start, folder.path(), kills(12), || {});
+    let adapting = start();
     let resumed = adapting.wait_for("resumed");
     assert!(resumed.contains("taken=(boolean)true"), "{resumed}");
     adapting.wait_for("accepted");
+}
+
+#[test]
+fn an_edge_lives_on_while_the_server_behind_which_it_learns_is_killed() {
+    splitinfer_tests::init();
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let start = || Adapting::behind_the_server(port, folder.path());
+    let edge = gst::parse::launch(&format!(
+        "{STREET} ! splitinfer-edge name=edge model={} server=127.0.0.1:{port} split=features5 mirror-check=2 \
+         send-frames=on-request latency-budget=1000 ! fakesink",
+        model("traffic-student.onnx")
+    ));
+    let edge = edge.unwrap().downcast::<gst::Pipeline>().unwrap();
+    edge.set_state(gst::State::Playing).unwrap();
+    let element = edge.by_name("edge").unwrap();
+    let count = |name: &str| {
+        let stats: gst::Structure = element.property("stats");
+        stats.get::<u64>(name).unwrap()
+    };
+    let (mut frames, mut version) = (0, 0);
+    let alive = || {
+        let now = count("frames");
+        assert!(now > frames, "no frame left the edge");
+        frames = now;
+        let now = count("model-version");
+        assert!(now >= version, "version {version} became {now}");
+        version = now;
+    };
+    kill_again_and_again(start, folder.path(), kills(6), alive);
+    let adapting = start();
+    adapting.wait_for("resumed");
+    let accepted = adapting.wait_for("accepted");
+    let newest = accepted.split("model-version=(guint64)").nth(1);
+    let newest = newest.and_then(|rest| rest.split(',').next()?.parse::<u64>().ok());
+    let begun = Instant::now();
+    while count("model-version") < newest.unwrap() {
+        let waited = begun.elapsed();
+        assert!(waited < PATIENCE, "the edge does not follow: {accepted}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(count("without-result"), 0);
+    let bus = edge.bus().unwrap();
+    let error = bus.pop_filtered(&[gst::MessageType::Error]);
+    edge.set_state(gst::State::Null).unwrap();
+    assert!(error.is_none(), "{error:?}");
 }

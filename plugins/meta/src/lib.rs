@@ -56,5 +56,6 @@ pub use labels::{LABELS_NAME, Labels, attach_labels, read_labels};
 pub use pictures::{PICTURES_EVENT, pictures_event, read_pictures_event};
 pub use result::{Completed, FrameResult, Object, RawTensor};
 pub use weights::{
-    WEIGHTS_EVENT, WeightsEventError, WeightsUpdate, read_weights_event, weights_event,
+    WEIGHTS_EVENT, WEIGHTS_MISSING_EVENT, WeightsEventError, WeightsUpdate,
+    is_weights_missing_event, read_weights_event, weights_event, weights_missing_event,
 };

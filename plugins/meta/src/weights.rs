@@ -12,6 +12,9 @@ use gst::glib;
 /// Name of the event's structure.
 pub const WEIGHTS_EVENT: &str = "splitinfer-weights";
 
+/// Name of the structure of the event that asks for weights from the file on.
+pub const WEIGHTS_MISSING_EVENT: &str = "splitinfer-weights-missing";
+
 /// An update of the weights of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeightsUpdate {
@@ -45,6 +48,18 @@ pub fn weights_event(update: &WeightsUpdate) -> gst::Event {
         .field("update", &update.update)
         .build();
     gst::event::CustomUpstream::new(structure)
+}
+
+/// The event that goes downstream, beside the stream, where an update built on a version that whoever uses the weights has
+/// not: it should be sent from the file on.
+pub fn weights_missing_event() -> gst::Event {
+    let structure = gst::Structure::new_empty(WEIGHTS_MISSING_EVENT);
+    gst::event::CustomDownstreamOob::new(structure)
+}
+
+/// Whether this is that event.
+pub fn is_weights_missing_event(event: &gst::EventRef) -> bool {
+    event.type_() == gst::EventType::CustomDownstreamOob && event.has_name(WEIGHTS_MISSING_EVENT)
 }
 
 /// What an event says about weights; `None` if it is about something else.
@@ -134,6 +149,8 @@ mod tests {
             event.make_mut().structure_mut().remove_field(field);
             assert_eq!(read_weights_event(&event), Some(Err(error)));
         }
+        assert!(is_weights_missing_event(&weights_missing_event()));
+        assert!(!is_weights_missing_event(&weights_event(&update())));
         let structure = gst::Structure::new_empty("something-else");
         let event = gst::event::CustomUpstream::new(structure);
         assert_eq!(read_weights_event(&event), None);

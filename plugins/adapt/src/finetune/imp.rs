@@ -130,8 +130,10 @@ impl BaseSinkImpl for FineTune {
     }
 
     fn event(&self, event: gst::Event) -> bool {
-        // Whatever takes new weights has started by now; when this element started it may not have, sinks being the first.
-        if event.type_() == gst::EventType::Segment
+        // Whatever takes new weights has started by now; when this element started it may not have, sinks being the first. Or
+        // it lacks what the last ones built on.
+        let begins = event.type_() == gst::EventType::Segment;
+        if (begins || splitinfer_meta::is_weights_missing_event(&event))
             && let Some(worker) = &*self.worker.lock().unwrap()
         {
             worker.queue.begin();

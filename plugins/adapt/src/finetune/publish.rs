@@ -27,7 +27,6 @@ pub(super) struct Published {
     pub(super) bytes: usize,
     /// Whether anything upstream took the event.
     pub(super) taken: bool,
-    pub(super) model: Model,
 }
 
 /// Counts versions and codes the way from one to the next.
@@ -48,28 +47,27 @@ impl Publisher {
         self.versions.base_hash()
     }
 
-    /// Versions up to this one were sent by an earlier process.
+    /// Versions up to this one were sent by an earlier process, or are in use all the same.
     pub(super) fn after(&mut self, version: u64) {
         self.next = self.next.max(version + 1);
     }
 
-    /// Sends weights upstream through `pad`, as coarse as `serves` finds good enough of what will arrive.
+    /// Makes the next version of weights, as coarse as `serves` finds good enough of what will arrive; to be sent.
     ///
     /// # Errors
     /// In words, when they are not of the student.
-    pub(super) fn publish(
+    pub(super) fn next(
         &mut self,
         weights: Vec<(String, Tensor)>,
-        pad: &gst::Pad,
         serves: impl Fn(&Model) -> bool,
-    ) -> Result<Published, String> {
+    ) -> Result<Coded, String> {
         let base = self.versions.base();
         let delta = Delta::new(base, weights).map_err(|e| e.to_string())?;
         let new = delta.apply(base).map_err(|e| e.to_string())?;
         let coded = self.code(&new, serves)?;
         self.versions.adopt(self.next, coded.model.clone());
         self.next += 1;
-        Ok(self.send(coded, pad))
+        Ok(coded)
     }
 
     /// Sends the newest version once more, from the student's file on: to whoever has nothing else. `None` if there is no
@@ -82,7 +80,8 @@ impl Publisher {
         Ok(full.map(|coded| self.send(coded, pad)))
     }
 
-    fn send(&self, coded: Coded, pad: &gst::Pad) -> Published {
+    /// Sends a version upstream through `pad`.
+    pub(super) fn send(&self, coded: Coded, pad: &gst::Pad) -> Published {
         let (version, bytes) = (coded.header.to, coded.bytes.len());
         let event = weights_event(&WeightsUpdate {
             base: self.base(),
@@ -93,7 +92,6 @@ impl Publisher {
             version,
             bytes,
             taken: pad.push_event(event),
-            model: coded.model,
         }
     }
 

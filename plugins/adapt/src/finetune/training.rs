@@ -15,6 +15,7 @@ use splitinfer_graph::Model;
 use splitinfer_inference::LoadedModel;
 use splitinfer_quality::Training as Reported;
 use splitinfer_trainer::{Adaptation, Outcome, Sample, Trainable, Trainer};
+use splitinfer_weights::Coded;
 
 use super::augment::Augment;
 use super::checkpoint::Checkpoints;
@@ -158,6 +159,10 @@ impl Training {
     ) {
         let trainer = self.adaptation.trainer();
         let mark = mark::read(&buffer);
+        // What an earlier process has sent may be in use.
+        if let Some(result) = splitinfer_meta::read(&buffer) {
+            self.publisher.after(result.model_version);
+        }
         match self.examples.of_frame(&buffer, video, trainer) {
             Ok(Some(sample)) => self.add(sample, mark),
             Ok(None) => self.counts.lock().unwrap().unlabelled += 1,
@@ -246,34 +251,37 @@ impl Training {
             ) => loss - after <= LOST_TO_ROUNDING * (before - after),
             _ => true,
         };
-        let published = weights
+        let coded = weights
             .map_err(|e| e.to_string())
-            .and_then(|weights| self.publisher.publish(weights, &pad, serves));
-        let published = match published {
-            Ok(published) => published,
+            .and_then(|weights| self.publisher.next(weights, serves));
+        let coded = match coded {
+            Ok(coded) => coded,
             Err(problem) => {
                 warn(element, &format!("new weights cannot be sent: {problem}"));
                 return false;
             }
         };
-        self.tell(element, what, outcome, &published);
-        if let Some(checkpoints) = &self.checkpoints {
-            let state = self
-                .adaptation
-                .trainer()
-                .state()
-                .and_then(|s| s.to_bytes())
-                .map_err(|e| e.to_string());
-            let saved = state.and_then(|s| {
-                checkpoints
-                    .save(published.version, &s, &published.model)
-                    .map_err(|e| e.to_string())
-            });
-            if let Err(problem) = saved {
-                warn(element, &format!("no checkpoint was written: {problem}"));
-            }
+        // First kept, then sent: whoever is killed in between must not give the same number to other weights later.
+        if let Err(problem) = self.keep(&coded) {
+            warn(element, &format!("no checkpoint was written: {problem}"));
         }
-        published.taken
+        let sent = self.publisher.send(coded, &pad);
+        self.tell(element, what, outcome, &sent);
+        sent.taken
+    }
+
+    /// Writes a checkpoint, if there is a place for it.
+    fn keep(&self, coded: &Coded) -> Result<(), String> {
+        let Some(checkpoints) = &self.checkpoints else {
+            return Ok(());
+        };
+        let state = self.adaptation.trainer().state();
+        let state = state
+            .and_then(|s| s.to_bytes())
+            .map_err(|e| e.to_string())?;
+        checkpoints
+            .save(coded.header.to, &state, &coded.model)
+            .map_err(|e| e.to_string())
     }
 
     /// Counts what was sent, and says what became of it.

@@ -332,8 +332,8 @@ impl Service for Serving {
         session.versions.retire(below);
     }
 
-    fn weights_answered(&self, client: &ClientInfo, _: &Served, event: &WeightsEvent) {
-        weights::answered(self, client, event);
+    fn weights_answered(&self, client: &ClientInfo, session: &Served, event: &WeightsEvent) {
+        weights::answered(self, client, session, event);
     }
 
     fn note(&self, text: &str) {

@@ -11,9 +11,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use gst::prelude::*;
-use splitinfer_meta::WeightsUpdate;
+use splitinfer_meta::{WeightsUpdate, weights_missing_event};
 use splitinfer_weights::UpdateError;
-use splitinfer_wire::WeightsEvent;
+use splitinfer_wire::{WeightsCode, WeightsEvent};
 
 use super::ServerElement;
 use super::service::{Served, Serving};
@@ -81,8 +81,9 @@ pub fn send(session: &Served, update: &WeightsUpdate, rate: u64) -> Result<(), S
     }
 }
 
-/// Tells the application what an edge did with an update of the pipeline.
-pub fn answered(serving: &Serving, client: &ClientInfo, event: &WeightsEvent) {
+/// Tells the application what an edge did with an update of the pipeline, and the pipeline where it is to send one that starts
+/// from the file.
+pub fn answered(serving: &Serving, client: &ClientInfo, session: &Served, event: &WeightsEvent) {
     match event {
         WeightsEvent::Ready { version } => {
             let message = structure(client, *version).field("event", "taken");
@@ -93,7 +94,11 @@ pub fn answered(serving: &Serving, client: &ClientInfo, event: &WeightsEvent) {
                 "edge {} does not take version {}: {}",
                 client.peer, refuse.version, refuse.text
             );
-            warn(serving, &text);
+            let missing = refuse.code == WeightsCode::Missing;
+            let outlet = session.outlet.as_ref().filter(|_| missing);
+            if !outlet.is_some_and(|outlet| outlet.push_event(weights_missing_event())) {
+                warn(serving, &text);
+            }
             let message = structure(client, refuse.version)
                 .field("event", "rejected")
                 .field("reason", reason(refuse.code))

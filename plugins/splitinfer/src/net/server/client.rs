@@ -234,7 +234,9 @@ impl<S: Service> Driver<S> {
             }
             Happening::Weights(Due::Send(Errand::Update(update))) => {
                 drop(wire);
-                self.send_weights(now, update);
+                if let Some(update) = self.weights.send(update) {
+                    self.send_weights(now, update);
+                }
                 return;
             }
             Happening::Timeout => wire.handle_timeout(now),
@@ -293,7 +295,12 @@ impl<S: Service> Driver<S> {
             ServerEvent::Weights(WeightsEvent::Received { version, update }) => {
                 self.take_weights(version, update);
             }
-            ServerEvent::Weights(event) => self.weights_answered(&event),
+            ServerEvent::Weights(event) => {
+                self.weights_answered(&event);
+                if let Some(update) = self.weights.answered() {
+                    self.send_weights(Instant::now(), update);
+                }
+            }
             ServerEvent::WeightsRetired { below } => {
                 if let Some(session) = &*self.client.session.borrow() {
                     self.client.common.service.retire_weights(session, below);
@@ -309,7 +316,7 @@ impl<S: Service> Driver<S> {
         self.weights.take(common, session, version, update);
     }
 
-    fn send_weights(&self, now: Instant, update: Update) {
+    fn send_weights(&mut self, now: Instant, update: Update) {
         let version = update.version;
         let offered =
             self.client
@@ -323,6 +330,7 @@ impl<S: Service> Driver<S> {
                 code: WeightsCode::Other(0),
                 text: text.into(),
             }));
+            self.weights.answered();
         }
     }
 

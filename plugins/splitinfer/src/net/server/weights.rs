@@ -13,7 +13,7 @@ use splitinfer_wire::{ServerSession, WeightsCode};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
-use super::{Common, Errand, Outbox, Service, WeightsRefusal};
+use super::{Common, Errand, Outbox, Service, Update, WeightsRefusal};
 
 /// A version, and whether frames may use it.
 pub type Prepared = (u64, Result<(), WeightsRefusal>);
@@ -25,6 +25,11 @@ pub struct Weights {
     /// The next to prepare; a newer one replaces it.
     next: Option<(u64, Bytes)>,
     errands: Option<UnboundedReceiver<Errand>>,
+    /// An update of the server's own that the client has not answered yet.
+    sending: bool,
+    /// The next to send; a newer one replaces it. One that is on its way is not given up for it: where updates come faster
+    /// than they pass, none would ever arrive.
+    waiting: Option<Update>,
 }
 
 /// What there is to do.
@@ -69,6 +74,22 @@ impl Weights {
             });
         });
         self.preparing = Some((version, preparing));
+    }
+
+    /// The update if it may be sent now; else it waits.
+    pub fn send(&mut self, update: Update) -> Option<Update> {
+        if self.sending {
+            self.waiting = Some(update);
+            return None;
+        }
+        self.sending = true;
+        Some(update)
+    }
+
+    /// The one that was sent has been answered, or never will be; what is to be sent next.
+    pub fn answered(&mut self) -> Option<Update> {
+        self.sending = self.waiting.is_some();
+        self.waiting.take()
     }
 
     /// What was to be prepared after the one that is done.

@@ -89,6 +89,11 @@ impl Outlet {
         self.pad.is_linked()
     }
 
+    /// Tells what is behind the pad, beside the stream; whether anybody heard it.
+    pub fn push_event(&self, event: gst::Event) -> bool {
+        self.pad.push_event(event)
+    }
+
     /// `time`: the element's running time. Never waits.
     pub fn push(&self, told: Told, time: Option<gst::ClockTime>) {
         if let Some(queue) = self.queue.upgrade() {
