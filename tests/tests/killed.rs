@@ -143,13 +143,19 @@ fn kills(by_default: u32) -> u32 {
     std::env::var("SPLITINFER_KILLS").map_or(by_default, |n| n.parse().unwrap())
 }
 
-/// Kills what `start` starts, at random, and looks at what it has left in `folder`. `meanwhile` is called after each kill.
+/// Kills what `start` starts, at random, and looks at what it has left in `folder`. `meanwhile` is called after each kill;
+/// of warnings only those that say one of `expected` may come.
 fn kill_again_and_again(
     start: impl Fn() -> Adapting,
     folder: &Path,
     kills: u32,
+    expected: &[&str],
     mut meanwhile: impl FnMut(),
 ) {
+    let wrong = |line: &String| {
+        let expected = || expected.iter().any(|text| line.contains(text));
+        line.contains("ERROR") || line.contains("WARNING") && !expected()
+    };
     // How long it takes to the first weights, on this machine.
     let begun = Instant::now();
     start().wait_for("accepted");
@@ -161,15 +167,15 @@ fn kill_again_and_again(
         let said = adapting.watch(Instant::now() + lively.mul_f64(random.random_range(0.3..1.6)));
         drop(adapting);
         meanwhile();
-        assert!(
-            said.iter()
-                .all(|l| !l.contains("WARNING") && !l.contains("ERROR")),
-            "kill {kill}: {said:?}"
-        );
+        assert!(!said.iter().any(wrong), "kill {kill}: {said:?}");
         let states = files(folder, "state");
         let now = states.iter().map(|f| version(f)).max();
-        if newest > 0 && !said.is_empty() {
-            assert!(said[0].contains("resumed"), "kill {kill}: {said:?}");
+        if let Some(first) = said
+            .iter()
+            .find(|l| l.contains("outcome"))
+            .filter(|_| newest > 0)
+        {
+            assert!(first.contains("resumed"), "kill {kill}: {said:?}");
         }
         assert!(now >= Some(newest).filter(|v| *v > 0), "weights were lost");
         newest = now.unwrap_or(0);
@@ -196,7 +202,7 @@ fn killed_at_random_it_comes_back_with_whole_weights_and_goes_on() {
     splitinfer_tests::init();
     let folder = tempfile::tempdir().unwrap();
     let start = || Adapting::on_the_edge(folder.path());
-    kill_again_and_again(start, folder.path(), kills(12), || {});
+    kill_again_and_again(start, folder.path(), kills(12), &[], || {});
     let adapting = start();
     let resumed = adapting.wait_for("resumed");
     assert!(resumed.contains("taken=(boolean)true"), "{resumed}");
@@ -230,7 +236,9 @@ fn an_edge_lives_on_while_the_server_behind_which_it_learns_is_killed() {
         assert!(now >= version, "version {version} became {now}");
         version = now;
     };
-    kill_again_and_again(start, folder.path(), kills(6), alive);
+    // On a busy machine the session may end in the middle of a training.
+    let absent = ["no edge is behind this pad", "nothing upstream takes"];
+    kill_again_and_again(start, folder.path(), kills(6), &absent, alive);
     let adapting = start();
     adapting.wait_for("resumed");
     let accepted = adapting.wait_for("accepted");
