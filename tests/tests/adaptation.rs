@@ -211,8 +211,7 @@ fn a_later_run_begins_with_the_weights_of_the_last() {
     let settings = format!("{QUICK} checkpoint-dir={}", folder.path().display());
     let first = Loop::start("traffic-teacher.onnx", &settings);
     first.wait("finetune", |s| s.get::<&str>("outcome") == Ok("accepted"));
-    // The checkpoint is written after the message; stopping waits for the thread.
-    drop(first);
+    // The checkpoint is there before anybody hears of the weights: whoever is killed now must not number others like them.
     let files: Vec<PathBuf> = std::fs::read_dir(folder.path())
         .unwrap()
         .map(|f| f.unwrap().path())
@@ -222,6 +221,7 @@ fn a_later_run_begins_with_the_weights_of_the_last() {
         .find(|f| f.extension().is_some_and(|e| e == "onnx"))
         .expect("a model was kept");
     splitinfer_graph::Model::load(model).unwrap();
+    drop(first);
     let second = Loop::make("traffic-teacher.onnx", "", &settings);
     // The trainer is ready before the student has started, as it may be on a busy machine.
     let finetune = second.pipeline.by_name("finetune").unwrap();

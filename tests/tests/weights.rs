@@ -6,6 +6,8 @@
 
 //! New weights while frames pass: every frame has the result of one version, none is lost, whatever happens to the server.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -312,6 +314,16 @@ fn updates_that_do_not_fit_are_refused_in_words_and_the_stream_goes_on() {
             .send_upstream(splitinfer_meta::weights_event(&update(&damaged)))
     );
 
+    let asked = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&asked);
+    let pad = setup.stream.edge.static_pad("src").unwrap();
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        let missing = info
+            .event()
+            .is_some_and(|e| splitinfer_meta::is_weights_missing_event(e));
+        counted.fetch_add(u32::from(missing), Ordering::Relaxed);
+        gst::PadProbeReturn::Ok
+    });
     let mut ahead = setup.trainer.versions.clone();
     ahead.adopt(1, sound.model.clone());
     let second = encode(&ahead, 2, &numbered::turned(2), &EXACT).unwrap();
@@ -331,6 +343,8 @@ fn updates_that_do_not_fit_are_refused_in_words_and_the_stream_goes_on() {
         .map(|s| s.get("reason").unwrap())
         .collect();
     assert_eq!(reasons, ["wrong-base", "damaged", "damaged", "missing"]);
+    // For the last one only a version from the file on would help.
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
     assert!(setup.publish(1), "a sound one is still taken");
     setup.push_until_version(1);
     setup.push(20);

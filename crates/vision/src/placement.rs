@@ -71,6 +71,13 @@ impl Placement {
         ]
     }
 
+    /// A box of the frame, x, y, width, height, as one of the picture.
+    pub fn box_to_picture(&self, [x, y, w, h]: [f32; 4]) -> [f32; 4] {
+        let [x0, y0] = self.point_to_picture([x, y]);
+        let [x1, y1] = self.point_to_picture([x + w, y + h]);
+        [x0, y0, x1 - x0, y1 - y0]
+    }
+
     /// The part of the picture the frame covers: x0, y0, x1, y1.
     pub fn content(&self) -> [f32; 4] {
         let [x0, y0] = self.point_to_picture([0.0, 0.0]);

@@ -100,7 +100,7 @@ impl Feed {
             let Some(name) = &self.weight_inputs[i] else {
                 continue;
             };
-            let ones = ones(slot);
+            let ones = filled(1.0, &slot.shape, slot.dtype);
             let column: Vec<&Tensor> = samples
                 .iter()
                 .map(|s| s.weights[i].as_ref().unwrap_or(&ones))
@@ -137,7 +137,7 @@ impl Feed {
                 None => all as f64,
             };
             let total = batch.iter().map(of_sample).sum();
-            Some((name.as_deref()?, scalar(total, slot.dtype)))
+            Some((name.as_deref()?, filled(total, &[], slot.dtype)))
         })
     }
 }
@@ -187,12 +187,14 @@ pub(crate) fn number(name: &str, outputs: &[(String, Tensor)]) -> f32 {
     first.unwrap_or(f32::NAN)
 }
 
-pub(crate) fn scalar(value: f64, dtype: DType) -> Tensor {
+/// Floats of one value.
+pub(crate) fn filled(value: f64, shape: &[usize], dtype: DType) -> Tensor {
+    let count = shape.iter().product();
     let data = match dtype {
-        DType::F64 => Data::F64(vec![value]),
-        _ => Data::F32(vec![value as f32]),
+        DType::F64 => Data::F64(vec![value; count]),
+        _ => Data::F32(vec![value as f32; count]),
     };
-    Tensor::from_data(vec![], data).unwrap_or_else(|e| unreachable!("{e}"))
+    Tensor::from_data(shape.to_vec(), data).unwrap_or_else(|e| unreachable!("{e}"))
 }
 
 fn sum(tensor: &Tensor) -> f64 {
@@ -201,13 +203,4 @@ fn sum(tensor: &Tensor) -> f64 {
         Data::F32(v) => v.iter().map(|x| f64::from(*x)).sum(),
         _ => tensor.to_f32_vec().iter().map(|x| f64::from(*x)).sum(),
     }
-}
-
-fn ones(slot: &Slot) -> Tensor {
-    let count = slot.shape.iter().product();
-    let data = match slot.dtype {
-        DType::F64 => Data::F64(vec![1.0; count]),
-        _ => Data::F32(vec![1.0; count]),
-    };
-    Tensor::from_data(slot.shape.clone(), data).unwrap_or_else(|e| unreachable!("{e}"))
 }

@@ -21,7 +21,7 @@ use splitinfer_tensor::{DType, Tensor};
 
 use crate::error::TrainError;
 use crate::sample::Sample;
-use feed::{Run, number, scalar};
+use feed::{Run, filled, number};
 use shares::Shares;
 
 pub(crate) use feed::{Feed, Losses};
@@ -136,7 +136,7 @@ impl Stepper {
     /// # Errors
     /// When ONNX Runtime fails.
     pub fn step(&mut self, Batch(runs): &Batch, rate: f64) -> Result<StepReport, TrainError> {
-        let rate = Held::new(scalar(rate, DType::F32))?;
+        let rate = Held::new(filled(rate, &[], DType::F32))?;
         let mut inputs: Vec<(&str, &Held)> = vec![(&self.step.learning_rate, &rate)];
         let (losses, outputs) = match &self.work {
             Work::Whole(losses) => {

@@ -8,9 +8,9 @@
 
 use splitinfer_grad::{ShareGraph, StepPorts};
 use splitinfer_runtime::{CarriedSession, Given, Held, Session, SessionOptions};
-use splitinfer_tensor::{DType, Data, Tensor};
+use splitinfer_tensor::{DType, Tensor};
 
-use super::feed::{Losses, Run};
+use super::feed::{Losses, Run, filled};
 use super::sharing::Sharing;
 use crate::error::TrainError;
 
@@ -70,17 +70,19 @@ impl Shares {
         let weights: Vec<(&str, Given<'_>)> = weights.given().take(self.parameters).collect();
         let count = self.lanes.len();
         let own = |lane: usize| &runs[lane * runs.len() / count..(lane + 1) * runs.len() / count];
+        let weights = weights.as_slice();
         let made = std::thread::scope(|threads| {
+            let work = |lane| move || self.lane(lane, weights, own(lane));
             let others: Vec<_> = (1..count)
-                .map(|lane| {
-                    let weights = &weights;
-                    threads.spawn(move || self.lane(lane, weights, own(lane)))
-                })
+                .map(|lane| std::thread::Builder::new().spawn_scoped(threads, work(lane)))
                 .collect();
-            let first = self.lane(0, &weights, own(0));
-            let joined = others.into_iter().map(|thread| {
-                let panicked = |payload| std::panic::resume_unwind(payload);
-                thread.join().unwrap_or_else(panicked)
+            let first = work(0)();
+            let joined = (1..).zip(others).map(|(lane, thread)| match thread {
+                Ok(thread) => thread
+                    .join()
+                    .unwrap_or_else(|p| std::panic::resume_unwind(p)),
+                // The system has no thread to spare: it takes longer, that is all.
+                Err(_) => work(lane)(),
             });
             std::iter::once(first)
                 .chain(joined)
@@ -130,9 +132,5 @@ fn zeros(step: &StepPorts) -> Tensor {
     let initial = step.parameters.iter().map(|(_, c)| &c.initial);
     let dtype = initial.clone().next().map_or(DType::F32, Tensor::dtype);
     let elements = initial.map(Tensor::len).sum();
-    let data = match dtype {
-        DType::F64 => Data::F64(vec![0.0; elements]),
-        _ => Data::F32(vec![0.0; elements]),
-    };
-    Tensor::from_data(vec![elements], data).unwrap_or_else(|e| unreachable!("{e}"))
+    filled(0.0, &[elements], dtype)
 }

@@ -111,7 +111,9 @@ impl Drawn {
         let values = values.collect::<Result<Vec<Tensor>>>()?;
         let mut weights = vec![None; self.wanted.len()];
         if let Some(loss) = self.heatmap {
-            let boxes = ignored.iter().map(|o| placed(&o.bbox, placement));
+            let boxes = ignored
+                .iter()
+                .map(|o| placement.box_to_picture(o.bbox.map(|v| v as f32)));
             weights[loss] = Some(self.targets.counting(&objects, &boxes.collect::<Vec<_>>()));
         }
         Ok(Answer { values, weights })
@@ -134,7 +136,7 @@ impl Drawn {
             class: u32::try_from(class).ok()?,
             label: actual.label.clone(),
             score: 1.0,
-            box_: placed(&actual.bbox, placement),
+            box_: placement.box_to_picture(actual.bbox.map(|v| v as f32)),
             keypoints: actual.keypoints.iter().map(keypoint).collect(),
             ..Object::default()
         })
@@ -145,11 +147,4 @@ impl Drawn {
 pub(super) fn heatmap_loss(info: &ModelInfo, goals: &Goals) -> Option<usize> {
     let heatmap = info.head.roles.get("heatmap")?;
     goals.goals.iter().position(|g| g.output == *heatmap)
-}
-
-/// A box in pixels of the student's picture.
-fn placed(&[x, y, w, h]: &[f64; 4], placement: &Placement) -> [f32; 4] {
-    let [x0, y0] = placement.point_to_picture([x as f32, y as f32]);
-    let [x1, y1] = placement.point_to_picture([(x + w) as f32, (y + h) as f32]);
-    [x0, y0, x1 - x0, y1 - y0]
 }

@@ -154,9 +154,6 @@ fn known_objects(
         .iter()
         .filter(fits)
         .filter_map(|object| {
-            let [x, y, w, h] = object.box_;
-            let [x0, y0] = placement.point_to_picture([x, y]);
-            let [x1, y1] = placement.point_to_picture([x + w, y + h]);
             let keypoint = |&[x, y, score]: &[f32; 3]| {
                 let [x, y] = placement.point_to_picture([x, y]);
                 [x, y, score]
@@ -165,7 +162,7 @@ fn known_objects(
                 class: class(object)?,
                 label: object.label.clone(),
                 score: object.score,
-                box_: [x0, y0, x1 - x0, y1 - y0],
+                box_: placement.box_to_picture(object.box_),
                 keypoints: object.keypoints.iter().map(keypoint).collect(),
                 ..Object::default()
             })

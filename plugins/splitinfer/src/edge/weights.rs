@@ -8,8 +8,9 @@
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use splitinfer_meta::{WeightsEventError, WeightsUpdate};
+use splitinfer_meta::{WeightsEventError, WeightsUpdate, weights_missing_event};
 use splitinfer_weights::UpdateError;
+use splitinfer_wire::WeightsCode;
 
 use super::imp::SplitInferEdge;
 use super::swap::{Element, Rejected, Report};
@@ -83,6 +84,9 @@ impl SplitInferEdge {
                 self.post(swapped.to_structure());
             }
             Report::Refused(refused) => {
+                if refused.code == WeightsCode::Missing {
+                    self.srcpad.push_event(weights_missing_event());
+                }
                 self.refused(reason(refused.code), &refused.text, refused.version);
             }
             Report::Alone(text) => {
