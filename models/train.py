@@ -26,13 +26,13 @@ from recipe.tasks import TASKS  # noqa: E402
 from recipe.training import averaged, train  # noqa: E402
 
 DOMAINS = ["day", "dusk", "night", "rain", "fog", "crowded", "highway", "low", "oblique", "cheap-camera"]
-# Width of the network, what it is trained on, and for how long by default.
+# Width of the network, what it is trained on (domains take turns), and for how long by default.
 ROLES = {
-    "student": {"width": 1.0, "domains": ["day"], "steps": 4800},
-    "teacher": {"width": 3.1, "domains": DOMAINS, "steps": 1300},
+    "student": {"width": 1.0, "domains": ["day"], "scenes": 320, "steps": 4_800},
+    "teacher": {"width": 3.1, "domains": DOMAINS, "scenes": 1_280, "steps": 20_000},
 }
 # Scenes of training and of evaluation have different seeds.
-TRAINING = {"seed": 1_000, "scenes": 320, "frames": 20, "every": 25}
+TRAINING = {"seed": 1_000, "frames": 20, "every": 25}
 EVALUATION = {"seed": 900_000, "scenes": 25, "frames": 8, "every": 60}
 
 
@@ -66,7 +66,7 @@ def trained(args, task, role, steps):
     checkpoint = args.cache / f"{args.kind}-{args.role}.pt"
     if args.as_is:
         return averaged(checkpoint, network)
-    data = scenes.load(args.renderer, args.kind, role["domains"], cache=args.cache, **TRAINING)
+    data = scenes.load(args.renderer, args.kind, role["domains"], scenes=role["scenes"], cache=args.cache, **TRAINING)
     return train(network, task, data, steps, args.seed, checkpoint, log)
 
 
@@ -93,7 +93,8 @@ def main():
     facts = cost(path)
     log("  ".join(f"{k} {v:,.1f}" for k, v in facts.items()))
     scores = evaluated(args, task, path)
-    report = {"steps": done, "plans": plans, "seed": args.seed, "domains": role["domains"], **facts, "scores": scores}
+    trained_on = {"domains": role["domains"], "scenes": role["scenes"], "frames": TRAINING["frames"]}
+    report = {"steps": done, "plans": plans, "seed": args.seed, **trained_on, **facts, "scores": scores}
     args.cache.mkdir(parents=True, exist_ok=True)
     (args.cache / f"{name}.json").write_text(json.dumps(report, indent=1))
     (args.output / f"{name}.md").write_text(card(args.kind, args.role, report))

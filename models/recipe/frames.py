@@ -3,8 +3,11 @@
 
 import hashlib
 import json
+import math
+import os
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -40,23 +43,39 @@ def load(renderer, kind, domains, seed, scenes, frames, every, cache):
 
 
 def render(renderer, kind, domains, seed, scenes, frames, every, pictures, truths):
+    """Parts of the scenes, each by a process of its own."""
+    np.lib.format.open_memmap(pictures, "w+", np.uint8, (scenes * frames, *INPUT, 3)).flush()
+    # A part begins where the domains' turn does, so that scene and domain do not depend on the number of parts.
+    size = math.ceil(scenes / (os.cpu_count() or 1) / len(domains)) * len(domains)
+    starts = range(0, scenes, size)
+
+    def part(start):
+        command = [renderer, kind, "--domains", ",".join(domains), "--seed", seed + start]
+        command += ["--scenes", min(size, scenes - start), "--frames", frames, "--every", every]
+        return rendered(command, np.lib.format.open_memmap(pictures, "r+")[start * frames :][: size * frames])
+
+    with ThreadPoolExecutor(len(starts)) as pool:
+        lines = b"".join(pool.map(part, starts))
+    unfinished = truths.with_suffix(".part")
+    unfinished.write_bytes(lines)
+    unfinished.replace(truths)
+
+
+def rendered(command, out):
+    """Fills `out` with the renderer's frames, reduced, and returns the lines of their truth."""
     height, width = RENDERED
-    total = scenes * frames
-    out = np.lib.format.open_memmap(pictures, "w+", np.uint8, (total, *INPUT, 3))
     with tempfile.TemporaryDirectory() as folder:
-        pipe_truth = Path(folder) / "truth.jsonl"
-        command = [renderer, kind, "--domains", ",".join(domains), "--seed", seed, "--scenes", scenes]
-        command += ["--frames", frames, "--every", every, "--width", width, "--height", height, "--quiet"]
-        command += ["--truth", pipe_truth, "--rgb", "/dev/stdout"]
+        truth = Path(folder) / "truth.jsonl"
+        command = [*command, "--width", width, "--height", height, "--quiet", "--truth", truth, "--rgb", "/dev/stdout"]
         with subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE) as process:
-            for i in range(total):
+            for i in range(len(out)):
                 raw = process.stdout.read(width * height * 3)
                 if len(raw) < width * height * 3:
-                    raise RuntimeError(f"{renderer} stopped after {i} of {total} frames")
+                    raise RuntimeError(f"{command[0]} stopped after {i} of {len(out)} frames")
                 picture = np.frombuffer(raw, np.uint8).reshape(height, width, 3)
                 out[i] = cv2.resize(picture, INPUT[::-1], interpolation=cv2.INTER_AREA)
         out.flush()
-        truths.write_bytes(pipe_truth.read_bytes())
+        return truth.read_bytes()
 
 
 def scale_objects(objects):

@@ -135,16 +135,17 @@ TASKS = {"traffic": Traffic(), "walker": Walker()}
 
 
 class Dataset(torch.utils.data.Dataset):
-    """Pictures [3, H, W] uint8 with targets; half of them mirrored."""
+    """Pictures [3, H, W] uint8 with targets by (round, frame); half of them mirrored, in each round others."""
 
     def __init__(self, frames, task, seed):
-        self.frames, self.task, self.seed, self.round = frames, task, seed, 0
+        self.frames, self.task, self.seed = frames, task, seed
 
     def __len__(self):
         return len(self.frames)
 
-    def __getitem__(self, i):
-        flip = bool(np.random.default_rng((self.seed, self.round, i)).integers(2))
+    def __getitem__(self, drawn):
+        number, i = drawn
+        flip = bool(np.random.default_rng((self.seed, number, i)).integers(2))
         picture = np.array(self.frames.pictures[i])
         if flip:
             picture = picture[:, ::-1]

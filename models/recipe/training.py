@@ -3,6 +3,7 @@
 
 import copy
 import math
+import os
 import time
 
 import torch
@@ -23,6 +24,35 @@ def rate(step, steps):
     return PEAK_RATE * min(1, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * min(1, step / steps)))
 
 
+def drawn(seed, number, frames):
+    """The frames of a round, and the generator that goes on with how each batch is varied."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+    return torch.randint(frames, (ROUND * BATCH,), generator=generator).tolist(), generator
+
+
+class Rounds:
+    """A sampler: (number of the round, frame) from one round on to the last."""
+
+    def __init__(self, seed, frames, first, end):
+        self.seed, self.frames, self.numbers = seed, frames, range(first, end)
+
+    def __len__(self):
+        return len(self.numbers) * ROUND * BATCH
+
+    def __iter__(self):
+        for number in self.numbers:
+            for frame in drawn(self.seed, number, self.frames)[0]:
+                yield number, frame
+
+
+def batches(data, seed, step, steps):
+    """Pictures and targets from `step`, which begins a round, to the end of the round of the last step."""
+    rounds = Rounds(seed, len(data), step // ROUND, math.ceil(steps / ROUND))
+    # A GPU waits for pictures that one core makes; on a CPU the training has the cores.
+    workers = min(8, os.cpu_count() - 1) if torch.cuda.is_available() else 0
+    return torch.utils.data.DataLoader(data, BATCH, sampler=rounds, num_workers=workers)
+
+
 def train(network, task, frames, steps, seed, checkpoint, log):
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device, memory_format=torch.channels_last).train()
@@ -35,23 +65,22 @@ def train(network, task, frames, steps, seed, checkpoint, log):
         log(f"resumed at step {step} of {steps}")
     data = Dataset(frames, task, seed)
     started, first, running = time.time(), step, None
-    while step < steps:
-        data.round = step // ROUND
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + data.round)
-        order = torch.randint(len(data), (ROUND * BATCH,), generator=generator).tolist()
-        for pictures, target in torch.utils.data.DataLoader(data, BATCH, sampler=order):
-            for group in optimizer.param_groups:
-                group["lr"] = rate(step, steps)
-            pictures = jitter(pictures.to(device), generator).contiguous(memory_format=torch.channels_last)
-            loss = one_step(network, task, optimizer, pictures, [t.to(device) for t in target])
-            step += 1
-            follow(average, network, step)
-            running = loss if running is None else 0.97 * running + 0.03 * loss
-            if step % 20 == 0:
-                speed = (step - first) / (time.time() - started)
-                left = (steps - step) / speed / 60
-                log(f"step {step}/{steps}  loss {running:.3f}  {speed * BATCH:.0f} pictures/s  {left:.1f} min left")
-        save(checkpoint, network, average, optimizer, step, plans)
+    for pictures, target in batches(data, seed, step, steps) if step < steps else ():
+        if step % ROUND == 0:
+            generator = drawn(seed, step // ROUND, len(data))[1]
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step, steps)
+        pictures = jitter(pictures.to(device), generator).contiguous(memory_format=torch.channels_last)
+        loss = one_step(network, task, optimizer, pictures, [t.to(device) for t in target])
+        step += 1
+        follow(average, network, step)
+        running = loss if running is None else 0.97 * running + 0.03 * loss
+        if step % 20 == 0:
+            speed = (step - first) / (time.time() - started)
+            left = (steps - step) / speed / 60
+            log(f"step {step}/{steps}  loss {running:.3f}  {speed * BATCH:.0f} pictures/s  {left:.1f} min left")
+        if step % ROUND == 0:
+            save(checkpoint, network, average, optimizer, step, plans)
     return average.cpu().eval(), step, plans
 
 
@@ -68,11 +97,12 @@ def one_step(network, task, optimizer, pictures, target):
 
 def follow(average, network, step):
     keep = min(1 - 1 / AVERAGE_OVER, step / (step + 10))
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values()))
+    floats = [(a, n) for a, n in pairs if a.dtype.is_floating_point]
     with torch.no_grad():
-        for a, n in zip(average.state_dict().values(), network.state_dict().values()):
-            if a.dtype.is_floating_point:
-                a.lerp_(n, 1 - keep)
-            else:
+        torch._foreach_lerp_(*map(list, zip(*floats)), 1 - keep)
+        for a, n in pairs:
+            if not a.dtype.is_floating_point:
                 a.copy_(n)
 
 
