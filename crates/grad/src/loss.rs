@@ -13,7 +13,7 @@ use splitinfer_graph::build::int;
 use crate::emitter::Emitter;
 use crate::value::Value;
 
-/// How far a prediction x is from its target t. Definitions are those of PyTorch 2.
+/// How far a prediction x is from its target t. Definitions are those of PyTorch 2, where it has them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loss {
     /// (x − t)².
@@ -24,6 +24,9 @@ pub enum Loss {
     BinaryCrossEntropy,
     /// The same of logits: x goes through a sigmoid first, at no loss of accuracy.
     BinaryCrossEntropyWithLogits,
+    /// The same, times (σ(x) − t)²: what is nearly right hardly counts, so that the few places of a heatmap where something
+    /// is are not outweighed by all the others. The quality focal loss of Li et al. (arXiv:2006.04388) with β = 2.
+    FocalWithLogits,
     /// −t ln softmax(x) with soft labels t, over the classes along `axis`.
     CrossEntropy { axis: usize },
     /// t (ln t − ln softmax(x)), over the classes along `axis`.
@@ -80,6 +83,7 @@ pub(crate) fn emit(
         Loss::Huber { delta } => huber(e, x, target, delta),
         Loss::BinaryCrossEntropy => binary(e, x, target),
         Loss::BinaryCrossEntropyWithLogits => binary_with_logits(e, x, target),
+        Loss::FocalWithLogits => focal_with_logits(e, x, target),
         Loss::CrossEntropy { axis } => over_classes(e, x, target, weights, axis, false),
         Loss::KullbackLeibler { axis } => over_classes(e, x, target, weights, axis, true),
     };
@@ -180,6 +184,27 @@ fn binary_with_logits(e: &mut Emitter, x: &Value, t: &Value) -> Elements {
     Elements {
         loss: e.sub(&soft, &product),
         slope: e.sub(&probability, t),
+        classes: 1,
+    }
+}
+
+/// With p = σ(x), d = p − t and b the cross-entropy: loss d² b, slope d (d² + 2 b p (1 − p)).
+fn focal_with_logits(e: &mut Emitter, x: &Value, t: &Value) -> Elements {
+    let Elements {
+        loss: entropy,
+        slope: difference,
+        ..
+    } = binary_with_logits(e, x, t);
+    let square = e.square(&difference);
+    let probability = e.unary("Sigmoid", x);
+    let rest = e.one_minus(&probability);
+    let variance = e.mul(&probability, &rest);
+    let steep = e.mul(&entropy, &variance);
+    let steep = e.scale(&steep, 2.0);
+    let sum = e.add(&square, &steep);
+    Elements {
+        loss: e.mul(&square, &entropy),
+        slope: e.mul(&difference, &sum),
         classes: 1,
     }
 }

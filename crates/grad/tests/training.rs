@@ -40,6 +40,7 @@ fn loss(json: &Value) -> Loss {
         },
         "bce" => Loss::BinaryCrossEntropy,
         "bce_with_logits" => Loss::BinaryCrossEntropyWithLogits,
+        "focal_with_logits" => Loss::FocalWithLogits,
         "cross_entropy" => Loss::CrossEntropy { axis },
         "kl" => Loss::KullbackLeibler { axis },
         other => panic!("loss '{other}'"),

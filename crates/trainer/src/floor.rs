@@ -30,7 +30,10 @@ fn of_term(term: &LossTerm, target: &Tensor, weights: Option<&Tensor>) -> f64 {
             (information, target.shape().get(axis).copied().unwrap_or(1))
         }
         // These are 0 where the prediction is the target.
-        Loss::MeanSquared | Loss::Huber { .. } | Loss::KullbackLeibler { .. } => return 0.0,
+        Loss::MeanSquared
+        | Loss::Huber { .. }
+        | Loss::FocalWithLogits
+        | Loss::KullbackLeibler { .. } => return 0.0,
     };
     let values = target.to_f32_vec();
     let weights = match weights {

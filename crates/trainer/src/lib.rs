@@ -61,5 +61,5 @@ pub use state::State;
 pub use step::{Batch, Memory, Sharing, StepReport, Stepper};
 pub use trainer::{Trainer, TrainerSettings};
 pub use vary::Vary;
-pub use weighing::{HEATMAP_FACTOR, Weighing};
+pub use weighing::Weighing;
 pub use words::{loss_words, parse_loss, parse_optimizer};

@@ -10,7 +10,7 @@ use splitinfer_grad::{Loss, LossTerm, Optimizer};
 
 use crate::error::TrainError;
 
-const LOSSES: &str = "TENSOR=KIND[:PARAMETER][*FACTOR], where KIND is mse, huber[:DELTA], bce, bce-logits, \
+const LOSSES: &str = "TENSOR=KIND[:PARAMETER][*FACTOR], where KIND is mse, huber[:DELTA], bce, bce-logits, focal, \
                       cross-entropy[:AXIS] or kl[:AXIS] (DELTA and AXIS are 1 if not given)";
 const OPTIMIZERS: &str =
     "sgd[:MOMENTUM], adam or adamw[:DECAY] (momentum and decay are 0 if not given)";
@@ -43,6 +43,7 @@ pub fn parse_loss(text: &str) -> Result<LossTerm, TrainError> {
         ("mse", None) => Loss::MeanSquared,
         ("bce", None) => Loss::BinaryCrossEntropy,
         ("bce-logits", None) => Loss::BinaryCrossEntropyWithLogits,
+        ("focal", None) => Loss::FocalWithLogits,
         ("huber", delta) => Loss::Huber {
             delta: number(delta.unwrap_or("1"))
                 .filter(|d| *d > 0.0)
@@ -68,6 +69,7 @@ pub fn loss_words(term: &LossTerm) -> String {
         Loss::Huber { delta } => format!("huber:{delta}"),
         Loss::BinaryCrossEntropy => "bce".to_owned(),
         Loss::BinaryCrossEntropyWithLogits => "bce-logits".to_owned(),
+        Loss::FocalWithLogits => "focal".to_owned(),
         Loss::CrossEntropy { axis } => format!("cross-entropy:{axis}"),
         Loss::KullbackLeibler { axis } => format!("kl:{axis}"),
     };
@@ -160,13 +162,14 @@ mod tests {
             factor in 0.001f64..1000.0,
             axis in 0usize..5,
             delta in 0.001f64..10.0,
-            kind in 0usize..6,
+            kind in 0usize..7,
         ) {
             let losses = [
                 Loss::MeanSquared,
                 Loss::Huber { delta },
                 Loss::BinaryCrossEntropy,
                 Loss::BinaryCrossEntropyWithLogits,
+                Loss::FocalWithLogits,
                 Loss::CrossEntropy { axis },
                 Loss::KullbackLeibler { axis },
             ];

@@ -53,8 +53,9 @@ const GOOD: f64 = 0.1;
 const MOST_ROUNDS: usize = 6;
 /// At least so many frames are taken in a round, besides the looks that led to it.
 const LEAST: usize = 3;
-/// From the second round on frames are taken this far apart: neighbours teach little that is new.
-const APART: u64 = 2;
+/// In the second round frames are taken this far apart, and in each further one twice as far: neighbours teach little that is
+/// new. A student that learnt from as many frames of four times the time, by as many steps, had an AP50 of 0.62 in place of 0.56.
+const APART: u64 = 4;
 /// So many frames before a sign was enough the student was already worse.
 const SEEN_BEFORE: u64 = 3;
 /// The cool-down doubles so often at most.
@@ -282,8 +283,14 @@ impl DriftWatch {
                 self.look(pace, random, &mut orders);
             }
             Phase::Watching => self.watch(sign, nothing, random, &mut orders),
-            Phase::Gathering { .. } if pictured => self.gather(&mut orders),
-            Phase::Gathering { .. } => {}
+            Phase::Gathering { .. } => {
+                if sign.is_some() {
+                    self.hurry();
+                }
+                if pictured {
+                    self.gather(&mut orders);
+                }
+            }
             Phase::Training { since } if number.saturating_sub(since) > self.patience() => {
                 self.end_round()
             }
@@ -464,9 +471,17 @@ impl DriftWatch {
         orders.began = Some(round);
         self.phase = Phase::Gathering {
             left: self.wanted(),
-            apart: APART,
+            apart: APART << (round.number - 2),
             next: self.now + 1,
         };
+    }
+
+    /// Something has changed while frames far apart were being gathered: those from now on are what is to be learnt.
+    fn hurry(&mut self) {
+        if let Phase::Gathering { apart, next, .. } = &mut self.phase {
+            *apart = APART.min(*apart);
+            *next = (*next).min(self.now + *apart);
+        }
     }
 
     fn gather(&mut self, orders: &mut Orders) {
@@ -561,7 +576,7 @@ impl DriftWatch {
     /// Of every how many frames there should be a picture for what comes next.
     pub fn pictures_every(&self) -> u64 {
         match self.phase {
-            Phase::Gathering { .. } => 1,
+            Phase::Gathering { apart, .. } => (apart / 2).max(1),
             Phase::Learning => self.round.map_or(LEARNING_EVERY, |_| CHECKING_EVERY),
             Phase::Watching if self.doubting() != Pace::Rule => DOUBTING_EVERY,
             Phase::Watching | Phase::Training { .. } => CALM_EVERY,

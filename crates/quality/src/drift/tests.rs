@@ -212,6 +212,47 @@ fn a_student_that_is_bad_from_the_beginning_learns_at_once() {
     assert!(scene.rounds[0].0 < 60);
 }
 
+/// Frames from one round's beginning to the next.
+fn lengths(rounds: &[(u64, Round)]) -> Vec<u64> {
+    rounds.windows(2).map(|r| r[1].0 - r[0].0).collect()
+}
+
+#[test]
+fn each_further_round_learns_from_frames_farther_apart() {
+    let mut scene = Scene::new(SETTINGS, |e| 0.75 * e);
+    scene.play(400, 0.08, 3, 0.8);
+    scene.play(1000, 0.9, 3, 0.4);
+    let lengths = lengths(&scene.rounds);
+    assert!(lengths.len() > 3, "{:?}", scene.rounds);
+    // From the second on: the looks after a training, then the others of the ten frames, farther apart each time.
+    let steps: Vec<u64> = lengths[1..].windows(2).map(|l| l[1] - l[0]).collect();
+    for (i, step) in steps.iter().enumerate() {
+        assert!(*step >= 3 * (APART << i), "{lengths:?}");
+    }
+}
+
+#[test]
+fn what_changes_meanwhile_is_learnt_without_delay() {
+    let length = |confidence: f64| {
+        let mut scene = Scene::new(SETTINGS, |e| 0.75 * e);
+        scene.play(400, 0.08, 3, 0.8);
+        while scene.rounds.len() < 5 {
+            scene.play(1, 0.9, 3, 0.6);
+        }
+        let (began, version) = (scene.frame, scene.version);
+        scene.play(20, 0.9, 3, 0.6);
+        while scene.version == version {
+            scene.play(1, 0.9, 3, confidence);
+        }
+        scene.frame - began
+    };
+    let (calm, changed) = (length(0.6), length(0.2));
+    assert!(
+        calm > 3 * (APART << 3) && changed < calm - 10,
+        "{calm} {changed}"
+    );
+}
+
 #[test]
 fn where_training_brings_nothing_it_is_not_tried_again_and_again() {
     let settings = DriftSettings {

@@ -69,7 +69,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = count)]
     pub frames: usize,
 
-    /// A loss: TENSOR=KIND[:PARAMETER][*FACTOR], KIND one of mse, huber:DELTA, bce, bce-logits, cross-entropy:AXIS,
+    /// A loss: TENSOR=KIND[:PARAMETER][*FACTOR], KIND one of mse, huber:DELTA, bce, bce-logits, focal, cross-entropy:AXIS,
     /// kl:AXIS; may be repeated (default: what suits each output)
     #[arg(long, value_name = "LOSS", value_parser = loss)]
     pub loss: Vec<LossTerm>,

@@ -10,7 +10,7 @@ use super::by_head::by_head;
 use anyhow::{Result, bail};
 use splitinfer_graph::Model;
 use splitinfer_trainer::{
-    DefaultLoss, HEATMAP_FACTOR, Loss, LossTerm, Reduction, Weighing, loss_words, losses_by_output,
+    DefaultLoss, Loss, LossTerm, Reduction, Weighing, loss_words, losses_by_output,
 };
 use splitinfer_vision::ModelInfo;
 use std::str::FromStr;
@@ -170,8 +170,8 @@ impl Goals {
     fn raise_heatmap(&mut self, info: Option<&ModelInfo>) {
         let by = by_head(info);
         for goal in &mut self.goals {
-            if by.iter().any(|b| b.output == goal.output) {
-                goal.term.factor = HEATMAP_FACTOR;
+            if let Some(by) = by.iter().find(|b| b.output == goal.output) {
+                goal.term = by.how.on_heatmap(goal.term.clone());
             }
         }
     }
@@ -245,7 +245,7 @@ fn names(term: &LossTerm, defaults: &[DefaultLoss]) -> Vec<(String, Squash)> {
 
 fn squash(loss: &Loss) -> Squash {
     match *loss {
-        Loss::BinaryCrossEntropyWithLogits => Squash::Sigmoid,
+        Loss::BinaryCrossEntropyWithLogits | Loss::FocalWithLogits => Squash::Sigmoid,
         Loss::CrossEntropy { axis } | Loss::KullbackLeibler { axis } => Squash::Softmax { axis },
         _ => Squash::Not,
     }
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(
             traffic.words(),
             [
-                "heatmap_logits=bce-logits*100 (target: heatmap)",
+                "heatmap_logits=focal*400 (target: heatmap)",
                 "box=huber:1 weighed by heatmap"
             ]
         );

@@ -8,8 +8,7 @@
 
 use splitinfer_graph::Model;
 use splitinfer_trainer::{
-    DefaultLoss, HEATMAP_FACTOR, LossTerm, Reduction, TrainError, Weighing, losses_by_output,
-    parse_loss,
+    DefaultLoss, LossTerm, Reduction, TrainError, Weighing, losses_by_output, parse_loss,
 };
 use splitinfer_vision::ModelInfo;
 use splitinfer_vision::modelinfo::{Activation, HeadKind};
@@ -63,8 +62,8 @@ fn by_default(defaults: Vec<DefaultLoss>, info: &ModelInfo) -> Vec<Goal> {
     let heatmap = role("heatmap").filter(|_| plain).cloned();
     let goal = |DefaultLoss { output, mut term }| {
         let weigh = match (&heatmap, how) {
-            (Some(heatmap), Some(_)) if *heatmap == output => {
-                term.factor = HEATMAP_FACTOR;
+            (Some(heatmap), Some(how)) if *heatmap == output => {
+                term = how.on_heatmap(term);
                 None
             }
             (Some(heatmap), Some(how))
