@@ -38,6 +38,18 @@ pub mod weight_update;
 use std::path::PathBuf;
 use std::sync::Once;
 
+use splitinfer_runtime::Provider;
+
+/// What the tests of numbered frames compute with: `$SPLITINFER_TEST_PROVIDER`, else the CPU.
+///
+/// # Panics
+/// When no provider has that name.
+pub fn provider() -> Provider {
+    std::env::var("SPLITINFER_TEST_PROVIDER").map_or(Provider::Cpu, |name| {
+        name.parse().unwrap_or_else(|e| panic!("{e}"))
+    })
+}
+
 /// The folder of the plugins and programs of this build: where the test program's own folder `deps` lies.
 pub fn build_folder() -> PathBuf {
     let program = std::env::current_exe().expect("the test program has a path");

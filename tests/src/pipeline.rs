@@ -19,6 +19,20 @@ pub const FPS: u64 = 30;
 /// What a frame may take before a test calls it a hang.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a pipeline's errors and warnings say that nobody has taken off its bus.
+///
+/// # Panics
+/// Never: every pipeline has a bus.
+pub fn reports(pipeline: &gst::Pipeline) -> String {
+    let bus = pipeline.bus().expect("a pipeline has a bus");
+    let told = bus.iter().filter_map(|message| match message.view() {
+        gst::MessageView::Error(e) => Some(e.error().to_string()),
+        gst::MessageView::Warning(w) => Some(w.error().to_string()),
+        _ => None,
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
 /// Numbered frames in, results out.
 pub struct Numbered {
     pub pipeline: gst::Pipeline,
@@ -50,6 +64,7 @@ impl Numbered {
         let edge = gst::ElementFactory::make("splitinfer-edge")
             .build()
             .expect("splitinfer-edge is there");
+        edge.set_property_from_str("execution-provider", crate::provider().name());
         configure(&edge);
         let caps = gst::Caps::builder("video/x-raw")
             .field("format", "RGB")
@@ -83,9 +98,9 @@ impl Numbered {
         let elements = [source.upcast_ref(), &edge, sink.upcast_ref()];
         pipeline.add_many(elements).expect("elements are added");
         gst::Element::link_many(elements).expect("elements link");
-        pipeline
-            .set_state(gst::State::Playing)
-            .expect("the pipeline starts");
+        if pipeline.set_state(gst::State::Playing).is_err() {
+            panic!("the pipeline does not start: {}", reports(&pipeline));
+        }
         Self {
             pipeline,
             edge,

@@ -137,6 +137,7 @@ fn launch(port: u16, arguments: &[String]) -> Child {
     gst_launch()
         .args(["-q", "splitinfer-server"])
         .arg(format!("port={port}"))
+        .arg(format!("execution-provider={}", crate::provider().name()))
         .args(arguments)
         .stdout(Stdio::null())
         .spawn()

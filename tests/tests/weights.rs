@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 use splitinfer_graph::Model;
 use splitinfer_meta::Completed;
-use splitinfer_tests::pipeline::{Numbered, PATIENCE, Received};
+use splitinfer_tests::pipeline::{self, Numbered, PATIENCE, Received};
 use splitinfer_tests::process::Server;
 use splitinfer_tests::trainer::{EXACT, Trainer, update};
 use splitinfer_tests::{numbered, plugins};
@@ -63,7 +63,8 @@ impl Setup {
             }
             assert!(
                 begun.elapsed() < PATIENCE,
-                "{what} did not come true: {stats}"
+                "{what} did not come true: {}; {stats}",
+                pipeline::reports(&self.stream.pipeline)
             );
         }
     }

@@ -9,6 +9,7 @@
 mod branch;
 mod finetune;
 mod mark;
+mod provider;
 mod report;
 mod scenesrc;
 mod svdgate;

@@ -12,6 +12,8 @@
 mod library;
 mod model;
 pub mod picture;
+mod provider;
 
 pub use library::load_library;
 pub use model::{LoadedModel, tensor_info};
+pub use splitinfer_runtime::Provider;

@@ -4,37 +4,8 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! The `execution-provider` property that both ends have.
+//! The `execution-provider` property of this plugin's elements.
 
 use gst::glib;
-use splitinfer_runtime::Provider;
 
-/// ONNX Runtime's execution providers, as a property.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstSplitInferExecutionProvider")]
-#[repr(i32)]
-pub enum ExecutionProvider {
-    #[default]
-    #[enum_value(name = "The processor", nick = "cpu")]
-    Cpu = 0,
-    #[enum_value(name = "NVIDIA CUDA", nick = "cuda")]
-    Cuda = 1,
-    #[enum_value(name = "NVIDIA TensorRT", nick = "tensorrt")]
-    TensorRt = 2,
-    #[enum_value(name = "Intel OpenVINO", nick = "openvino")]
-    OpenVino = 3,
-    #[enum_value(name = "Arm and x86 processors by XNNPACK", nick = "xnnpack")]
-    Xnnpack = 4,
-}
-
-impl From<ExecutionProvider> for Provider {
-    fn from(provider: ExecutionProvider) -> Self {
-        match provider {
-            ExecutionProvider::Cpu => Self::Cpu,
-            ExecutionProvider::Cuda => Self::Cuda,
-            ExecutionProvider::TensorRt => Self::TensorRt,
-            ExecutionProvider::OpenVino => Self::OpenVino,
-            ExecutionProvider::Xnnpack => Self::Xnnpack,
-        }
-    }
-}
+splitinfer_inference::execution_provider!("GstSplitInferExecutionProvider");

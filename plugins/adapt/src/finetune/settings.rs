@@ -13,6 +13,8 @@ use splitinfer_trainer::{
     AdaptationSettings, FitSettings, Optimizer, TrainError, TrainerSettings, parse_optimizer,
 };
 
+use crate::provider::ExecutionProvider;
+
 /// What the user set.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
@@ -30,6 +32,8 @@ pub(super) struct Settings {
     pub(super) augment: bool,
     pub(super) cpu_share: f64,
     pub(super) threads: u32,
+    pub(super) execution_provider: ExecutionProvider,
+    pub(super) device: i32,
     pub(super) checkpoint_dir: Option<String>,
     pub(super) seed: u64,
 }
@@ -51,6 +55,8 @@ impl Default for Settings {
             augment: true,
             cpu_share: 0.5,
             threads: 1,
+            execution_provider: ExecutionProvider::default(),
+            device: 0,
             checkpoint_dir: None,
             seed: 0,
         }
@@ -67,7 +73,8 @@ impl Settings {
             batch: self.batch_size as usize,
             session: SessionOptions {
                 threads: self.threads as usize,
-                ..Default::default()
+                provider: self.execution_provider.into(),
+                device: self.device,
             },
             ..Default::default()
         })
@@ -108,6 +115,8 @@ impl Settings {
             "augment" => self.augment = value.get().unwrap_or(self.augment),
             "cpu-share" => self.cpu_share = value.get().unwrap_or(self.cpu_share),
             "threads" => self.threads = value.get().unwrap_or(self.threads),
+            "execution-provider" => self.execution_provider = value.get().unwrap_or_default(),
+            "device" => self.device = value.get().unwrap_or_default(),
             "checkpoint-dir" => self.checkpoint_dir = text(value),
             "seed" => self.seed = value.get().unwrap_or(self.seed),
             _ => {}
@@ -131,6 +140,8 @@ impl Settings {
             "augment" => self.augment.to_value(),
             "cpu-share" => self.cpu_share.to_value(),
             "threads" => self.threads.to_value(),
+            "execution-provider" => self.execution_provider.to_value(),
+            "device" => self.device.to_value(),
             "checkpoint-dir" => self.checkpoint_dir.to_value(),
             "seed" => self.seed.to_value(),
             _ => return None,
@@ -172,7 +183,7 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
         text("trainable", "What learns", "'all'; 'after:TENSOR': what comes after a cut, what comes before runs once a frame and not once a step; or patterns of weights' names, comma separated")
             .default_value(Some(defaults.trainable.as_str()))
             .build(),
-        text("loss", "Losses", "TENSOR=KIND[:PARAMETER][*FACTOR], comma separated, with KIND mse, huber, bce, bce-logits, cross-entropy or kl; unset: chosen by the kind of each output").build(),
+        text("loss", "Losses", "TENSOR=KIND[:PARAMETER][*FACTOR], comma separated, with KIND mse, huber, bce, bce-logits, focal, cross-entropy or kl; unset: chosen by the kind of each output").build(),
         text("optimizer", "Optimizer", "'sgd[:MOMENTUM]', 'adam' or 'adamw[:DECAY]'")
             .default_value(Some(defaults.optimizer.as_str()))
             .build(),
@@ -198,6 +209,18 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
             .mutable_playing()
             .build(),
         count("threads", "Threads", "Threads, each with its share of a batch (0: one a physical core)", defaults.threads, 0),
+        glib::ParamSpecEnum::builder_with_default("execution-provider", defaults.execution_provider)
+            .nick("Execution provider")
+            .blurb("What ONNX Runtime trains with; all but cpu need a build of it with that provider")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecInt::builder("device")
+            .nick("Device")
+            .blurb("Number of the device of the execution provider")
+            .minimum(0)
+            .default_value(defaults.device)
+            .mutable_ready()
+            .build(),
         text("checkpoint-dir", "Checkpoints", "Folder in which accepted weights are kept, as a state to go on from and as an ONNX file; a later run with the same student begins with them").build(),
         glib::ParamSpecUInt64::builder("seed")
             .nick("Seed")

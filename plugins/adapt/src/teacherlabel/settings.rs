@@ -8,8 +8,10 @@
 
 use gst::glib;
 use gst::prelude::*;
+use splitinfer_runtime::SessionOptions;
 
 use super::LabelKind;
+use crate::provider::ExecutionProvider;
 
 /// What the user set.
 #[derive(Clone, Debug)]
@@ -27,7 +29,9 @@ pub(super) struct Settings {
     /// Frames a second; 0: all.
     pub(super) max_rate: f64,
     pub(super) max_waiting: u32,
-    pub(super) threads: u32,
+    threads: u32,
+    execution_provider: ExecutionProvider,
+    device: i32,
 }
 
 impl Default for Settings {
@@ -45,6 +49,8 @@ impl Default for Settings {
             max_rate: 0.0,
             max_waiting: 40,
             threads: 1,
+            execution_provider: ExecutionProvider::default(),
+            device: 0,
         }
     }
 }
@@ -77,6 +83,15 @@ impl Settings {
         ]
     }
 
+    /// How the teacher uses the machine where it runs here.
+    pub(super) fn session(&self) -> SessionOptions {
+        SessionOptions {
+            threads: self.threads as usize,
+            provider: self.execution_provider.into(),
+            device: self.device,
+        }
+    }
+
     /// Takes a property's new value; its type was checked.
     pub(super) fn set(&mut self, value: &glib::Value, pspec: &glib::ParamSpec) {
         match pspec.name() {
@@ -92,6 +107,8 @@ impl Settings {
             "max-rate" => self.max_rate = value.get().unwrap_or(self.max_rate),
             "max-waiting" => self.max_waiting = value.get().unwrap_or(self.max_waiting),
             "threads" => self.threads = value.get().unwrap_or(self.threads),
+            "execution-provider" => self.execution_provider = value.get().unwrap_or_default(),
+            "device" => self.device = value.get().unwrap_or_default(),
             _ => {}
         }
     }
@@ -111,6 +128,8 @@ impl Settings {
             "max-rate" => self.max_rate.to_value(),
             "max-waiting" => self.max_waiting.to_value(),
             "threads" => self.threads.to_value(),
+            "execution-provider" => self.execution_provider.to_value(),
+            "device" => self.device.to_value(),
             _ => return None,
         })
     }
@@ -216,6 +235,18 @@ fn labelling() -> Vec<glib::ParamSpec> {
             .default_value(defaults.threads)
             .mutable_ready()
             .build(),
+        glib::ParamSpecEnum::builder_with_default("execution-provider", defaults.execution_provider)
+            .nick("Execution provider")
+            .blurb("What ONNX Runtime computes with where the teacher runs here; all but cpu need a build of it with that provider")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecInt::builder("device")
+            .nick("Device")
+            .blurb("Number of the device of the execution provider")
+            .minimum(0)
+            .default_value(defaults.device)
+            .mutable_ready()
+            .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
             .blurb("Frames that came, were labelled and dropped, the share labelled, the time a label takes, the error of the last canary frame, and the state of the link to a server")
@@ -237,6 +268,8 @@ mod tests {
                 t if t == String::static_type() => "text".to_value(),
                 t if t == u32::static_type() => 3u32.to_value(),
                 t if t == f64::static_type() => 0.25f64.to_value(),
+                t if t == i32::static_type() => 1i32.to_value(),
+                t if t == ExecutionProvider::static_type() => ExecutionProvider::Cuda.to_value(),
                 _ => LabelKind::Decoded.to_value(),
             };
             settings.set(&value, pspec);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use splitinfer_inference::{LoadedModel, load_library, picture};
 use splitinfer_meta::{Labels, Object, RawTensor};
-use splitinfer_runtime::{Session, SessionOptions};
+use splitinfer_runtime::Session;
 use splitinfer_vision::{Head, ModelInfo, Preprocessor};
 
 use super::LabelKind;
@@ -43,11 +43,7 @@ impl Teacher {
         load_library("adapt")
             .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("ONNX Runtime: {e}")))?;
         let model = LoadedModel::load(path)?;
-        let options = SessionOptions {
-            threads: settings.threads as usize,
-            ..Default::default()
-        };
-        let session = Session::from_model(&model.sized, &options)
+        let session = Session::from_model(&model.sized, &settings.session())
             .map_err(|e| gst::error_msg!(gst::LibraryError::Init, ("{}: {e}", path.display())))?;
         check_head(path, &model, settings.labels)?;
         Ok(Self {
