@@ -33,9 +33,8 @@ pub enum Weighing {
 }
 
 impl Weighing {
-    /// How a heatmap is learnt beside what it weighs so. Where it shows objects, by the focal loss: of a street's student by night
-    /// AP50 was 0.54 after 60 steps for 0.50 with cross-entropy (three scenes, 18 frames). Joints are learnt better by cross-entropy
-    /// (PCK@.1 0.83 for 0.81): each has one place, and it is the highest that counts.
+    /// How a heatmap is learnt beside what it weighs so. Where it shows objects, by the focal loss: students miss fewer of them
+    /// (docs/measurements/adaptation.md). Of joints, each of which has one place, the highest, it makes none that was measured.
     pub fn on_heatmap(self, term: LossTerm) -> LossTerm {
         let focal = self == Self::Largest && term.loss == Loss::BinaryCrossEntropyWithLogits;
         let (loss, factor) = match focal {

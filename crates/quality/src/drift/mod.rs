@@ -54,7 +54,7 @@ const MOST_ROUNDS: usize = 6;
 /// At least so many frames are taken in a round, besides the looks that led to it.
 const LEAST: usize = 3;
 /// In the second round frames are taken this far apart, and in each further one twice as far: neighbours teach little that is
-/// new. A student that learnt from as many frames of four times the time, by as many steps, had an AP50 of 0.62 in place of 0.56.
+/// new (docs/measurements/adaptation.md).
 const APART: u64 = 4;
 /// So many frames before a sign was enough the student was already worse.
 const SEEN_BEFORE: u64 = 3;
