@@ -47,22 +47,14 @@ impl Pictures<'_> {
             for i in 0..self.frames {
                 let actual = scene.render(i * EVERY);
                 let file = format!("{number:03}-{i:03}.png");
-                save(&folder.join(&file), &scene)?;
+                let path = folder.join(&file);
+                scene
+                    .save_png(&path)
+                    .with_context(|| path.display().to_string())?;
                 writeln!(lines, "{}", actual.to_json_of_file(&file))?;
             }
         }
         lines.flush()?;
         Ok(truth)
     }
-}
-
-fn save(path: &Path, scene: &Scene) -> Result<()> {
-    let file = File::create(path).with_context(|| path.display().to_string())?;
-    let config = scene.config();
-    let mut encoder = png::Encoder::new(BufWriter::new(file), config.width, config.height);
-    encoder.set_color(png::ColorType::Rgb);
-    let mut rgb = Vec::new();
-    scene.rgb_into(&mut rgb);
-    encoder.write_header()?.write_image_data(&rgb)?;
-    Ok(())
 }

@@ -101,7 +101,8 @@ fn main() -> Result<()> {
             }
             if let Some(folder) = &args.png {
                 let path = folder.join(&picture);
-                write_png(&path, &scene)
+                scene
+                    .save_png(&path)
                     .with_context(|| format!("cannot write {}", path.display()))?;
             }
             progress.inc(1);
@@ -114,14 +115,5 @@ fn main() -> Result<()> {
         file.flush()?;
     }
     progress.finish();
-    Ok(())
-}
-
-fn write_png(path: &std::path::Path, scene: &Scene) -> Result<()> {
-    let config = scene.config();
-    let size = tiny_skia::IntSize::from_wh(config.width, config.height).context("empty picture")?;
-    tiny_skia::Pixmap::from_vec(scene.rgba().to_vec(), size)
-        .context("wrong size")?
-        .save_png(path)?;
     Ok(())
 }

@@ -15,6 +15,8 @@ use crate::stage::Stage;
 use crate::traffic::Traffic;
 use crate::truth::{Truth, TruthObject};
 use crate::walker::Walker;
+use std::io;
+use std::path::Path;
 use tiny_skia::Pixmap;
 
 /// A scene that renders any frame of itself.
@@ -115,6 +117,14 @@ impl Scene {
     pub fn rgb_into(&self, out: &mut Vec<u8>) {
         out.clear();
         out.extend(self.rgba().chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]));
+    }
+
+    /// Writes the last frame as a PNG file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_png(&self, path: &Path) -> io::Result<()> {
+        self.picture.save_png(path).map_err(io::Error::other)
     }
 
     /// The view at a time, with the backdrop drawn for it.

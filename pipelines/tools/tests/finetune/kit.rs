@@ -144,20 +144,11 @@ impl Folder {
         (config.width, config.height, config.rate) = (320, 180, (2, 1));
         config.schedule = domain.parse().unwrap();
         let mut scene = Scene::new(config).unwrap();
-        let mut rgb = Vec::new();
         let mut truth = String::new();
         for frame in 0..count {
             let name = format!("{frame:04}.png");
             truth += &(scene.render(frame).to_json_of_file(&name) + "\n");
-            scene.rgb_into(&mut rgb);
-            let file = File::create(folder.join(name)).unwrap();
-            let mut encoder = png::Encoder::new(file, 320, 180);
-            encoder.set_color(png::ColorType::Rgb);
-            encoder
-                .write_header()
-                .unwrap()
-                .write_image_data(&rgb)
-                .unwrap();
+            scene.save_png(&folder.join(name)).unwrap();
         }
         std::fs::write(folder.with_extension("jsonl"), truth).unwrap();
         folder.to_str().unwrap().to_owned()
