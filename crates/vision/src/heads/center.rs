@@ -9,11 +9,12 @@
 
 use super::outputs::{Output, Outputs};
 use super::select::{Detections, activate, reaches};
-use crate::modelinfo::ModelInfo;
+use crate::modelinfo::{HeadInfo, ModelInfo};
 use crate::{Object, VisionError};
 
 /// `heatmap` is `[1, C, h, w]`, before or after its sigmoid (`activation`). A cell is a peak of its class if none of its
-/// eight neighbours scores higher. A cell is `W / w` by `H / h` pixels.
+/// eight neighbours scores higher, or not by more than `peak-ratio` allows: small objects stand in neighbouring cells, and what
+/// is said of one twice goes with the boxes that overlap. A cell is `W / w` by `H / h` pixels.
 ///
 /// - `box` `[1, 4, h, w]`: distances from the cell's centre to the left, top, right and bottom edge, in cells.
 /// - `box` `[1, 2, h, w]`: width and height in cells, around the cell's corner plus `offset` `[1, 2, h, w]` (x, y, in
@@ -48,7 +49,8 @@ pub(super) fn read(info: &ModelInfo, outputs: &Outputs<'_>) -> Result<Vec<Object
         let scores = &heatmap.values[class * cells..(class + 1) * cells];
         for cell in 0..cells {
             let score = activate(info.head.activation, scores[cell]);
-            if !reaches(score, info.head.score_threshold) || !is_peak(scores, columns, cell) {
+            let peak = || is_peak(&info.head, scores, columns, cell);
+            if !reaches(score, info.head.score_threshold) || !peak() {
                 continue;
             }
             let column = (cell % columns) as f32;
@@ -74,15 +76,17 @@ pub(super) fn read(info: &ModelInfo, outputs: &Outputs<'_>) -> Result<Vec<Object
     Ok(found.objects())
 }
 
-/// Whether no neighbour scores higher. The sigmoid keeps the order, so the raw scores will do.
-fn is_peak(scores: &[f32], columns: usize, cell: usize) -> bool {
+/// Whether the cell scores at least `peak-ratio` of what each neighbour does.
+fn is_peak(head: &HeadInfo, scores: &[f32], columns: usize, cell: usize) -> bool {
     let (line, column) = (cell / columns, cell % columns);
     let lines = scores.len() / columns;
     let near = |i: usize, n: usize| i.saturating_sub(1)..(i + 2).min(n);
+    let score = |cell: usize| activate(head.activation, scores[cell]);
+    let own = score(cell);
     near(line, lines).all(|l| {
         near(column, columns).all(|c| {
-            let neighbour = scores[l * columns + c];
-            neighbour <= scores[cell] || neighbour.is_nan()
+            let neighbour = score(l * columns + c);
+            head.peak_ratio * neighbour <= own || neighbour.is_nan()
         })
     })
 }
@@ -108,6 +112,31 @@ mod tests {
         assert_close(&[objects[0].score], &[0.9]);
         // Cells of 8 x 8 pixels; the centre of cell (5, 3) is (44, 28).
         assert_close(&objects[0].box_, &[36.0, 24.0, 24.0, 16.0]);
+    }
+
+    /// Objects found where three cells in a line show something, each with the same box about itself or, with `once`, the second
+    /// with that of the first.
+    fn in_a_line(own: &'static [(&str, &str)], once: bool) -> usize {
+        let shapes: [(&str, &[usize]); 2] = [("heatmap", &[1, 1, 8, 16]), ("box", &[1, 4, 8, 16])];
+        let (info, mut out) = model("center", own, [128, 64], &shapes);
+        for (column, score) in [(5, 0.9), (6, 0.75), (7, 0.5)] {
+            out.set("heatmap", &[0, 0, 3, column], score);
+            (0..4).for_each(|c| out.set("box", &[0, c, 3, column], 0.5));
+        }
+        if once {
+            out.set("box", &[0, 0, 3, 6], 1.5);
+            out.set("box", &[0, 2, 3, 6], -0.5);
+        }
+        Head::new(&info).read(&out.tensors()).unwrap().len()
+    }
+
+    #[test]
+    fn neighbours_are_two_where_they_are_nearly_peaks_and_have_boxes_of_their_own() {
+        assert_eq!(in_a_line(&[], false), 1);
+        assert_eq!(in_a_line(&[("peak-ratio", "0.9")], false), 1);
+        assert_eq!(in_a_line(&[("peak-ratio", "0.8")], false), 2);
+        assert_eq!(in_a_line(&[("peak-ratio", "0.8")], true), 1);
+        assert_eq!(in_a_line(&[("peak-ratio", "0")], false), 3);
     }
 
     #[test]

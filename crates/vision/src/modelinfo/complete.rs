@@ -386,6 +386,7 @@ fn head_info(
         score_threshold: own.score_threshold.unwrap_or(usual.score_threshold),
         nms_threshold: own.nms_threshold.unwrap_or(0.45),
         class_agnostic: own.class_agnostic.unwrap_or(false),
+        peak_ratio: own.peak_ratio.unwrap_or(1.0),
         max_objects: own.max_objects.unwrap_or(usual.max_objects),
         score_power: own.score_power.unwrap_or([0.6, 0.4]),
         strides: own.strides.clone().unwrap_or(guess::STRIDES.to_vec()),

@@ -222,6 +222,8 @@ pub struct HeadInfo {
     pub nms_threshold: f32,
     /// Whether boxes of different classes suppress one another.
     pub class_agnostic: bool,
+    /// Heatmaps of centres: a cell shows an object if it scores at least this share of the highest around it.
+    pub peak_ratio: f32,
     pub max_objects: usize,
     /// FastestDet: objectness^a × class^b.
     pub score_power: [f32; 2],

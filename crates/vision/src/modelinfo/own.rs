@@ -18,7 +18,7 @@ pub(super) const OWN_SECTION: &str = "splitinfer";
 /// Keys that name an output for a role of the head start so: `tensor-heatmap=…`.
 pub(super) const ROLE_PREFIX: &str = "tensor-";
 
-const KEYS: [&str; 25] = [
+const KEYS: [&str; 26] = [
     "head",
     "colour",
     "color",
@@ -35,6 +35,7 @@ const KEYS: [&str; 25] = [
     "score-threshold",
     "nms-threshold",
     "class-agnostic",
+    "peak-ratio",
     "max-objects",
     "score-power",
     "strides",
@@ -63,6 +64,7 @@ pub(super) struct Own {
     pub score_threshold: Option<f32>,
     pub nms_threshold: Option<f32>,
     pub class_agnostic: Option<bool>,
+    pub peak_ratio: Option<f32>,
     pub max_objects: Option<usize>,
     pub score_power: Option<[f32; 2]>,
     pub strides: Option<Vec<u32>>,
@@ -102,6 +104,7 @@ impl Own {
             score_threshold: share("score-threshold")?,
             nms_threshold: share("nms-threshold")?,
             class_agnostic: keys.value("class-agnostic", "true or false", |s| s.parse().ok())?,
+            peak_ratio: share("peak-ratio")?,
             max_objects: keys.value("max-objects", "a number from 1 to 10000", |s| {
                 s.parse().ok().filter(|n| (1..=10_000).contains(n))
             })?,

@@ -88,6 +88,7 @@ fn write_head(out: &mut Writer, info: &ModelInfo) {
     out.key("score-threshold", head.score_threshold);
     out.key("nms-threshold", head.nms_threshold);
     out.key("class-agnostic", head.class_agnostic);
+    out.key("peak-ratio", head.peak_ratio);
     out.key("max-objects", head.max_objects);
     let [objectness, class] = head.score_power;
     out.key("score-power", format!("{objectness},{class}"));
