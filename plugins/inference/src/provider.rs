@@ -4,7 +4,7 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! The `execution-provider` property of every element that runs a model.
+//! The properties `execution-provider` and `device` of every element that runs a model.
 
 /// Makes `ExecutionProvider`, ONNX Runtime's execution providers as a property, under the name that GStreamer's type system
 /// is to know it by. A macro, because the plugins of one process must not register the same name twice.
@@ -27,6 +27,27 @@ macro_rules! execution_provider {
             OpenVino = 3,
             #[enum_value(name = "Arm and x86 processors by XNNPACK", nick = "xnnpack")]
             Xnnpack = 4,
+        }
+
+        impl ExecutionProvider {
+            /// `execution-provider`, of which the blurb says what ONNX Runtime does with it, and `device`; both with their
+            /// defaults, and to be set while the element is stopped.
+            pub fn properties(blurb: &str) -> [glib::ParamSpec; 2] {
+                let provider = glib::ParamSpecEnum::builder_with_default(
+                    "execution-provider",
+                    Self::default(),
+                )
+                .nick("Execution provider")
+                .blurb(blurb)
+                .mutable_ready();
+                let device = glib::ParamSpecInt::builder("device")
+                    .nick("Device")
+                    .blurb("Number of the device of the execution provider")
+                    .minimum(0)
+                    .default_value(0)
+                    .mutable_ready();
+                [provider.build(), device.build()]
+            }
         }
 
         impl From<ExecutionProvider> for $crate::Provider {

@@ -4,8 +4,9 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! The `execution-provider` property of this plugin's elements.
+//! The properties `execution-provider` and `device` of this plugin's elements.
 
 use gst::glib;
+use gst::prelude::*;
 
 splitinfer_inference::execution_provider!("GstSplitInferExecutionProvider");

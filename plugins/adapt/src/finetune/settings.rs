@@ -178,6 +178,9 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
                 .mutable_ready()
                 .build()
         };
+    let [provider, device] = ExecutionProvider::properties(
+        "What ONNX Runtime trains with; all but cpu need a build of it with that provider",
+    );
     vec![
         text("model", "Student", "ONNX file of the student: the very file that the edge runs").build(),
         text("trainable", "What learns", "'all'; 'after:TENSOR': what comes after a cut, what comes before runs once a frame and not once a step; or patterns of weights' names, comma separated")
@@ -209,18 +212,8 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
             .mutable_playing()
             .build(),
         count("threads", "Threads", "Threads, each with its share of a batch (0: one a physical core)", defaults.threads, 0),
-        glib::ParamSpecEnum::builder_with_default("execution-provider", defaults.execution_provider)
-            .nick("Execution provider")
-            .blurb("What ONNX Runtime trains with; all but cpu need a build of it with that provider")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecInt::builder("device")
-            .nick("Device")
-            .blurb("Number of the device of the execution provider")
-            .minimum(0)
-            .default_value(defaults.device)
-            .mutable_ready()
-            .build(),
+        provider,
+        device,
         text("checkpoint-dir", "Checkpoints", "Folder in which accepted weights are kept, as a state to go on from and as an ONNX file; a later run with the same student begins with them").build(),
         glib::ParamSpecUInt64::builder("seed")
             .nick("Seed")

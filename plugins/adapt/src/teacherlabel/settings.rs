@@ -204,6 +204,9 @@ fn remote() -> Vec<glib::ParamSpec> {
 
 fn labelling() -> Vec<glib::ParamSpec> {
     let defaults = Settings::default();
+    let [provider, device] = ExecutionProvider::properties(
+        "What ONNX Runtime computes with where the teacher runs here; all but cpu need a build of it with that provider",
+    );
     vec![
         glib::ParamSpecString::builder("model")
             .nick("Teacher")
@@ -235,18 +238,8 @@ fn labelling() -> Vec<glib::ParamSpec> {
             .default_value(defaults.threads)
             .mutable_ready()
             .build(),
-        glib::ParamSpecEnum::builder_with_default("execution-provider", defaults.execution_provider)
-            .nick("Execution provider")
-            .blurb("What ONNX Runtime computes with where the teacher runs here; all but cpu need a build of it with that provider")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecInt::builder("device")
-            .nick("Device")
-            .blurb("Number of the device of the execution provider")
-            .minimum(0)
-            .default_value(defaults.device)
-            .mutable_ready()
-            .build(),
+        provider,
+        device,
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
             .blurb("Frames that came, were labelled and dropped, the share labelled, the time a label takes, the error of the last canary frame, and the state of the link to a server")

@@ -127,6 +127,9 @@ impl Settings {
 
 pub fn properties() -> Vec<glib::ParamSpec> {
     let defaults = Settings::default();
+    let [provider, device] = ExecutionProvider::properties(
+        "What ONNX Runtime computes with; all but cpu need a build of it with that provider",
+    );
     vec![
         glib::ParamSpecString::builder("address")
             .nick("Address")
@@ -241,18 +244,8 @@ pub fn properties() -> Vec<glib::ParamSpec> {
             .default_value(defaults.threads)
             .mutable_ready()
             .build(),
-        glib::ParamSpecEnum::builder_with_default("execution-provider", defaults.provider)
-            .nick("Execution provider")
-            .blurb("What ONNX Runtime computes with; all but cpu need a build of it with that provider")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecInt::builder("device")
-            .nick("Device")
-            .blurb("Number of the device of the execution provider")
-            .minimum(0)
-            .default_value(defaults.device)
-            .mutable_ready()
-            .build(),
+        provider,
+        device,
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
             .blurb("Figures of all edges together, and in 'clients' of each one that is connected")

@@ -224,6 +224,9 @@ fn plan() -> Vec<glib::ParamSpec> {
 }
 
 fn runtime() -> Vec<glib::ParamSpec> {
+    let [provider, device] = ExecutionProvider::properties(
+        "ONNX Runtime's execution provider; the installed ONNX Runtime has to contain it",
+    );
     vec![
         glib::ParamSpecUInt::builder("threads")
             .nick("Threads")
@@ -235,21 +238,8 @@ fn runtime() -> Vec<glib::ParamSpec> {
             .default_value(0)
             .mutable_ready()
             .build(),
-        glib::ParamSpecEnum::builder_with_default(
-            "execution-provider",
-            ExecutionProvider::default(),
-        )
-        .nick("Execution provider")
-        .blurb("ONNX Runtime's execution provider; the installed ONNX Runtime has to contain it")
-        .mutable_ready()
-        .build(),
-        glib::ParamSpecInt::builder("device")
-            .nick("Device")
-            .blurb("Number of the device that the execution provider uses")
-            .minimum(0)
-            .default_value(0)
-            .mutable_ready()
-            .build(),
+        provider,
+        device,
     ]
 }
 
