@@ -4,16 +4,20 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! Size and time of the tensor code at every depth, on one core.
+//! Size and time of both codes, on one core: [`Affine`] at every depth, [`Predictive`] at some steps, each frame alone and
+//! predicted from the one before.
 //!
 //! ```sh
 //! cargo run --release -p splitinfer-tensorcode --example timing [FILE…]
 //! ```
-//! Without files: a synthetic activation of 1×32×64×64 (131,072 values). A file holds little-endian `float32`
-//! values, and its name ends with the shape, as in `relu_7_1x32x52x52.f32`.
+//! Without files: eight frames of a synthetic activation of 1×32×64×64 (131,072 values). A file holds little-endian
+//! `float32` values, and its name ends with the shape, as in `relu_7_1x32x52x52.f32`; files of one shape are frames of
+//! one stream, in the order given.
 
 use splitinfer_tensor::{DType, Tensor};
-use splitinfer_tensorcode::{Affine, Encode, Limits, decoder};
+use splitinfer_tensorcode::{
+    AUTO, Affine, Decode, Encode, Limits, Predictive, PredictiveDecoder, decoder,
+};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -24,40 +28,120 @@ const RUNS: usize = 15;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files: Vec<String> = std::env::args().skip(1).collect();
     let tensors = match files.is_empty() {
-        true => vec![synthetic()?],
+        true => (0..8).map(synthetic).collect::<Result<Vec<_>, _>>()?,
         false => files.iter().map(|f| read(f)).collect::<Result<_, _>>()?,
     };
-    println!("{} tensors, {} values", tensors.len(), values(&tensors));
-    println!("bits | bit/value | encode ms/131k | decode ms/131k");
+    let streams = streams(tensors);
+    for stream in &streams {
+        let (frames, shape) = (stream.len(), stream[0].shape());
+        println!("{frames} frames of {shape:?}");
+    }
+    println!("code | bit/value | encode ms/131k | decode ms/131k");
     for bits in [2, 3, 4, 5, 6, 7, 8, 16, 32] {
-        measure(bits, &tensors)?;
+        let took = streams.iter().map(|s| affine(s, bits));
+        print(&format!("affine, {bits} bits"), took, &streams)?;
+    }
+    for step in [0.5, 0.25, 0.125, 0.0625] {
+        for (name, acknowledged) in [("alone", false), ("predicted", true)] {
+            let took = streams.iter().map(|s| predictive(s, step, acknowledged));
+            print(&format!("{name}, step {step}"), took, &streams)?;
+        }
     }
     Ok(())
 }
 
-fn measure(bits: u8, tensors: &[Tensor]) -> Result<(), Box<dyn std::error::Error>> {
+/// Tensors of one shape are frames of one stream.
+fn streams(tensors: Vec<Tensor>) -> Vec<Vec<Tensor>> {
+    let mut streams: Vec<Vec<Tensor>> = Vec::new();
+    for tensor in tensors {
+        match streams.iter_mut().find(|s| s[0].shape() == tensor.shape()) {
+            Some(stream) => stream.push(tensor),
+            None => streams.push(vec![tensor]),
+        }
+    }
+    streams
+}
+
+/// Bytes, and milliseconds there and back.
+#[derive(Default)]
+struct Took {
+    bytes: usize,
+    there: f64,
+    back: f64,
+}
+
+type Result2 = Result<Took, Box<dyn std::error::Error>>;
+
+fn affine(frames: &[Tensor], bits: u8) -> Result2 {
     let limits = Limits::default();
     let (mut encoder, mut decoder) = (Affine::default(), decoder());
-    let (mut bytes, mut there, mut back) = (0, 0.0, 0.0);
-    for tensor in tensors.chunks(1) {
+    let mut took = Took::default();
+    for tensor in frames.chunks(1) {
         let stream = encoder.encode(0, tensor, bits)?;
         decoder.decode(&stream, &limits)?;
-        bytes += stream.len();
-        there += median(|| drop(black_box(encoder.encode(0, tensor, bits))));
-        back += median(|| drop(black_box(decoder.decode(&stream, &limits))));
+        took.bytes += stream.len();
+        took.there += median(|| drop(black_box(encoder.encode(0, tensor, bits))));
+        took.back += median(|| drop(black_box(decoder.decode(&stream, &limits))));
     }
-    let n = values(tensors) as f64;
-    println!(
-        "{bits:4} | {:9.3} | {:14.3} | {:14.3}",
-        bytes as f64 * 8.0 / n,
-        there * PER / n,
-        back * PER / n
-    );
-    Ok(())
+    Ok(took)
 }
 
-fn values(tensors: &[Tensor]) -> usize {
-    tensors.iter().map(Tensor::len).sum()
+/// The whole stream again and again, for what is remembered from frame to frame belongs to it; the median of the runs.
+fn predictive(frames: &[Tensor], step: f32, acknowledged: bool) -> Result2 {
+    let mut runs = Vec::with_capacity(RUNS);
+    for _ in 0..RUNS {
+        let (mut encoder, mut decoder) = (Predictive::default(), PredictiveDecoder::default());
+        encoder.set_step(step);
+        encoder.set_parallel(false);
+        decoder.set_parallel(false);
+        let mut took = Took::default();
+        for (number, tensor) in (0..).zip(frames.chunks(1)) {
+            let start = Instant::now();
+            let stream = encoder.encode(number, tensor, AUTO)?;
+            took.there += start.elapsed().as_secs_f64() * 1e3;
+            let start = Instant::now();
+            black_box(decoder.decode(&stream, &Limits::default())?);
+            took.back += start.elapsed().as_secs_f64() * 1e3;
+            took.bytes += stream.len();
+            if acknowledged {
+                encoder.acknowledge(number);
+            }
+        }
+        runs.push(took);
+    }
+    let middle = |time: fn(&Took) -> f64| {
+        let mut times: Vec<f64> = runs.iter().map(time).collect();
+        times.sort_by(f64::total_cmp);
+        times[RUNS / 2]
+    };
+    Ok(Took {
+        bytes: runs[0].bytes,
+        there: middle(|t| t.there),
+        back: middle(|t| t.back),
+    })
+}
+
+fn print(
+    name: &str,
+    took: impl Iterator<Item = Result2>,
+    streams: &[Vec<Tensor>],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut all = Took::default();
+    for took in took {
+        let took = took?;
+        all.bytes += took.bytes;
+        all.there += took.there;
+        all.back += took.back;
+    }
+    let values: usize = streams.iter().flatten().map(Tensor::len).sum();
+    let values = values as f64;
+    println!(
+        "{name} | {:.3} | {:.3} | {:.3}",
+        all.bytes as f64 * 8.0 / values,
+        all.there * PER / values,
+        all.back * PER / values
+    );
+    Ok(())
 }
 
 /// Median time in milliseconds.
@@ -72,9 +156,9 @@ fn median(mut run: impl FnMut()) -> f64 {
     times[RUNS / 2]
 }
 
-/// Waves and noise after a ReLU, with a different gain and bias in each channel.
-fn synthetic() -> Result<Tensor, Box<dyn std::error::Error>> {
-    let mut state = 1u32;
+/// Waves and noise after a ReLU, with a different gain and bias in each channel. From frame to frame the noise changes.
+fn synthetic(frame: u32) -> Result<Tensor, Box<dyn std::error::Error>> {
+    let mut state = 1 + frame;
     let mut noise = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 8) as f32 / (1 << 24) as f32 - 0.5

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use super::contexts::{Contexts, Kind};
 use super::plane::{BLOCK, Mode, Motion, Plane, Rect};
-use super::predict::{Surroundings, Values, moved};
+use super::predict::{Surroundings, Values, each, moved};
 use super::rans::{Coder, Reader, Writer};
 use super::seen::{At, Seen, WINDOW, Window, magnitude};
 use super::transform::inverse;
@@ -240,7 +240,7 @@ impl<C: Coder> Walk<'_, C> {
             self.coder,
             self.contexts,
             &said.unwrap_or_default(),
-            &from.map(|level| hint(level.into(), quantum) as u8),
+            &each(from, |level| hint(level.into(), quantum) as u8),
             self.seen.window(block.at),
             &self.seen.busy(block.at),
             block.rect,
@@ -266,7 +266,7 @@ impl<C: Coder> Walk<'_, C> {
             &self.seen.busy(block.at),
         );
         self.seen.add(block.at, &residuals);
-        let off = inverse(&residuals.map(|r| r * self.setting.quantum));
+        let off = inverse(&each(&residuals, |r| r * self.setting.quantum));
         let level = |k: usize| level(from[k].into(), off[k]);
         self.put(block, &std::array::from_fn(level));
     }
@@ -285,7 +285,7 @@ impl<C: Coder> Walk<'_, C> {
             .and_then(|w| w.fresh(&self.setting.plane, around, block.base, block.rect, quantum));
         if !self.coded(said.is_some(), Kind::Fresh, block.at) {
             self.seen.add_none(block.at);
-            return self.put(block, &around.filled(block.rect));
+            return self.put(block, &around.filled());
         }
         let mut around = around;
         let residuals = fresh(

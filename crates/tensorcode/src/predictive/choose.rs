@@ -7,8 +7,9 @@
 //! How each block is predicted: what disturbs least for the bits it takes (a Lagrangian, as in video coding; Sullivan and
 //! Wiegand, IEEE Signal Processing Magazine 15.6, 1998). Bits are estimated, not counted.
 
+use super::motion::Search;
 use super::plane::{BLOCK, Mode, Motion, Plane, Rect};
-use super::predict::{Values, moved};
+use super::predict::{Values, each, moved};
 use super::transform::forward;
 use super::wanted::{DEAD, Wanted, bits_of, round};
 
@@ -18,10 +19,6 @@ const FRESH_ERROR: f32 = 0.15;
 const MOTION_BITS: f32 = 9.0;
 /// One channel in so many is looked at for what a fresh block costs: it is chosen where all has changed.
 const FRESH_SAMPLE: usize = 4;
-/// While a motion is looked for, one channel in so many is compared.
-const SAMPLE: usize = 4;
-/// Steps of the search after the best start.
-const WALK: usize = 6;
 
 /// What a way of coding costs, summed over the channels: for each pixel, then for each block.
 struct Costs {
@@ -101,6 +98,9 @@ fn is_told_by_frequency(
 fn choose_modes(plane: &Plane, wanted: &Wanted<'_>, reference: &[i16], modes: &mut [Mode]) {
     let lambda = wanted.lambda;
     let costs = Costs::of_pixels(plane, wanted, reference);
+    let levels: Vec<i16> = wanted.values.iter().map(|v| round(*v) as i16).collect();
+    let quantum = (1.0 / wanted.quanta_per_level) as i16;
+    let mut search = Search::new(plane, &levels, reference, quantum);
     let columns = plane.block_columns();
     for row in 0..plane.block_rows() {
         for column in 0..columns {
@@ -125,13 +125,17 @@ fn choose_modes(plane: &Plane, wanted: &Wanted<'_>, reference: &[i16], modes: &m
             // Not even the best of predictions saves more than what is above the cost of saying nothing.
             let silence =
                 lambda * bits_of(0.0) * (rect.width * rect.height * plane.channels) as f32;
-            let moving = match difference - silence > 2.0 * lambda * MOTION_BITS {
-                true => Search::new(plane, wanted, reference, rect).best(starts),
-                false => None,
+            let motion = match difference - silence > 2.0 * lambda * MOTION_BITS {
+                true => search.best(rect, starts),
+                false => Motion::NONE,
             };
-            let (motion, least) = match moving {
-                Some((motion, cost)) if cost < difference => (motion, cost),
-                _ => (Motion::NONE, difference),
+            let moving = match motion {
+                Motion::NONE => difference,
+                motion => cost_of_motion(plane, wanted, reference, rect, motion),
+            };
+            let (motion, least) = match moving < difference {
+                true => (motion, moving),
+                false => (Motion::NONE, difference),
             };
             modes[at] = match least <= fresh {
                 true => Mode::Difference(motion),
@@ -226,107 +230,27 @@ fn block_sum(plane: &Plane, pixels: &[f32], rect: Rect) -> f32 {
         .sum()
 }
 
-/// Looks for the motion of one block.
-struct Search<'a> {
-    plane: &'a Plane,
-    reference: &'a [i16],
-    quanta_per_level: f32,
-    lambda: f32,
+/// What it costs to tell by how much a block is off from where the motion points at, over all channels.
+fn cost_of_motion(
+    plane: &Plane,
+    wanted: &Wanted<'_>,
+    reference: &[i16],
     rect: Rect,
-    /// The block's values, a channel after the other; beyond the edge of the picture 0, as in a moved block.
-    values: Vec<Values<f32>>,
-}
-
-impl<'a> Search<'a> {
-    fn new(plane: &'a Plane, wanted: &Wanted<'_>, reference: &'a [i16], rect: Rect) -> Self {
-        let gather = |channel: &[f32]| {
-            let mut block = [0.0; BLOCK * BLOCK];
-            for (j, row) in block.chunks_exact_mut(BLOCK).take(rect.height).enumerate() {
-                let start = (rect.y + j) * plane.width + rect.x;
-                row[..rect.width].copy_from_slice(&channel[start..start + rect.width]);
-            }
-            block
-        };
-        Self {
-            plane,
-            reference,
-            quanta_per_level: wanted.quanta_per_level,
-            lambda: wanted.lambda,
-            rect,
-            values: wanted
-                .values
-                .chunks_exact(plane.area())
-                .map(gather)
-                .collect(),
-        }
-    }
-
-    /// Down the slope from the best of the starts; the motion, if there is any, and its cost over all channels.
-    fn best(&self, starts: [Motion; 3]) -> Option<(Motion, f32)> {
-        let mut best = (Motion::NONE, self.cost(Motion::NONE, SAMPLE, f32::INFINITY));
-        for start in starts {
-            self.improve(&mut best, start);
-        }
-        for _ in 0..WALK {
-            let at = best.0;
-            for (dx, dy) in [(1, 0), (-1, 0), (0, 1), (0, -1)] {
-                let next = Motion {
-                    dx: at.dx + dx,
-                    dy: at.dy + dy,
-                };
-                if next.is_possible() {
-                    self.improve(&mut best, next);
-                }
-            }
-            if best.0 == at {
-                break;
-            }
-        }
-        (best.0 != Motion::NONE).then(|| (best.0, self.cost(best.0, 1, f32::INFINITY)))
-    }
-
-    fn improve(&self, best: &mut (Motion, f32), motion: Motion) {
-        if motion != best.0 && motion != Motion::NONE {
-            let cost = self.cost(motion, SAMPLE, best.1);
-            if cost < best.1 {
-                *best = (motion, cost);
-            }
-        }
-    }
-
-    /// One channel in `sample` is looked at and stands for all. What exceeds `enough` need not be exact.
-    fn cost(&self, motion: Motion, sample: usize, enough: f32) -> f32 {
-        let area = self.plane.area();
-        let scale = self.values.len() as f32 / self.values.len().div_ceil(sample) as f32;
-        // Places beyond the edge of the picture cost what a zero costs.
-        let outside = BLOCK * BLOCK - self.rect.width * self.rect.height;
-        let outside = outside as f32 * residual_cost(0.0, self.lambda);
-        let mut cost = match motion {
-            Motion::NONE => 0.0,
-            _ => self.lambda * MOTION_BITS,
-        };
-        for (channel, values) in self.values.iter().enumerate().step_by(sample) {
-            let from = moved(
-                self.reference,
-                self.plane,
-                channel * area,
-                self.rect,
-                motion,
-            );
-            let pairs = values.iter().zip(&from);
-            let sum: f32 = pairs
-                .map(|(v, r)| {
-                    let off = (v - f32::from(*r)).abs() * self.quanta_per_level;
-                    residual_cost(off, self.lambda)
-                })
-                .sum();
-            cost += (sum - outside) * scale;
-            if cost > enough {
-                break;
-            }
-        }
-        cost
-    }
+    motion: Motion,
+) -> f32 {
+    // Places beyond the edge of the picture cost what a zero costs.
+    let outside = BLOCK * BLOCK - rect.width * rect.height;
+    let outside = outside as f32 * residual_cost(0.0, wanted.lambda);
+    let channels = (0..plane.channels).map(|channel| {
+        let base = channel * plane.area();
+        let from = moved(reference, plane, base, rect, motion);
+        let off = wanted.off_from(plane, &from, base, rect);
+        each(&off, |off| residual_cost(off.abs(), wanted.lambda))
+            .iter()
+            .sum::<f32>()
+            - outside
+    });
+    wanted.lambda * MOTION_BITS + channels.sum::<f32>()
 }
 
 #[cfg(test)]

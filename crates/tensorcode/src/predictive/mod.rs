@@ -28,6 +28,7 @@ mod encoder;
 mod frame;
 mod learned;
 mod models;
+mod motion;
 mod plane;
 mod predict;
 mod rans;

@@ -11,12 +11,43 @@ use super::plane::{BLOCK, Motion, Plane, Rect};
 /// Values of a block, row by row, each row [`BLOCK`] long.
 pub(super) type Values<T> = [T; BLOCK * BLOCK];
 
+/// What becomes of each value: as `map`, but of as many at once as the processor can.
+#[inline(always)]
+pub(super) fn each<T: Copy, U: Copy + Default>(
+    values: &Values<T>,
+    mut become_: impl FnMut(T) -> U,
+) -> Values<U> {
+    let mut out = [U::default(); BLOCK * BLOCK];
+    for (out, value) in out.iter_mut().zip(values) {
+        *out = become_(*value);
+    }
+    out
+}
+
+/// The block of the channel that begins at `base`; nothing beyond the edge of the picture.
+#[inline(always)]
+pub(super) fn block_of<T: Copy + Default>(
+    all: &[T],
+    plane: &Plane,
+    base: usize,
+    rect: Rect,
+) -> Values<T> {
+    let mut block = [T::default(); BLOCK * BLOCK];
+    let start = base + rect.y * plane.width + rect.x;
+    let rows = block.as_chunks_mut::<BLOCK>().0.iter_mut();
+    for (row, line) in rows.zip(all[start..].chunks(plane.width)).take(rect.height) {
+        match line.first_chunk() {
+            Some(whole) if rect.width == BLOCK => *row = *whole,
+            _ => row[..rect.width].copy_from_slice(&line[..rect.width]),
+        }
+    }
+    block
+}
+
 /// The levels of a block and those around it that it is predicted from: a row above, a column to the left.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Surroundings {
     levels: [i16; SIDE * SIDE],
-    has_above: bool,
-    has_left: bool,
 }
 
 const SIDE: usize = BLOCK + 1;
@@ -26,17 +57,15 @@ impl Surroundings {
     pub(super) fn new(levels: &[i16], plane: &Plane, base: usize, rect: Rect) -> Self {
         let mut around = Self {
             levels: [0; SIDE * SIDE],
-            has_above: rect.y > 0,
-            has_left: rect.x > 0,
         };
         let start = base + rect.y * plane.width + rect.x;
-        if around.has_above {
+        if rect.y > 0 {
             let above = start - plane.width;
-            let left = usize::from(around.has_left);
+            let left = usize::from(rect.x > 0);
             around.levels[1 - left..=rect.width]
                 .copy_from_slice(&levels[above - left..above + rect.width]);
         }
-        if around.has_left {
+        if rect.x > 0 {
             for j in 0..rect.height {
                 around.levels[(j + 1) * SIDE] = levels[start + j * plane.width - 1];
             }
@@ -46,17 +75,12 @@ impl Surroundings {
 
     /// The median of left, above, and left + above − corner: an edge is followed, a slope continued (the predictor of
     /// LOCO-I: Weinberger, Seroussi, Sapiro, IEEE Trans. Image Processing 9.8, 2000; JPEG-LS, ITU-T T.87). At the edge only
-    /// what there is, and 0 where there is nothing.
+    /// what there is, and 0 where there is nothing: zeros stand there, and of two that are alike the median is the third.
     #[inline(always)]
     pub(super) fn median(&self, i: usize, j: usize) -> i32 {
         let at = j * SIDE + i;
         let [corner, north, west] = [at, at + 1, at + SIDE].map(|at| i32::from(self.levels[at]));
-        match (i > 0 || self.has_left, j > 0 || self.has_above) {
-            (true, true) => (west + north - corner).clamp(west.min(north), west.max(north)),
-            (true, false) => west,
-            (false, true) => north,
-            (false, false) => 0,
-        }
+        median(west, north, corner)
     }
 
     #[inline(always)]
@@ -64,10 +88,10 @@ impl Surroundings {
         self.levels[(j + 1) * SIDE + i + 1] = level;
     }
 
-    /// The block as it is where nothing is added.
-    pub(super) fn filled(mut self, rect: Rect) -> Values<i16> {
-        for j in 0..rect.height {
-            for i in 0..rect.width {
+    /// The block as it is where nothing is added. Beyond the edge of the picture it is of no meaning.
+    pub(super) fn filled(mut self) -> Values<i16> {
+        for j in 0..BLOCK {
+            for i in 0..BLOCK {
                 let level = self.median(i, j);
                 self.set(i, j, level as i16);
             }
@@ -80,6 +104,13 @@ impl Surroundings {
     }
 }
 
+#[inline(always)]
+fn median(west: i32, north: i32, corner: i32) -> i32 {
+    (west + north - corner)
+        .max(west.min(north))
+        .min(west.max(north))
+}
+
 /// The block of one channel of the reference that the motion points at; beyond the edge, what is at the edge.
 #[inline]
 pub(super) fn moved(
@@ -89,7 +120,6 @@ pub(super) fn moved(
     rect: Rect,
     motion: Motion,
 ) -> Values<i16> {
-    let mut values = [0; BLOCK * BLOCK];
     let (x, y) = (
         rect.x as isize + isize::from(motion.dx),
         rect.y as isize + isize::from(motion.dy),
@@ -99,26 +129,15 @@ pub(super) fn moved(
         && y >= 0
         && x + rect.width as isize - 1 <= right
         && y + rect.height as isize - 1 <= bottom;
-    if inside && rect.width == BLOCK {
-        let start = base + y as usize * plane.width + x as usize;
-        let lines = reference[start..].chunks(plane.width);
-        let rows = values.as_chunks_mut::<BLOCK>().0.iter_mut();
-        for (row, line) in rows.zip(lines).take(rect.height) {
-            if let Some(four) = line.first_chunk() {
-                *row = *four;
-            }
-        }
-        return values;
+    if inside {
+        let (x, y) = (x as usize, y as usize);
+        return block_of(reference, plane, base, Rect { x, y, ..rect });
     }
+    let mut values = [0; BLOCK * BLOCK];
     for (j, row) in values.chunks_exact_mut(BLOCK).take(rect.height).enumerate() {
         let line = base + (y + j as isize).clamp(0, bottom) as usize * plane.width;
-        if inside {
-            let start = line + x as usize;
-            row[..rect.width].copy_from_slice(&reference[start..start + rect.width]);
-        } else {
-            for (i, value) in row.iter_mut().take(rect.width).enumerate() {
-                *value = reference[line + (x + i as isize).clamp(0, right) as usize];
-            }
+        for (i, value) in row.iter_mut().take(rect.width).enumerate() {
+            *value = reference[line + (x + i as isize).clamp(0, right) as usize];
         }
     }
     values
@@ -169,7 +188,7 @@ mod tests {
         }
         let rect = plane.block(1, 1);
         let around = Surroundings::new(&levels, &plane, 0, rect);
-        let filled = around.filled(rect);
+        let filled = around.filled();
         assert_eq!(
             (filled[0], filled[1], filled[4], filled[5]),
             (-1, -1, -1, -1)

@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use super::plane::{BLOCK, Plane};
-use super::predict::Values;
+use super::predict::{Values, each};
 
 /// Larger magnitudes are not told apart.
 const NEAR_MOST: u8 = 31;
@@ -120,7 +120,7 @@ impl Seen {
     /// Remembers the block's residuals.
     #[inline]
     pub(super) fn add(&mut self, at: At, residuals: &Values<i32>) {
-        let magnitudes = residuals.map(magnitude);
+        let magnitudes = each(residuals, magnitude);
         self.near[at.row % 2][at.column + 1] = magnitudes;
         let mut sum = 0;
         for (busy, magnitude) in self.busy[at.block].iter_mut().zip(magnitudes) {
@@ -141,7 +141,7 @@ impl Seen {
         // No place of a block is busier than the block.
         if *whole > 0 {
             *whole = faded(*whole);
-            self.busy[at.block] = self.busy[at.block].map(faded);
+            self.busy[at.block] = each(&self.busy[at.block], faded);
         }
         self.coded_before = false;
         self.coded[at.column] = false;

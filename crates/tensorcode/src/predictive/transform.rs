@@ -9,7 +9,7 @@
 //! the light has changed), a few numbers say what otherwise takes sixteen.
 
 use super::plane::BLOCK;
-use super::predict::Values;
+use super::predict::{Values, each};
 
 /// A row's length is 128.
 const EVEN: i32 = 64;
@@ -43,7 +43,7 @@ fn pass([a, b, c, d]: Lanes<Lanes<f32>>) -> Lanes<Lanes<f32>> {
 
 /// The block of coefficients.
 pub(super) fn inverse(coefficients: &Values<i32>) -> Values<i32> {
-    let bounded = coefficients.map(|c| c.clamp(-MOST, MOST));
+    let bounded = each(coefficients, |c| c.clamp(-MOST, MOST));
     let columns = back(rows(&bounded), SHIFTS[0]);
     from_rows(transpose(back(transpose(columns), SHIFTS[1])))
 }

@@ -7,7 +7,7 @@
 //! What an encoder wants to say of a block: its residuals, if they are worth their bits.
 
 use super::plane::{BLOCK, Plane, Rect};
-use super::predict::{Surroundings, Values};
+use super::predict::{Surroundings, Values, block_of, each};
 use super::transform::forward;
 
 /// What an encoder wants to say.
@@ -23,6 +23,9 @@ pub(super) struct Wanted<'a> {
 /// A residual this much nearer to zero than to one is zero: it costs bits, and being wrong by a little more than half a
 /// step costs little.
 pub(super) const DEAD: f32 = 0.15;
+
+/// Parts of a level that fresh values are compared in: levels are below 2^15, and so many of them still count one by one in a float.
+const FINE: i32 = 1 << 7;
 
 /// Rounds to the nearest whole number, for magnitudes below 2^22, in plain SIMD code everywhere.
 #[inline(always)]
@@ -56,15 +59,18 @@ impl Bargain {
     /// `off`: how far the values are from their predictions, in quanta.
     #[inline]
     fn of(off: &Values<f32>) -> Self {
-        let mut residuals = [0; BLOCK * BLOCK];
+        Self::with(off, each(off, residual))
+    }
+
+    #[inline]
+    fn with(off: &Values<f32>, residuals: Values<i32>) -> Self {
         let (mut gains, mut bits) = ([0.0; BLOCK * BLOCK], [0.0; BLOCK * BLOCK]);
         for k in 0..BLOCK * BLOCK {
             let far = off[k].abs();
-            let (whole, residual) = residual(off[k]);
+            let whole = residuals[k].abs() as f32;
             // What is left of far² − (far − whole)².
             gains[k] = whole * (2.0 * far - whole);
             bits[k] = bits_of(whole);
-            residuals[k] = residual;
         }
         Self {
             residuals,
@@ -79,13 +85,18 @@ impl Bargain {
     }
 }
 
-/// The residual of a value that is `off` from its prediction: its magnitude, and itself.
+/// The residual of a value that is `off` from its prediction.
 #[inline(always)]
-fn residual(off: f32) -> (f32, i32) {
-    // As in `round`; the bits of the sum count on from those of WHOLE.
-    let sum = (off.abs() - DEAD).max(0.0) + WHOLE;
-    let magnitude = sum.to_bits() as i32 - WHOLE.to_bits() as i32;
-    (sum - WHOLE, if off < 0.0 { -magnitude } else { magnitude })
+fn residual(off: f32) -> i32 {
+    let magnitude = whole((off.abs() - DEAD).max(0.0));
+    if off < 0.0 { -magnitude } else { magnitude }
+}
+
+/// As [`round`], and a number of its own.
+#[inline(always)]
+fn whole(value: f32) -> i32 {
+    // The bits of the sum count on from those of WHOLE.
+    (value + WHOLE).to_bits() as i32 - WHOLE.to_bits() as i32
 }
 
 impl Wanted<'_> {
@@ -121,6 +132,8 @@ impl Wanted<'_> {
     }
 
     /// Whole quanta to be added to what the levels around foretell.
+    ///
+    /// Each value leans on the one before it, so it is the way from one to the next that takes time: in whole numbers it is short.
     pub(super) fn fresh(
         &self,
         plane: &Plane,
@@ -129,17 +142,31 @@ impl Wanted<'_> {
         rect: Rect,
         quantum: i32,
     ) -> Option<Values<i32>> {
-        let mut off = [0.0; BLOCK * BLOCK];
-        for j in 0..rect.height {
-            let start = base + (rect.y + j) * plane.width + rect.x;
-            for (i, value) in self.values[start..start + rect.width].iter().enumerate() {
+        let values = block_of(self.values, plane, base, rect);
+        let values = each(&values, |value| whole(value * FINE as f32));
+        let quantum_bits = quantum.trailing_zeros();
+        let fine_bits = FINE.trailing_zeros() + quantum_bits;
+        let bias = ((0.5 - DEAD) * (FINE * quantum) as f32) as i32;
+        let (mut off, mut residuals) = ([0; BLOCK * BLOCK], [0; BLOCK * BLOCK]);
+        for j in 0..BLOCK {
+            for i in 0..BLOCK {
+                let k = j * BLOCK + i;
                 let predicted = around.median(i, j);
-                let distance = (value - predicted as f32) * self.quanta_per_level;
-                off[j * BLOCK + i] = distance;
-                around.set(i, j, level(predicted, residual(distance).1 * quantum));
+                off[k] = values[k] - predicted * FINE;
+                // All ones where it is negative.
+                let sign = off[k] >> 31;
+                let magnitude = ((off[k] ^ sign) - sign + bias) >> fine_bits;
+                residuals[k] = (magnitude ^ sign) - sign;
+                around.set(i, j, (predicted + (residuals[k] << quantum_bits)) as i16);
             }
         }
-        Bargain::of(&off).accepted(self.lambda)
+        if rect.width * rect.height < BLOCK * BLOCK {
+            clear_beyond(rect, &mut off);
+            clear_beyond(rect, &mut residuals);
+        }
+        let quanta = self.quanta_per_level / FINE as f32;
+        let off = each(&off, |off| off as f32 * quanta);
+        Bargain::with(&off, residuals).accepted(self.lambda)
     }
 
     /// How far the values are from the reference's, in quanta; 0 beyond the picture's edge.
@@ -151,20 +178,19 @@ impl Wanted<'_> {
         base: usize,
         rect: Rect,
     ) -> Values<f32> {
-        let mut off = [0.0; BLOCK * BLOCK];
-        for (j, (off, from)) in off
-            .chunks_exact_mut(BLOCK)
-            .zip(from.chunks_exact(BLOCK))
-            .enumerate()
-            .take(rect.height)
-        {
-            let start = base + (rect.y + j) * plane.width + rect.x;
-            let values = &self.values[start..start + rect.width];
-            for ((off, value), from) in off.iter_mut().zip(values).zip(from) {
-                *off = (value - f32::from(*from)) * self.quanta_per_level;
-            }
+        let mut off = block_of(self.values, plane, base, rect);
+        for (off, from) in off.iter_mut().zip(from) {
+            *off = (*off - f32::from(*from)) * self.quanta_per_level;
         }
         off
+    }
+}
+
+fn clear_beyond(rect: Rect, block: &mut Values<i32>) {
+    for (k, value) in block.iter_mut().enumerate() {
+        if k % BLOCK >= rect.width || k / BLOCK >= rect.height {
+            *value = 0;
+        }
     }
 }
 
