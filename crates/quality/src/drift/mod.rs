@@ -19,17 +19,24 @@
 //! been better since.
 
 mod chart;
+mod frames;
+mod gathering;
+mod orders;
+mod rest;
 mod sampling;
 mod signs;
 #[cfg(test)]
 mod tests;
 
+pub use orders::{Cause, DriftSettings, Orders, Round, Training};
 pub use signs::Signs;
 
 use chart::{Chart, HEAD_START, LOST};
+use frames::Frames;
+use gathering::Gathering;
+use rest::Rest;
 use sampling::{Pace, Sampling};
 use signs::Usual;
-use std::collections::VecDeque;
 
 /// Frames between two looks while it is learnt what is usual, and while there is doubt.
 const LEARNING_EVERY: u64 = 8;
@@ -53,109 +60,17 @@ const GOOD: f64 = 0.1;
 const MOST_ROUNDS: usize = 6;
 /// At least so many frames are taken in a round, besides the looks that led to it.
 const LEAST: usize = 3;
-/// In the second round frames are taken this far apart, and in each further one twice as far: neighbours teach little that is
-/// new (docs/measurements/adaptation.md).
-const APART: u64 = 4;
 /// So many frames before a sign was enough the student was already worse.
 const SEEN_BEFORE: u64 = 3;
-/// The cool-down doubles so often at most.
-const MOST_DOUBLINGS: u32 = 5;
 /// What comes of a training is waited for so many frames.
 const PATIENCE: u64 = 3000;
-
-/// What the user sets.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DriftSettings {
-    /// Share of the frames that the teacher looks at by rule. 0: it is not asked, and signs alone decide.
-    pub rate: f64,
-    /// Frames that are kept; half as many are learnt from in a round.
-    pub window: usize,
-    /// Frames after learning that brought little in which it does not begin again; twice as many each time in a row.
-    pub cooldown: u64,
-    /// Whether the student's own answers raise doubt.
-    pub signs: bool,
-}
-
-/// Why frames are taken to learn from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The student was bad from the beginning, or from new weights on that came from elsewhere.
-    FirstLook,
-    /// The sign that raised the doubt.
-    Sign(&'static str),
-    /// The looks by rule.
-    Canary,
-}
-
-impl Cause {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::FirstLook => "first-look",
-            Self::Sign(name) => name,
-            Self::Canary => "canary",
-        }
-    }
-}
-
-/// What to do with frames.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Orders {
-    /// The teacher is to look at this frame and to say how wrong the student was on it.
-    pub look: bool,
-    /// The look is one of those that a doubt or new weights led to: there is something to learn from the frame.
-    pub teaches: bool,
-    /// Frames to learn from, by number, in order: kept ones, or this one.
-    pub learn: Vec<u64>,
-    /// The last of them completes a round: it is time to train.
-    pub complete: bool,
-    /// A round began.
-    pub began: Option<Round>,
-}
-
-/// A round of learning.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Round {
-    pub cause: Cause,
-    /// From 1.
-    pub number: usize,
-    /// The student's error, by the looks that led here; `None` where the teacher is not asked.
-    pub error: Option<f64>,
-    /// What was usual.
-    pub usual: Option<f64>,
-    /// The error before the first, and the least of the rounds so far.
-    first: f64,
-    least: f64,
-}
-
-impl Doubt {
-    /// From where on the student seems worse: a sign is an average, for which a few frames are enough.
-    fn from(&self) -> u64 {
-        self.since.saturating_sub(SEEN_BEFORE)
-    }
-}
-
-/// What came of a training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Training {
-    /// New weights are on their way.
-    Changed,
-    /// The weights stay.
-    Unchanged,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Learning,
     Watching,
-    /// So many frames are still to be taken, this far apart, the next not before.
-    Gathering {
-        left: usize,
-        apart: u64,
-        next: u64,
-    },
-    Training {
-        since: u64,
-    },
+    Gathering(Gathering),
+    Training { since: u64 },
 }
 
 /// A doubt that a sign raised.
@@ -166,6 +81,13 @@ struct Doubt {
     since: u64,
     /// Looks that have come back since.
     looks: usize,
+}
+
+impl Doubt {
+    /// From where on the student seems worse: a sign is an average, for which a few frames are enough.
+    fn from(&self) -> u64 {
+        self.since.saturating_sub(SEEN_BEFORE)
+    }
 }
 
 /// Watches one stream.
@@ -179,23 +101,17 @@ pub struct DriftWatch {
     /// Round under way, or the one whose new weights are being looked at.
     round: Option<Round>,
     doubt: Option<Doubt>,
-    /// No learning before this frame, and how often in a row it brought little.
-    not_before: u64,
-    in_vain: u32,
+    rest: Rest,
     /// These weights were tried to be bettered in vain: what they err is as good as it gets, however much it is.
     as_good_as_it_gets: bool,
     version: Option<u64>,
-    /// The frame now, and the first since the stream was interrupted.
-    now: u64,
-    first: u64,
+    frames: Frames,
     /// Looks that teach, since the last round.
     taught: usize,
     /// On the frame of the last look neither student nor teacher found anything.
     empty: bool,
     /// Whether there is a picture of the frame now.
     pictured: bool,
-    /// Frames that the branch has had, of those that are kept, and those without a picture.
-    taken: VecDeque<u64>,
 }
 
 impl DriftWatch {
@@ -212,16 +128,13 @@ impl DriftWatch {
             },
             round: None,
             doubt: None,
-            not_before: 0,
-            in_vain: 0,
+            rest: Rest::default(),
             as_good_as_it_gets: false,
             version: None,
-            now: 0,
-            first: 0,
+            frames: Frames::default(),
             taught: 0,
             empty: false,
             pictured: false,
-            taken: VecDeque::new(),
         }
     }
 
@@ -241,9 +154,8 @@ impl DriftWatch {
     pub fn interrupt(&mut self) {
         self.usual.interrupt();
         self.sampling.forget();
-        self.taken.clear();
-        self.first = self.now + 1;
-        if matches!(self.phase, Phase::Gathering { .. }) {
+        self.frames.interrupt();
+        if matches!(self.phase, Phase::Gathering(_)) {
             self.end_round();
         }
     }
@@ -258,12 +170,10 @@ impl DriftWatch {
         pictured: bool,
         random: f64,
     ) -> Orders {
-        self.now = number;
-        let kept_from = self.kept_from();
-        self.taken.retain(|f| *f >= kept_from);
+        self.frames.next(number, self.settings.window);
         self.pictured = pictured;
         if !pictured {
-            self.taken.push_back(number);
+            self.frames.take();
         }
         if self.version.replace(version).is_some_and(|v| v != version) {
             self.new_weights();
@@ -283,12 +193,17 @@ impl DriftWatch {
                 self.look(pace, random, &mut orders);
             }
             Phase::Watching => self.watch(sign, nothing, random, &mut orders),
-            Phase::Gathering { .. } => {
+            Phase::Gathering(ref mut gathering) => {
                 if sign.is_some() {
-                    self.hurry();
+                    gathering.hurry(number);
                 }
-                if pictured {
-                    self.gather(&mut orders);
+                if pictured && gathering.takes(number) {
+                    orders.learn = vec![number];
+                    orders.complete = gathering.is_complete();
+                    self.frames.take();
+                }
+                if orders.complete {
+                    self.phase = Phase::Training { since: number };
                 }
             }
             Phase::Training { since } if number.saturating_sub(since) > self.patience() => {
@@ -300,10 +215,11 @@ impl DriftWatch {
     }
 
     fn look(&mut self, pace: Pace, random: f64, orders: &mut Orders) {
-        orders.look = self.sampling.looks(self.now, pace, self.pictured, random);
+        let now = self.frames.now();
+        orders.look = self.sampling.looks(now, pace, self.pictured, random);
         orders.teaches = orders.look && pace != Pace::Rule;
         if orders.look {
-            self.taken.push_back(self.now);
+            self.frames.take();
         }
         self.taught += usize::from(orders.teaches);
     }
@@ -319,7 +235,7 @@ impl DriftWatch {
             (Some(sign), None) => {
                 self.doubt = Some(Doubt {
                     sign,
-                    since: self.now,
+                    since: self.frames.now(),
                     looks: 0,
                 });
                 self.chart.expect_worse();
@@ -333,15 +249,15 @@ impl DriftWatch {
         }
         if !self.sampling.is_on() {
             // Nobody settles it, so it has to last.
-            let lasts = |d: &Doubt| self.now - d.since >= self.settings.window as u64 / 2;
+            let lasts = |d: &Doubt| self.frames.now() - d.since >= self.settings.window as u64 / 2;
             if let Some(doubt) = self.doubt.filter(lasts)
-                && self.now >= self.not_before
+                && self.is_rested()
             {
                 self.begin(Cause::Sign(doubt.sign), None, doubt.from(), orders);
             }
             return;
         }
-        let pace = match nothing || self.now < self.not_before {
+        let pace = match nothing || !self.is_rested() {
             true => Pace::Rule,
             false => self.doubting(),
         };
@@ -378,14 +294,14 @@ impl DriftWatch {
                 }
             }
             Phase::Watching => self.judge(frame, error, &mut orders),
-            Phase::Gathering { .. } | Phase::Training { .. } => {}
+            Phase::Gathering(_) | Phase::Training { .. } => {}
         }
         orders
     }
 
     fn judge(&mut self, frame: u64, error: f64, orders: &mut Orders) {
         let alarm = self.chart.add(frame, error);
-        if alarm && self.now >= self.not_before {
+        if alarm && self.is_rested() {
             let (cause, since) = match self.doubt {
                 Some(doubt) => (Cause::Sign(doubt.sign), doubt.from()),
                 None => (Cause::Canary, self.chart.since().unwrap_or(frame)),
@@ -406,7 +322,7 @@ impl DriftWatch {
         let error = self.chart.level();
         self.phase = Phase::Watching;
         match self.round {
-            None if error > WORTH && !self.as_good_as_it_gets && self.now >= self.not_before => {
+            None if error > WORTH && !self.as_good_as_it_gets && self.is_rested() => {
                 self.begin(Cause::FirstLook, Some(error), 0, orders);
             }
             None => {}
@@ -437,27 +353,15 @@ impl DriftWatch {
         self.chart.forget_evidence();
         self.round = Some(round);
         orders.began = Some(round);
-        let from = since.max(self.kept_from());
-        let fresh: Vec<u64> = (from..=self.now)
-            .filter(|f| !self.taken.contains(f))
-            .collect();
-        // Every other frame, unless that is too few.
         let wanted = self.wanted();
-        let step = (fresh.len() / wanted.max(1)).max(1);
-        orders.learn = fresh.into_iter().rev().step_by(step).take(wanted).collect();
-        orders.learn.reverse();
-        self.taken.extend(&orders.learn);
+        orders.learn = self.frames.take_since(since, wanted);
         let left = wanted.saturating_sub(orders.learn.len());
-        if left == 0 {
-            orders.complete = true;
-            self.phase = Phase::Training { since: self.now };
-        } else {
-            self.phase = Phase::Gathering {
-                left,
-                apart: 1,
-                next: self.now + 1,
-            };
-        }
+        let now = self.frames.now();
+        orders.complete = left == 0;
+        self.phase = match orders.complete {
+            true => Phase::Training { since: now },
+            false => Phase::Gathering(Gathering::new(round.number, left, now)),
+        };
     }
 
     fn next_round(&mut self, last: Round, error: f64, orders: &mut Orders) {
@@ -469,36 +373,8 @@ impl DriftWatch {
         };
         self.round = Some(round);
         orders.began = Some(round);
-        self.phase = Phase::Gathering {
-            left: self.wanted(),
-            apart: APART << (round.number - 2),
-            next: self.now + 1,
-        };
-    }
-
-    /// Something has changed while frames far apart were being gathered: those from now on are what is to be learnt.
-    fn hurry(&mut self) {
-        if let Phase::Gathering { apart, next, .. } = &mut self.phase {
-            *apart = APART.min(*apart);
-            *next = (*next).min(self.now + *apart);
-        }
-    }
-
-    fn gather(&mut self, orders: &mut Orders) {
-        let Phase::Gathering { left, apart, next } = &mut self.phase else {
-            return;
-        };
-        if self.now < *next {
-            return;
-        }
-        orders.learn = vec![self.now];
-        self.taken.push_back(self.now);
-        *next = self.now + *apart;
-        *left -= 1;
-        if *left == 0 {
-            orders.complete = true;
-            self.phase = Phase::Training { since: self.now };
-        }
+        let (left, now) = (self.wanted(), self.frames.now());
+        self.phase = Phase::Gathering(Gathering::new(round.number, left, now));
     }
 
     /// What came of the training that the last complete round led to.
@@ -537,7 +413,7 @@ impl DriftWatch {
 
     /// `brought`: the student is better than before the first round.
     fn end_learning(&mut self, brought: bool) {
-        self.in_vain = if brought { 0 } else { self.in_vain + 1 };
+        self.rest.count(brought);
         self.end_round();
     }
 
@@ -547,10 +423,12 @@ impl DriftWatch {
             true => Phase::Watching,
             false => Phase::Learning,
         };
-        if let Some(doublings) = self.in_vain.checked_sub(1) {
-            let rest = self.settings.cooldown << doublings.min(MOST_DOUBLINGS);
-            self.not_before = self.now + rest;
-        }
+        self.rest.begin(self.frames.now(), self.settings.cooldown);
+    }
+
+    /// Whether it may be learnt again.
+    fn is_rested(&self) -> bool {
+        self.rest.is_over(self.frames.now())
     }
 
     /// Frames in which something comes of a training. Without a teacher there may be nobody who trains.
@@ -568,15 +446,10 @@ impl DriftWatch {
             .max(LEAST)
     }
 
-    fn kept_from(&self) -> u64 {
-        let kept = self.settings.window as u64;
-        (self.now + 1).saturating_sub(kept).max(self.first)
-    }
-
     /// Of every how many frames there should be a picture for what comes next.
     pub fn pictures_every(&self) -> u64 {
         match self.phase {
-            Phase::Gathering { apart, .. } => (apart / 2).max(1),
+            Phase::Gathering(gathering) => gathering.pictures_every(),
             Phase::Learning => self.round.map_or(LEARNING_EVERY, |_| CHECKING_EVERY),
             Phase::Watching if self.doubting() != Pace::Rule => DOUBTING_EVERY,
             Phase::Watching | Phase::Training { .. } => CALM_EVERY,

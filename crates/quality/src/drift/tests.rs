@@ -6,6 +6,7 @@
 
 //! A student, a teacher that answers at once, and a training, all made up.
 
+use super::gathering::APART;
 use super::*;
 use proptest::prelude::*;
 
