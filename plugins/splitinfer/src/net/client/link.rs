@@ -6,27 +6,25 @@
 
 //! One session with one server, from the control stream's opening to the connection's end.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quinn::{ReadError, RecvStream, SendStream, VarInt};
 use splitinfer_wire::close::stream_code;
 use splitinfer_wire::{
-    ByeReason, CloseReason, Content, EdgeConfig, EdgeEvent, EdgeSession, EdgeTiming, FrameOpening,
-    OpenError, Patience, Refuse, ResultBody, ResultHeader, ServerPhase, WeightsCode, WeightsEvent,
-    WeightsRefuse, Welcome, trailer,
+    ByeReason, CloseReason, EdgeConfig, EdgeEvent, EdgeSession, EdgeTiming, OpenError, Refuse,
+    ResultBody, ResultHeader, ServerPhase, WeightsCode, WeightsEvent, WeightsRefuse, Welcome,
 };
-use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use super::dial::{DialError, Dialled, explain};
 use super::driver::Driver;
-use super::exchange::{Outgoing, exchange};
+use super::flights::{Exchanged, Flights};
 use super::monitor::Monitor;
+use super::opening::opening;
 use super::shared::{Command, Inlet};
-use super::{Body, ClientEvent, Failure, FrameReply, FrameRequest, Part, Until, WeightsOrder};
+use super::{ClientEvent, Failure, FrameRequest, WeightsOrder};
 use crate::net::address::ServerAddress;
-use crate::net::stream::ResetCode;
 use crate::net::trust::Complaint;
 
 /// For the last words on the control stream, and then for the connection to end.
@@ -40,21 +38,6 @@ pub enum Ending {
     Lost(String),
     /// It never opened.
     Failed(DialError),
-}
-
-/// A result that came, or did not.
-struct Exchanged {
-    number: u64,
-    outcome: Result<(ResultHeader, Bytes), String>,
-}
-
-struct Flight {
-    task: AbortHandle,
-    code: ResetCode,
-    pts_ns: Option<u64>,
-    payload_len: usize,
-    /// How long the server may wait for all of it.
-    wait: Duration,
 }
 
 /// Runs the session until it ends; every frame taken meanwhile has had its event then.
@@ -87,8 +70,10 @@ pub async fn run(
         to: &to,
         session,
         writing: Bytes::new(),
-        flights: HashMap::new(),
-        exchanges: JoinSet::new(),
+        flights: Flights::new(
+            to.connection.clone(),
+            driver.hello.max_result_bytes as usize,
+        ),
         fetching: None,
         refusal: None,
         monitor: None,
@@ -107,8 +92,7 @@ struct Link<'a> {
     session: EdgeSession,
     /// What is left of the control message that is being written.
     writing: Bytes,
-    flights: HashMap<u64, Flight>,
-    exchanges: JoinSet<Exchanged>,
+    flights: Flights,
     fetching: Option<JoinHandle<Result<Vec<u8>, String>>>,
     refusal: Option<Refuse>,
     /// Of the session, once it is open.
@@ -157,9 +141,7 @@ impl Link<'_> {
         tokio::select! {
             biased;
             _ = inlet.closing.wait_for(|closing| *closing) => Happening::Closing,
-            done = self.exchanges.join_next(), if !self.exchanges.is_empty() => {
-                Happening::Exchanged(done.and_then(Result::ok))
-            }
+            done = self.flights.next() => Happening::Exchanged(done),
             read = recv.read_chunk(64 << 10, true) => Happening::Control(read),
             command = inlet.commands.recv() => Happening::Command(command),
             written = send.write(&self.writing), if !self.writing.is_empty() => {
@@ -180,7 +162,7 @@ impl Link<'_> {
             Happening::Command(Some(Command::Send { frame, at })) => self.send(now, frame, at),
             Happening::Command(Some(Command::Cancel(number))) => {
                 if self.session.cancel_frame(number) {
-                    self.reset(number, stream_code::CANCELLED);
+                    self.flights.reset(number, stream_code::CANCELLED);
                     self.fail(number, Failure::Cancelled);
                 }
             }
@@ -221,25 +203,17 @@ impl Link<'_> {
         if self.session.pictures_every() == 0 {
             frame.attachment.clear();
         }
-        let opening = FrameOpening {
-            number,
-            content: frame.content,
-            model_version: frame.model_version,
-            pts_ns: frame.pts_ns,
-            deadline: frame.deadline,
-            placement: frame.placement,
-            picture_size: frame.picture_size,
-            payload_len: frame.payload.len(),
-            attachment_len: frame.attachment.len(),
-            patience: frame.patience.map(|until| patience(until, now)),
-        };
+        let opening = opening(&frame, now);
         let knows = |w: &Welcome| w.version.has_patience();
         let patient = opening
             .patience
             .filter(|_| self.session.welcome().is_some_and(knows));
         let wait = patient.map_or(0, |p| p.wait_us);
         match self.session.open_frame(now, &opening) {
-            Ok(header) => self.begin(header, frame, Duration::from_micros(wait.into())),
+            Ok(header) => {
+                let wait = Duration::from_micros(wait.into());
+                self.flights.begin(header, frame, wait);
+            }
             Err(OpenError::Late) => self.fail(number, Failure::Deadline),
             Err(OpenError::NotReady(_) | OpenError::Draining) => {
                 self.fail(number, Failure::Disconnected);
@@ -274,42 +248,6 @@ impl Link<'_> {
             } => self.session.refuse_weights(version, code, &text),
             WeightsOrder::Retire { below } => self.session.retire_weights(below),
         }
-    }
-
-    fn begin(&mut self, header: Bytes, frame: FrameRequest, wait: Duration) {
-        let payload_len = frame.payload.len();
-        // Only a server that may have to do without a packet looks for the beginning at the end.
-        let end = match wait.is_zero() {
-            true => Vec::new(),
-            false => trailer(&header, &frame.payload),
-        };
-        let outgoing = Outgoing {
-            parts: [header, frame.payload.into(), end.into()],
-            attachment: frame.attachment,
-            attachment_rate: frame.attachment_rate,
-            // What others see of a frame does not hold up the next one.
-            priority: match frame.content {
-                Content::Report => -1,
-                _ => 0,
-            },
-        };
-        let (connection, code) = (self.to.connection.clone(), ResetCode::default());
-        let most = self.driver.hello.max_result_bytes as usize;
-        let (number, reset) = (frame.number, code.clone());
-        let task = self.exchanges.spawn(async move {
-            Exchanged {
-                number,
-                outcome: exchange(connection, outgoing, most, code).await,
-            }
-        });
-        let flight = Flight {
-            task,
-            code: reset,
-            pts_ns: frame.pts_ns,
-            payload_len,
-            wait,
-        };
-        self.flights.insert(number, flight);
     }
 
     fn exchanged(&mut self, now: Instant, done: Exchanged) {
@@ -368,11 +306,11 @@ impl Link<'_> {
                 took,
             } => self.result(number, &header, body, took),
             EdgeEvent::Failed { number, why } => {
-                self.reset(number, stream_code::CANCELLED);
+                self.flights.reset(number, stream_code::CANCELLED);
                 self.fail(number, failure(why));
             }
             EdgeEvent::Expired { number } => {
-                self.reset(number, stream_code::DEADLINE);
+                self.flights.reset(number, stream_code::DEADLINE);
                 self.fail(number, Failure::Deadline);
             }
             EdgeEvent::Weights(event) => driver.emit(ClientEvent::Weights(event)),
@@ -386,39 +324,12 @@ impl Link<'_> {
     }
 
     fn result(&mut self, number: u64, header: &ResultHeader, body: ResultBody, took: Duration) {
-        let Some(flight) = self.flights.remove(&number) else {
+        let Some(flight) = self.flights.landed(number) else {
             return;
         };
-        if !self.driver.shared.frame_ended(number) {
-            return;
-        }
-        let micros = |us: u32| Duration::from_micros(us.into());
-        let share = 1.0 - f64::from(header.missing) / flight.payload_len.max(1) as f64;
-        let part = (header.missing > 0).then_some(Part {
-            share: share.max(0.0),
-            waited: flight.wait,
-        });
-        self.driver.emit(ClientEvent::Result(FrameReply {
-            number,
-            pts_ns: flight.pts_ns,
-            body: match body {
-                ResultBody::None => Body::None,
-                ResultBody::Objects(objects) => Body::Objects(objects),
-                ResultBody::Tensors(bytes) => Body::Tensors(bytes.into()),
-            },
-            model_version: header.model_version,
-            queued: micros(header.queue_us),
-            decoding: micros(header.decode_us),
-            computing: micros(header.compute_us),
-            part,
-            round: took,
-        }));
-    }
-
-    fn reset(&mut self, number: u64, code: u32) {
-        if let Some(flight) = self.flights.remove(&number) {
-            flight.code.set(code);
-            flight.task.abort();
+        if self.driver.shared.frame_ended(number) {
+            let reply = flight.reply(number, header, body, took);
+            self.driver.emit(ClientEvent::Result(reply));
         }
     }
 
@@ -450,8 +361,7 @@ impl Link<'_> {
     /// The frames the session never saw, because they were still in the channel.
     fn abandon_frames(&mut self, inlet: &mut Inlet) {
         while inlet.commands.try_recv().is_ok() {}
-        self.flights.clear();
-        self.exchanges.abort_all();
+        self.flights.give_up_all();
         for number in self.driver.shared.all_frames_ended() {
             self.driver.emit(ClientEvent::Failed {
                 number,
@@ -483,15 +393,6 @@ impl Link<'_> {
     }
 }
 
-/// A time that has passed leaves no wait, which is not the same as to wait for all.
-fn patience(until: Until, now: Instant) -> Patience {
-    let wait = until.at.saturating_duration_since(now).as_micros();
-    Patience {
-        wait_us: u32::try_from(wait).unwrap_or(u32::MAX).max(1),
-        least_permille: until.least_permille,
-    }
-}
-
 fn failure(why: splitinfer_wire::Failure) -> Failure {
     use splitinfer_wire::Failure as Wire;
     match why {
@@ -517,24 +418,4 @@ async fn fetched(
     let result = running.await;
     *task = None;
     result.unwrap_or_else(|e| Err(format!("reading the model failed: {e}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_to_wait_is_counted_from_now_and_never_none() {
-        let now = Instant::now();
-        let wait = |at| {
-            let until = Until {
-                at,
-                least_permille: 500,
-            };
-            patience(until, now).wait_us
-        };
-        assert_eq!(wait(now + Duration::from_millis(20)), 20_000);
-        assert_eq!(wait(now - Duration::from_millis(1)), 1);
-        assert_eq!(wait(now + Duration::from_secs(1 << 20)), u32::MAX);
-    }
 }

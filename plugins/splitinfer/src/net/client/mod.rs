@@ -14,8 +14,10 @@ mod backoff;
 mod dial;
 mod driver;
 mod exchange;
+mod flights;
 mod link;
 mod monitor;
+mod opening;
 mod shared;
 
 use std::net::SocketAddr;
