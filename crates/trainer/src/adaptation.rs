@@ -13,7 +13,7 @@ use splitinfer_graph::Model;
 
 use crate::error::TrainError;
 use crate::fit::{FitSettings, Progress, Stopped, fit};
-use crate::replay::Replay;
+use crate::replay::{Age, Replay};
 use crate::sample::Sample;
 use crate::state::State;
 use crate::trainer::Trainer;
@@ -99,8 +99,7 @@ impl Outcome {
 /// An example to judge by.
 struct HeldBack {
     sample: Sample,
-    /// It came since the last training.
-    fresh: bool,
+    age: Age,
 }
 
 /// A trainer, the examples it has seen, and the weights it has had.
@@ -146,33 +145,35 @@ impl Adaptation {
 
     /// An example of the scene as it is now, of which somebody else says when it is time to train.
     pub fn add_in_time(&mut self, sample: Sample) {
-        if let Some(sample) = self.hold_back(sample, true) {
-            self.replay.push_fresh(sample);
-        }
+        self.keep(sample, Age::Fresh);
     }
 
     /// An example that is no reason to train: one of a scene that the model knows.
     pub fn add_aside(&mut self, sample: Sample) {
-        if let Some(sample) = self.hold_back(sample, false) {
-            self.replay.push(sample);
-        }
+        self.keep(sample, Age::Aside);
     }
 
-    /// Of so many examples one is held back; gives the others back.
-    fn hold_back(&mut self, sample: Sample, fresh: bool) -> Option<Sample> {
+    /// What was put aside since the last training is to be learnt from, and judged by, like what is new.
+    pub fn freshen(&mut self) {
+        self.replay.freshen();
+        let aside = self.held_back.iter_mut().filter(|h| h.age == Age::Aside);
+        aside.for_each(|h| h.age = Age::Fresh);
+    }
+
+    /// Of so many examples one is held back.
+    fn keep(&mut self, sample: Sample, age: Age) {
         if std::mem::take(&mut self.trained) {
             self.replay.settle();
-            self.held_back.iter_mut().for_each(|h| h.fresh = false);
+            self.held_back.iter_mut().for_each(|h| h.age = Age::Old);
         }
         self.seen += 1;
         if !self.seen.is_multiple_of(self.settings.hold_every.max(2)) {
-            return Some(sample);
+            return self.replay.keep(sample, age);
         }
-        self.held_back.push_back(HeldBack { sample, fresh });
+        self.held_back.push_back(HeldBack { sample, age });
         if self.held_back.len() > self.settings.held_back.max(1) {
             self.held_back.pop_front();
         }
-        None
     }
 
     /// An example of the domain that the model comes from, to be trained on for ever.
@@ -314,7 +315,7 @@ impl Adaptation {
 /// What weights are judged by: what is fresh, and as many of the newest others, so that neither the scene as it is now nor
 /// what came before counts for nothing. Without anything fresh all that there is.
 fn judges(held_back: &VecDeque<HeldBack>) -> Vec<&Sample> {
-    let (fresh, old): (Vec<_>, Vec<_>) = held_back.iter().partition(|h| h.fresh);
+    let (fresh, old): (Vec<_>, Vec<_>) = held_back.iter().partition(|h| h.age == Age::Fresh);
     let others = match fresh.len() {
         0 => old.len(),
         n => n.min(old.len()),

@@ -52,7 +52,7 @@ pub use delta::Delta;
 pub use error::TrainError;
 pub use fit::{FitReport, FitSettings, Progress, Stopped, fit};
 pub use losses::{DefaultLoss, default_losses, losses_by_output};
-pub use replay::Replay;
+pub use replay::{Age, Replay};
 pub use sample::Sample;
 pub use schedule::Schedule;
 pub use selection::Trainable;

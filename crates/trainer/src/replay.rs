@@ -19,10 +19,21 @@ use rand_chacha::ChaCha8Rng;
 use crate::sample::Sample;
 use crate::vary::Vary;
 
+/// How new an example is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// There is something to learn from it now.
+    Fresh,
+    /// It came since the last training, and is kept for later.
+    Aside,
+    /// It was there in a training.
+    Old,
+}
+
 #[derive(Debug)]
 struct Kept {
     sample: Sample,
-    fresh: bool,
+    age: Age,
 }
 
 /// Examples to learn from.
@@ -54,28 +65,25 @@ impl Replay {
         }
     }
 
-    /// Keeps an example; when the buffer is full, in the place of another.
-    pub fn push(&mut self, sample: Sample) {
-        self.keep(Kept {
-            sample,
-            fresh: false,
-        });
+    /// What was put aside is to be learnt from now.
+    pub fn freshen(&mut self) {
+        let aside = self.samples.iter_mut().filter(|k| k.age == Age::Aside);
+        aside.for_each(|k| k.age = Age::Fresh);
     }
 
-    /// Keeps an example that is fresh until [`settle`](Self::settle).
-    pub fn push_fresh(&mut self, sample: Sample) {
-        self.keep(Kept {
-            sample,
-            fresh: true,
-        });
-    }
-
-    /// What was fresh is so no more.
+    /// All there is has been there in a training.
     pub fn settle(&mut self) {
-        self.samples.iter_mut().for_each(|k| k.fresh = false);
+        self.samples.iter_mut().for_each(|k| k.age = Age::Old);
     }
 
-    fn keep(&mut self, kept: Kept) {
+    /// Keeps an example like those that have been there in a training.
+    pub fn push(&mut self, sample: Sample) {
+        self.keep(sample, Age::Old);
+    }
+
+    /// Keeps an example; when the buffer is full, in the place of another.
+    pub fn keep(&mut self, sample: Sample, age: Age) {
+        let kept = Kept { sample, age };
         if self.samples.len() < self.capacity {
             self.samples.push(kept);
         } else {
@@ -127,7 +135,8 @@ impl Replay {
         let anchors = wanted.min(self.anchors.len()).min(count);
         let left = count - anchors;
         let places = 0..self.samples.len();
-        let (fresh, old): (Vec<usize>, Vec<usize>) = places.partition(|i| self.samples[*i].fresh);
+        let (fresh, old): (Vec<usize>, Vec<usize>) =
+            places.partition(|i| self.samples[*i].age == Age::Fresh);
         let wanted = share(left, self.fresh_share).max(left.saturating_sub(old.len()));
         let new = wanted.min(fresh.len());
         let mut draw = |of: usize, count: usize| index::sample(&mut self.rng, of, count.min(of));
@@ -188,7 +197,7 @@ mod tests {
     fn half_of_a_batch_is_fresh_until_it_is_settled() {
         let mut replay = Replay::new(100, 4);
         (0..60).for_each(|i| replay.push(sample(i as f32)));
-        (100..110).for_each(|i| replay.push_fresh(sample(i as f32)));
+        (100..110).for_each(|i| replay.keep(sample(i as f32), Age::Fresh));
         let fresh = |replay: &mut Replay| {
             let batch: Vec<f32> = replay.draw(8).iter().map(|s| value(s)).collect();
             assert_eq!(batch.len(), 8);
@@ -199,8 +208,26 @@ mod tests {
         let drawn: usize = (0..50).map(|_| fresh(&mut replay)).sum();
         assert!((20..100).contains(&drawn), "{drawn}");
         let mut only = Replay::new(100, 5);
-        (0..10).for_each(|i| only.push_fresh(sample(i as f32)));
+        (0..10).for_each(|i| only.keep(sample(i as f32), Age::Fresh));
         assert_eq!(only.draw(8).len(), 8);
+    }
+
+    #[test]
+    fn what_was_put_aside_can_be_made_fresh_until_it_was_trained_on() {
+        let mut replay = Replay::new(100, 7);
+        (0..40).for_each(|i| replay.push(sample(i as f32)));
+        (100..104).for_each(|i| replay.keep(sample(i as f32), Age::Aside));
+        let aside = |replay: &mut Replay| {
+            let drawn =
+                (0..50).flat_map(|_| replay.draw(8).iter().map(|s| value(s)).collect::<Vec<_>>());
+            drawn.filter(|v| *v >= 100.0).count()
+        };
+        assert!((10..80).contains(&aside(&mut replay)));
+        replay.freshen();
+        assert_eq!(aside(&mut replay), 50 * 4);
+        replay.settle();
+        replay.freshen();
+        assert!((10..80).contains(&aside(&mut replay)));
     }
 
     /// Adds one to every input.

@@ -26,6 +26,8 @@ struct Stream {
     gate: gst::Element,
     sink: gst_app::AppSink,
     adapt: Option<gst_app::AppSink>,
+    /// Frames that were pulled from it.
+    had: std::cell::Cell<u64>,
 }
 
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(20);
@@ -45,6 +47,7 @@ impl Stream {
             gate: pipeline.by_name("gate").unwrap(),
             sink: pipeline.by_name("sink").and_downcast().unwrap(),
             adapt: pipeline.by_name("adapt").and_downcast(),
+            had: 0.into(),
             pipeline,
         };
         stream.pipeline.set_state(gst::State::Playing).unwrap();
@@ -229,37 +232,42 @@ fn the_canary_takes_its_share_also_where_nothing_is_found() {
 /// Pushes a frame and answers as a teacher that finds the student so wrong, if it is asked; the frames that were sent
 /// for other reasons.
 fn teach(stream: &Stream, frame: u64, error: f64) -> Vec<gst::Buffer> {
-    let sent = || stream.stats("canary-frames") + stream.stats("sent-frames");
-    let pull = |n: u64| {
-        let adapt = stream.adapt.as_ref().unwrap();
-        let one = || adapt.try_pull_sample(PATIENCE).unwrap().buffer_owned();
-        (0..n).filter_map(|_| one()).collect::<Vec<_>>()
-    };
-    let mut before = sent();
     stream.push(frame, vec![person(frame, true)]);
     stream.wait_until("the frame", || stream.stats("frames") > frame);
-    let mut others = Vec::new();
-    while sent() > before {
-        for buffer in pull(std::mem::replace(&mut before, sent()).abs_diff(before)) {
-            let asked = mark(&buffer);
-            if asked.get("reason") != Ok("canary") {
-                others.push(buffer);
-                continue;
-            }
+    let mut sent = answer(stream, error);
+    sent.retain(|b| mark(b).get("reason") != Ok("canary"));
+    sent
+}
+
+/// Answers as a teacher that finds the student so wrong on what it is asked; all that was sent since the last time.
+fn answer(stream: &Stream, error: f64) -> Vec<gst::Buffer> {
+    let adapt = stream.adapt.as_ref().unwrap();
+    let sent = || stream.stats("canary-frames") + stream.stats("sent-frames");
+    let mut all = Vec::new();
+    while stream.had.get() < sent() {
+        stream.had.set(stream.had.get() + 1);
+        let buffer = adapt
+            .try_pull_sample(PATIENCE)
+            .unwrap()
+            .buffer_owned()
+            .unwrap();
+        let asked = mark(&buffer);
+        if asked.get("reason") == Ok("canary") {
             let structure = gst::Structure::builder("splitinfer-canary-error")
                 .field("frame", asked.get::<u64>("frame").unwrap())
                 .field("error", error)
                 .build();
-            let pad = stream.adapt.as_ref().unwrap().static_pad("sink").unwrap();
+            let pad = adapt.static_pad("sink").unwrap();
             assert!(pad.push_event(gst::event::CustomUpstream::new(structure)));
         }
+        all.push(buffer);
     }
-    others
+    all
 }
 
 #[test]
 fn when_the_teacher_finds_more_mistakes_than_usual_frames_are_sent_to_learn_from() {
-    let stream = Stream::with_adapt("canary-rate=0.2 cooldown=0");
+    let stream = Stream::with_adapt("canary-rate=0.2 canary-batch=0 cooldown=0");
     for frame in 0..100 {
         let error = 0.03 + 0.002 * (frame % 3) as f64;
         assert!(teach(&stream, frame, error).is_empty(), "{frame}");
@@ -285,7 +293,7 @@ fn when_the_teacher_finds_more_mistakes_than_usual_frames_are_sent_to_learn_from
 
 #[test]
 fn a_training_that_brought_nothing_ends_the_round() {
-    let stream = Stream::with_adapt("canary-rate=0.2 cooldown=0");
+    let stream = Stream::with_adapt("canary-rate=0.2 canary-batch=0 cooldown=0");
     (0..100).for_each(|n| drop(teach(&stream, n, 0.03)));
     (100..160).for_each(|n| drop(teach(&stream, n, 0.5)));
     let asked = stream.stats("canary-frames");
@@ -301,6 +309,27 @@ fn a_training_that_brought_nothing_ends_the_round() {
     (200..300).for_each(|n| drop(teach(&stream, n, 0.5)));
     assert!(stream.stats("canary-frames") > asked);
     assert_eq!(stream.stats("rounds"), 1, "as good as it gets");
+    stream.source.end_of_stream().unwrap();
+}
+
+#[test]
+fn looks_by_rule_are_learnt_from_together_though_nothing_is_wrong() {
+    let stream = Stream::with_adapt("canary-rate=0.2 canary-batch=5");
+    let sent: Vec<_> = (0..120)
+        .flat_map(|n| {
+            stream.push(n, vec![person(n, true)]);
+            stream.wait_until("the frame", || stream.stats("frames") > n);
+            answer(&stream, 0.03)
+        })
+        .collect();
+    let complete = |b: &&gst::Buffer| mark(b).get("complete") == Ok(true);
+    let last: Vec<_> = sent.iter().filter(complete).collect();
+    assert_eq!(last.len(), 1, "nobody has said what came of it");
+    assert_eq!(mark(last[0]).get("reason"), Ok("canary"));
+    assert_eq!(mark(last[0]).get("teaches"), Ok(false));
+    let messages = stream.messages("svdgate-drift");
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert_eq!(messages[0].get("cause"), Ok("review"));
     stream.source.end_of_stream().unwrap();
 }
 

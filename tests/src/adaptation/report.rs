@@ -12,7 +12,7 @@ use super::figures::{Figures, gain_kept, saved};
 use super::latency::Latencies;
 use super::noticing::{self, Row};
 use super::plan::{Method, Task};
-use super::recurring::{self, Visit};
+use super::visits::{self, Visit};
 use crate::spread::{mean, text};
 
 /// All methods on the same scenes: for each seed the figures of each method.
@@ -179,7 +179,7 @@ pub fn json(
         "teacher_pct": most(each(|_, f| Some(f.teacher_pct), all)),
         "iterations_saved_pct": least(each(savings, |c| c.scenario != "dynamic")),
         "drift_recall_pct": number(noticing::recall(drifts)),
-        "steps_again_ratio": number(recurring::steps_again(returns)),
+        "steps_again_ratio": number(visits::steps_again(returns)),
         "false_windows_pct": number(noticing::false_alarms(drifts)),
         "update_kbit_s": most(each(|_, f| Some(f.update_kbit_s), all)),
         "p99_ratio_training": most(latencies.iter().filter_map(|(_, l)| l.ratio()).collect()),

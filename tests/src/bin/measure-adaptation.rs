@@ -16,10 +16,10 @@ use splitinfer_tests::adaptation::latency::{self, Latencies, latencies};
 use splitinfer_tests::adaptation::noticing::{self, Row};
 use splitinfer_tests::adaptation::plan::{Case, Method, RATE, SCENARIOS, Task, Tuning, chosen};
 use splitinfer_tests::adaptation::plot;
-use splitinfer_tests::adaptation::recurring::{self, Visit};
 use splitinfer_tests::adaptation::report::{Cell, json};
 use splitinfer_tests::adaptation::results::Results;
 use splitinfer_tests::adaptation::run::{Run, run};
+use splitinfer_tests::adaptation::visits::{self, Course, Visit};
 use splitinfer_tests::measure;
 
 /// Measures adaptation on scenes with exact truth.
@@ -47,7 +47,7 @@ struct Args {
     /// Scenes of each task and kind of drift, for what is noticed.
     #[arg(long)]
     drift_seeds: Option<u64>,
-    /// What is measured: gains, drifts, recurring, latency.
+    /// What is measured: gains, drifts, recurring, staying, latency.
     #[arg(long)]
     parts: Option<String>,
     /// Domain before the change, and after it.
@@ -120,9 +120,14 @@ fn main() -> Result<()> {
         noticing::print(&rows);
     }
     let mut returns = Vec::new();
-    if parts.contains(&"recurring") {
-        returns = recurring(&args, &tasks)?;
-        recurring::print(&returns);
+    for course in [Course::Returning, Course::Staying] {
+        if parts.contains(&course.name()) {
+            let seen = visits(&args, course, &tasks)?;
+            visits::print(course, &seen);
+            if course == Course::Returning {
+                returns = seen;
+            }
+        }
     }
     let mut latencies = Vec::new();
     if parts.contains(&"latency") {
@@ -158,9 +163,9 @@ fn drifts(args: &Args, tasks: &[Task]) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// What adaptation costs where domains return.
-fn recurring(args: &Args, tasks: &[Task]) -> Result<Vec<(Task, Vec<Vec<Visit>>)>> {
-    let results = Results::new(args.runs.as_ref().map(|r| r.join("recurring")))?;
+/// What adaptation costs and brings in some minutes.
+fn visits(args: &Args, course: Course, tasks: &[Task]) -> Result<Vec<(Task, Vec<Vec<Visit>>)>> {
+    let results = Results::new(args.runs.as_ref().map(|r| r.join(course.name())))?;
     let (seeds, domains) = (args.drift_seeds(), &args.domains);
     let bar = measure::progress(tasks.len() * seeds as usize);
     let mut all = Vec::new();
@@ -169,7 +174,7 @@ fn recurring(args: &Args, tasks: &[Task]) -> Result<Vec<(Task, Vec<Vec<Visit>>)>
         for seed in 0..seeds {
             let name = format!("{}-{seed}", task.name());
             let of = format!("{domains:?} {:?}", args.tuning());
-            let run = || recurring::run(*task, seed, domains, &args.tuning());
+            let run = || visits::run(course, *task, seed, domains, &args.tuning());
             runs.push(results.get_or(&name, &of, run)?);
             bar.inc(1);
         }
@@ -203,12 +208,12 @@ impl Args {
         let default = if self.quick {
             "gains"
         } else {
-            "gains,drifts,recurring,latency"
+            "gains,drifts,recurring,staying,latency"
         };
         let parts = self.parts.as_deref().unwrap_or(default);
         chosen(
             parts,
-            &["gains", "drifts", "recurring", "latency"],
+            &["gains", "drifts", "recurring", "staying", "latency"],
             |part| part,
         )
     }

@@ -17,12 +17,16 @@
 //!
 //! What is usual is learnt anew after new weights: an error that was usual once is not good enough for a student that has
 //! been better since.
+//!
+//! While nothing is wrong the teacher still looks at a few frames, by rule. When enough of them have come together they are
+//! learnt from, too, without more ado.
 
 mod chart;
 mod frames;
 mod gathering;
 mod orders;
 mod rest;
+mod review;
 mod sampling;
 mod signs;
 #[cfg(test)]
@@ -35,6 +39,7 @@ use chart::{Chart, HEAD_START, LOST};
 use frames::Frames;
 use gathering::Gathering;
 use rest::Rest;
+use review::Review;
 use sampling::{Pace, Sampling};
 use signs::Usual;
 
@@ -102,6 +107,7 @@ pub struct DriftWatch {
     round: Option<Round>,
     doubt: Option<Doubt>,
     rest: Rest,
+    review: Review,
     /// These weights were tried to be bettered in vain: what they err is as good as it gets, however much it is.
     as_good_as_it_gets: bool,
     version: Option<u64>,
@@ -129,6 +135,7 @@ impl DriftWatch {
             round: None,
             doubt: None,
             rest: Rest::default(),
+            review: Review::default(),
             as_good_as_it_gets: false,
             version: None,
             frames: Frames::default(),
@@ -177,6 +184,13 @@ impl DriftWatch {
         }
         if self.version.replace(version).is_some_and(|v| v != version) {
             self.new_weights();
+        }
+        if self
+            .review
+            .since()
+            .is_some_and(|s| number.saturating_sub(s) > self.patience())
+        {
+            self.review.ends(false);
         }
         // Where neither finds anything there is nothing to hurry for.
         let nothing = self.empty && signs.is_empty();
@@ -262,6 +276,28 @@ impl DriftWatch {
             false => self.doubting(),
         };
         self.look(pace, random, orders);
+        if orders.look && !orders.teaches && !nothing {
+            self.review(orders);
+        }
+    }
+
+    /// One more look by rule. When there are enough of them, it is the last of those that are learnt from. The watch goes on
+    /// meanwhile: nothing is wrong, and perhaps nobody trains.
+    fn review(&mut self, orders: &mut Orders) {
+        self.review.look();
+        let now = self.frames.now();
+        if self.doubt.is_none() && self.review.begins(self.settings.batch, now) {
+            let usual = self.chart.usual();
+            orders.complete = true;
+            orders.began = Some(Round {
+                cause: Cause::Review,
+                number: 1,
+                error: usual,
+                usual,
+                first: f64::INFINITY,
+                least: f64::INFINITY,
+            });
+        }
     }
 
     /// Signs have a budget: a scene may show them for ever. Looks that found more than the usual error have none, as each that
@@ -351,6 +387,7 @@ impl DriftWatch {
         };
         self.doubt = None;
         self.chart.forget_evidence();
+        self.review.forget();
         self.round = Some(round);
         orders.began = Some(round);
         let wanted = self.wanted();
@@ -379,7 +416,10 @@ impl DriftWatch {
 
     /// What came of the training that the last complete round led to.
     pub fn trained(&mut self, training: Training) {
-        if training == Training::Unchanged && matches!(self.phase, Phase::Training { .. }) {
+        if training == Training::Changed || self.review.ends(false) {
+            return;
+        }
+        if matches!(self.phase, Phase::Training { .. }) {
             self.as_good_as_it_gets = true;
             if let Some(error) = self.round.and_then(|r| r.error) {
                 self.chart.accept(error);
@@ -391,10 +431,14 @@ impl DriftWatch {
     }
 
     fn new_weights(&mut self) {
+        self.as_good_as_it_gets = false;
+        // There was no drift: what is usual stays so.
+        if self.review.ends(true) {
+            return;
+        }
         if !matches!(self.phase, Phase::Training { .. }) {
             self.round = None;
         }
-        self.as_good_as_it_gets = false;
         self.learn_anew();
         if !self.sampling.is_on() {
             self.end_round();

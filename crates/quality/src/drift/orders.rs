@@ -17,6 +17,9 @@ pub struct DriftSettings {
     pub cooldown: u64,
     /// Whether the student's own answers raise doubt.
     pub signs: bool,
+    /// Looks by rule that are learnt from together though nothing is wrong; twice as many after each time that it brought
+    /// nothing. 0: never.
+    pub batch: usize,
 }
 
 /// Why frames are taken to learn from.
@@ -28,6 +31,8 @@ pub enum Cause {
     Sign(&'static str),
     /// The looks by rule.
     Canary,
+    /// Nothing is wrong, but looks by rule have come together that are worth learning from.
+    Review,
 }
 
 impl Cause {
@@ -36,6 +41,7 @@ impl Cause {
             Self::FirstLook => "first-look",
             Self::Sign(name) => name,
             Self::Canary => "canary",
+            Self::Review => "review",
         }
     }
 }
@@ -49,7 +55,7 @@ pub struct Orders {
     pub teaches: bool,
     /// Frames to learn from, by number, in order: kept ones, or this one.
     pub learn: Vec<u64>,
-    /// The last of them completes a round: it is time to train.
+    /// The last of them, or the look, completes a round: it is time to train.
     pub complete: bool,
     /// A round began.
     pub began: Option<Round>,

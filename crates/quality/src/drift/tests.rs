@@ -15,6 +15,7 @@ const SETTINGS: DriftSettings = DriftSettings {
     window: 20,
     cooldown: 100,
     signs: true,
+    batch: 0,
 };
 
 /// Uniform in [0, 1), by the number of a frame.
@@ -38,6 +39,8 @@ struct Scene {
     train: fn(f64) -> f64,
     /// By what the error is smaller after the trainings so far.
     gained: f64,
+    /// Somebody trains.
+    answers: bool,
     /// Of so many frames there is a picture; 0: as many as are wanted.
     pictured_every: u64,
 }
@@ -54,6 +57,7 @@ impl Scene {
             rounds: Vec::new(),
             train,
             gained: 1.0,
+            answers: true,
             pictured_every: 1,
         }
     }
@@ -104,7 +108,7 @@ impl Scene {
         if let Some(round) = orders.began {
             self.rounds.push((self.frame, round));
         }
-        if orders.complete {
+        if orders.complete && self.answers {
             let after = (self.train)(error);
             if after < error {
                 self.gained *= after / error;
@@ -322,6 +326,70 @@ fn without_signs_the_looks_by_rule_are_all_there_is() {
     assert_eq!(scene.rounds[0].1.cause, Cause::Canary);
 }
 
+/// Frames at which looks by rule were learnt from, of 5,000 in which nothing is wrong.
+fn reviews(train: fn(f64) -> f64) -> Vec<u64> {
+    let settings = DriftSettings {
+        batch: 10,
+        ..SETTINGS
+    };
+    let mut scene = Scene::new(settings, train);
+    scene.play(5000, 0.12, 3, 0.8);
+    assert!(scene.rounds.iter().all(|r| r.1.cause == Cause::Review));
+    // No frame but looks by rule is sent.
+    assert_eq!(scene.learnt, 0);
+    assert!(scene.looks < 130, "{}", scene.looks);
+    scene.rounds.iter().map(|r| r.0).collect()
+}
+
+#[test]
+fn looks_by_rule_are_learnt_from_though_nothing_is_wrong() {
+    let at = reviews(|e| 0.9 * e);
+    assert!((8..=10).contains(&at.len()), "{at:?}");
+    assert!(at.windows(2).all(|w| w[1] - w[0] < 600), "{at:?}");
+}
+
+#[test]
+fn where_looks_by_rule_teach_nothing_they_are_learnt_from_ever_more_rarely() {
+    // 10, 20, 40 looks in 100.
+    assert_eq!(reviews(|e| e).len(), 3);
+}
+
+#[test]
+fn a_drift_is_noticed_after_a_review_as_before_it() {
+    let settings = DriftSettings {
+        batch: 10,
+        ..SETTINGS
+    };
+    let mut scene = Scene::new(settings, |e| 0.5 * e);
+    scene.play(900, 0.08, 3, 0.8);
+    assert_eq!(scene.rounds.len(), 1, "{:?}", scene.rounds);
+    scene.gained = 1.0;
+    scene.play(60, 0.9, 3, 0.4);
+    let (at, round) = scene.rounds[1];
+    assert!((900..930).contains(&at), "{at}");
+    assert!(matches!(round.cause, Cause::Sign(_)), "{round:?}");
+}
+
+#[test]
+fn a_drift_does_not_wait_for_a_review_of_which_nothing_comes() {
+    let settings = DriftSettings {
+        batch: 10,
+        ..SETTINGS
+    };
+    let mut scene = Scene::new(settings, |e| 0.1 * e);
+    scene.answers = false;
+    scene.play(600, 0.08, 3, 0.8);
+    assert_eq!(scene.rounds.len(), 1, "{:?}", scene.rounds);
+    scene.answers = true;
+    scene.play(60, 0.9, 3, 0.4);
+    assert!(
+        (600..630).contains(&scene.rounds[1].0),
+        "{:?}",
+        scene.rounds
+    );
+    assert_eq!(scene.version, 1);
+}
+
 /// What may happen between two frames.
 #[derive(Clone, Debug)]
 enum Event {
@@ -346,7 +414,7 @@ fn events() -> impl Strategy<Value = Vec<(u8, Option<Event>)>> {
 proptest! {
     #[test]
     fn frames_that_are_learnt_from_are_kept_ones_in_order_and_none_twice(events in events()) {
-        let mut watch = DriftWatch::new(DriftSettings { rate: 0.3, ..SETTINGS });
+        let mut watch = DriftWatch::new(DriftSettings { rate: 0.3, batch: 5, ..SETTINGS });
         let (mut version, mut sent, mut first) = (0, std::collections::BTreeSet::new(), 0);
         for (frame, (objects, event)) in (0u64..).zip(events) {
             let signs = Signs {
@@ -370,7 +438,7 @@ proptest! {
                     watch.interrupt();
                     first = frame + 1;
                 }
-                Some(Event::Rate(rate)) => watch.set(DriftSettings { rate, ..SETTINGS }),
+                Some(Event::Rate(rate)) => watch.set(DriftSettings { rate, batch: 5, ..SETTINGS }),
                 None => {}
             }
             for orders in orders {

@@ -175,7 +175,13 @@ impl Training {
             }
         }
         drop(buffer);
-        self.complete |= mark.is_some_and(|m| m.complete);
+        if let Some(mark) = mark.filter(|m| m.complete) {
+            self.complete = true;
+            if !mark.teaches {
+                // What was kept for later is what the gate wants to be learnt from.
+                self.adaptation.freshen();
+            }
+        }
         if queue.is_empty() && (self.complete || self.adaptation.is_due()) {
             self.complete = false;
             let training = match self.adaptation.can_train() {

@@ -22,6 +22,8 @@ pub(super) struct Settings {
     pub(super) metric: GateMetric,
     pub(super) cooldown: u32,
     pub(super) canary_rate: f64,
+    /// 0: never.
+    pub(super) canary_batch: u32,
     /// 0: another each time.
     pub(super) seed: u64,
 }
@@ -35,6 +37,7 @@ impl Default for Settings {
             metric: GateMetric::default(),
             cooldown: 50,
             canary_rate: 0.02,
+            canary_batch: 12,
             seed: 0,
         }
     }
@@ -71,6 +74,7 @@ impl Settings {
             window: self.window as usize,
             cooldown: self.cooldown.into(),
             signs: self.watches_drift(),
+            batch: self.canary_batch as usize,
         }
     }
 
@@ -83,6 +87,7 @@ impl Settings {
             "metric" => self.metric = value.get().unwrap_or(self.metric),
             "cooldown" => self.cooldown = value.get().unwrap_or(self.cooldown),
             "canary-rate" => self.canary_rate = value.get().unwrap_or(self.canary_rate),
+            "canary-batch" => self.canary_batch = value.get().unwrap_or(self.canary_batch),
             "seed" => self.seed = value.get().unwrap_or(self.seed),
             _ => {}
         }
@@ -97,6 +102,7 @@ impl Settings {
             "metric" => self.metric.to_value(),
             "cooldown" => self.cooldown.to_value(),
             "canary-rate" => self.canary_rate.to_value(),
+            "canary-batch" => self.canary_batch.to_value(),
             "seed" => self.seed.to_value(),
             _ => return None,
         })
@@ -123,6 +129,15 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
             .minimum(0.0)
             .maximum(1.0)
             .default_value(default.canary_rate)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("canary-batch")
+            .nick("Canary batch")
+            .blurb(
+                "Frames that the teacher looked at by rule from which the student learns together though nothing is wrong; twice \
+                 as many after each time that it brought nothing. 0: never",
+            )
+            .default_value(default.canary_batch)
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt64::builder("seed")
@@ -202,7 +217,7 @@ mod tests {
                 pspec.name()
             );
             let value = match pspec.name() {
-                "window" | "rank" | "cooldown" => 7u32.to_value(),
+                "window" | "rank" | "cooldown" | "canary-batch" => 7u32.to_value(),
                 "threshold" | "canary-rate" => 0.25f64.to_value(),
                 "seed" => 7u64.to_value(),
                 "metric" => GateMetric::EffectiveRank.to_value(),

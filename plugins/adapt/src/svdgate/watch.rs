@@ -154,7 +154,7 @@ impl Watch {
                     teaches: orders.teaches,
                 },
                 &[],
-                false,
+                orders.complete,
                 &mut seen.send,
             )
         {

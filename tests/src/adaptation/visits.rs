@@ -4,7 +4,8 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! Domains that return: whether what was learnt once has to be learnt again.
+//! A scene that is watched for minutes: whether what was learnt once has to be learnt again when its domain returns, and how the
+//! student goes on where the domain stays.
 
 use std::ops::Range;
 
@@ -19,10 +20,60 @@ use crate::spread::mean;
 
 /// Frames of a visit, 20 s.
 const FRAMES: u64 = 300;
-/// The two domains in turns.
-const VISITS: u64 = 6;
 
-/// The time that a scene is in one domain.
+/// Which of two domains a scene visits, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// Both in turns.
+    Returning,
+    /// The second for good.
+    Staying,
+}
+
+impl Course {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Returning => "recurring",
+            Self::Staying => "staying",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Returning => "Domains that return",
+            Self::Staying => "A domain that stays",
+        }
+    }
+
+    fn visits(self) -> &'static [usize] {
+        match self {
+            Self::Returning => &[0, 1, 0, 1, 0, 1],
+            Self::Staying => &[0, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+        }
+    }
+
+    /// As `scenesrc domain` has it.
+    fn schedule(self, domains: &[String; 2]) -> String {
+        let mut schedule = String::new();
+        let mut before = None;
+        for (visit, domain) in self.visits().iter().enumerate() {
+            if before.replace(*domain) == Some(*domain) {
+                continue;
+            }
+            let domain = &domains[*domain];
+            match visit as u64 * FRAMES {
+                0 => schedule.push_str(domain),
+                frame => {
+                    let at = frame as f64 / f64::from(RATE);
+                    schedule.push_str(&format!("; {at:.3} {domain}"));
+                }
+            }
+        }
+        schedule
+    }
+}
+
+/// The time that a scene is in one domain, or a part of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Visit {
     pub domain: String,
@@ -39,27 +90,29 @@ pub struct Visit {
     pub until_weights: Option<f64>,
 }
 
-/// Runs a scene whose domain goes to and fro, without training and with ours.
+/// Runs a scene without training and with ours.
 ///
 /// # Errors
 /// When a pipeline fails.
-pub fn run(task: Task, seed: u64, domains: &[String], tuning: &Tuning) -> Result<Vec<Visit>> {
+pub fn run(
+    course: Course,
+    task: Task,
+    seed: u64,
+    domains: &[String],
+    tuning: &Tuning,
+) -> Result<Vec<Visit>> {
     let [first, second] = domains else {
         bail!("two domains are wanted");
     };
+    let visits = course.visits();
     let case = Case {
         task,
         scenario: "semi-repetitive",
         seed,
-        frames: FRAMES * VISITS,
+        frames: FRAMES * visits.len() as u64,
         domains: [first.clone(), second.clone()],
     };
-    let mut schedule = first.clone();
-    for visit in 1..VISITS {
-        let at = (visit * FRAMES) as f64 / f64::from(RATE);
-        let domain = &case.domains[visit as usize % 2];
-        schedule.push_str(&format!("; {at:.3} {domain}"));
-    }
+    let schedule = course.schedule(&case.domains);
     let [untrained, ours] = [Method::None, Method::Combined].map(|method| -> Result<Run> {
         let folder = tempfile::tempdir()?;
         let mut run = Run::default();
@@ -71,17 +124,11 @@ pub fn run(task: Task, seed: u64, domains: &[String], tuning: &Tuning) -> Result
         }
     });
     let (untrained, ours) = (untrained?, ours?);
-    let visit = |i: u64| {
-        let frames = (i * FRAMES) as usize..((i + 1) * FRAMES) as usize;
-        visit(
-            task,
-            &case.domains[i as usize % 2],
-            frames,
-            &untrained,
-            &ours,
-        )
+    let visit = |(i, domain): (usize, &usize)| {
+        let frames = i * FRAMES as usize..(i + 1) * FRAMES as usize;
+        visit(task, &case.domains[*domain], frames, &untrained, &ours)
     };
-    Ok((0..VISITS).map(visit).collect())
+    Ok(visits.iter().enumerate().map(visit).collect())
 }
 
 fn visit(task: Task, domain: &str, frames: Range<usize>, untrained: &Run, ours: &Run) -> Visit {
@@ -111,8 +158,8 @@ fn visit(task: Task, domain: &str, frames: Range<usize>, untrained: &Run, ours: 
 }
 
 /// The means of all scenes, a line a visit.
-pub fn print(all: &[(Task, Vec<Vec<Visit>>)]) {
-    println!("### Domains that return\n");
+pub fn print(course: Course, all: &[(Task, Vec<Vec<Visit>>)]) {
+    println!("### {}\n", course.title());
     for (task, runs) in all {
         let [error, score] = task.columns();
         println!(
@@ -180,6 +227,16 @@ mod tests {
             recalled: 1.0,
             until_weights: None,
         }
+    }
+
+    #[test]
+    fn a_schedule_names_each_change_once() {
+        let domains = ["day", "night"].map(str::to_owned);
+        let [returning, staying] =
+            [Course::Returning, Course::Staying].map(|c| c.schedule(&domains));
+        assert_eq!(staying, "day; 20.000 night");
+        assert!(returning.starts_with("day; 20.000 night; 40.000 day; "));
+        assert!(returning.ends_with("; 100.000 night"));
     }
 
     #[test]
