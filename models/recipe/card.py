@@ -27,8 +27,8 @@ LIMITS = {
 # What the same recipe gave when it was run again from nothing with --seed 2: by day, and how far the domains' figures are
 # from those of the shipped files, in the mean and at most.
 AGAIN = {
-    ("traffic", "student"): ("AP50", 0.724, 0.03, 0.11, "rain"),
-    ("traffic", "teacher"): ("AP50", 0.777, 0.006, 0.013, "cheap-camera"),
+    ("traffic", "student"): ("AP50", 0.784, 0.03, 0.12, "rain"),
+    ("traffic", "teacher"): ("AP50", 0.893, 0.008, 0.015, "low"),
     ("walker", "student"): ("PCK@.05", 0.890, 0.03, 0.06, "rain"),
     ("walker", "teacher"): ("PCK@.05", 0.988, 0.008, 0.018, "cheap-camera"),
 }

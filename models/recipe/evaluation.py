@@ -7,6 +7,8 @@ import onnxruntime
 from .networks import STRIDE
 
 THRESHOLD = 0.3
+# Of what the highest neighbour says: small vehicles side by side have their centres in neighbouring cells.
+PEAK_RATIO = 0.8
 
 
 def session(path):
@@ -26,7 +28,7 @@ def peaks(heat, least):
     padded = np.pad(heat, ((0, 0), (1, 1), (1, 1)))
     h, w = heat.shape[1:]
     around = np.max([padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)], 0)
-    return np.argwhere((heat >= around) & (heat > least))
+    return np.argwhere((heat >= PEAK_RATIO * around) & (heat > least))
 
 
 def boxes(heat, edges, least=0.05):

@@ -10,7 +10,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from .evaluation import session
+from .evaluation import PEAK_RATIO, THRESHOLD, session
 from .networks import INPUT, STRIDE, parameters
 from .tasks import JOINTS, SKELETON
 
@@ -132,7 +132,8 @@ def sidecar(task, name):
 def own_section(task):
     lines = ["[splitinfer]", "colour=rgb", "resize=stretch", "filter=area", "activation=none"]
     if task.kind == "traffic":
-        lines += ["head=center", "score-threshold=0.3", "nms-threshold=0.5", "class-agnostic=true", "labels=" + ",".join(task.labels)]
+        lines += ["head=center", f"score-threshold={THRESHOLD}", f"peak-ratio={PEAK_RATIO}", "nms-threshold=0.5"]
+        lines += ["class-agnostic=true", "labels=" + ",".join(task.labels)]
     else:
         pairs = ",".join(f"{a}-{b}" for a, b in SKELETON)
         lines += ["head=pose-heatmaps", "labels=person", "keypoints=" + ",".join(JOINTS), "skeleton=" + pairs]
