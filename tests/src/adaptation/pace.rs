@@ -138,7 +138,7 @@ impl State {
             return false;
         }
         let Some(finetune) = &self.finetune else {
-            return true;
+            return self.given() == given;
         };
         let finetune = stats(finetune);
         let sent = count(&finetune, "model-version");
@@ -146,6 +146,8 @@ impl State {
         count(&finetune, "frames") >= labelled
             && finetune.get::<bool>("idle").unwrap_or(true)
             && self.student.as_ref().is_none_or(has)
+            // What the teacher said meanwhile may have made the gate send more.
+            && self.given() == given
     }
 
     /// Frames that were sent on the way to the teacher.
