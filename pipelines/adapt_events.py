@@ -44,7 +44,10 @@ class Events:
         cause, error, usual, learning = structure.get_string("cause"), *(
             number(structure, name) for name in ("error", "usual-error", "round"))
         self.write("svdgate-drift", cause=cause, error=error, usual=usual, round=learning)
-        text = f"the student is to learn, round {learning}, first noticed by: {cause}"
+        if cause == "review":
+            text = "nothing is wrong; the student is to learn from what the teacher has looked at lately"
+        else:
+            text = f"the student is to learn, round {learning}, first noticed by: {cause}"
         if error is not None:
             text += f"; the teacher finds it off by {error:.2f} of the objects' size"
             text += f" (usual: {usual:.2f})" if usual is not None else ""

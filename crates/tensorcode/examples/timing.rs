@@ -70,9 +70,9 @@ struct Took {
     back: f64,
 }
 
-type Result2 = Result<Took, Box<dyn std::error::Error>>;
+type Measured = Result<Took, Box<dyn std::error::Error>>;
 
-fn affine(frames: &[Tensor], bits: u8) -> Result2 {
+fn affine(frames: &[Tensor], bits: u8) -> Measured {
     let limits = Limits::default();
     let (mut encoder, mut decoder) = (Affine::default(), decoder());
     let mut took = Took::default();
@@ -87,7 +87,7 @@ fn affine(frames: &[Tensor], bits: u8) -> Result2 {
 }
 
 /// The whole stream again and again, for what is remembered from frame to frame belongs to it; the median of the runs.
-fn predictive(frames: &[Tensor], step: f32, acknowledged: bool) -> Result2 {
+fn predictive(frames: &[Tensor], step: f32, acknowledged: bool) -> Measured {
     let mut runs = Vec::with_capacity(RUNS);
     for _ in 0..RUNS {
         let (mut encoder, mut decoder) = (Predictive::default(), PredictiveDecoder::default());
@@ -123,7 +123,7 @@ fn predictive(frames: &[Tensor], step: f32, acknowledged: bool) -> Result2 {
 
 fn print(
     name: &str,
-    took: impl Iterator<Item = Result2>,
+    took: impl Iterator<Item = Measured>,
     streams: &[Vec<Tensor>],
 ) -> Result<(), Box<dyn std::error::Error>> {
     let mut all = Took::default();

@@ -119,8 +119,14 @@ impl State {
         }
     }
 
-    /// Looks along the way of the frames, so that one on its way is seen where it is or where it comes from.
+    /// What the teacher says may make the gate send more while the branch is looked at.
     fn is_settled(&self) -> bool {
+        let given = self.given();
+        self.is_done(given) && self.given() == given
+    }
+
+    /// Looks along the way of the frames, so that one on its way is seen where it is or where it comes from.
+    fn is_done(&self, given: u64) -> bool {
         let passed = self.passed.load(Ordering::SeqCst);
         if self.arrived.load(Ordering::SeqCst) < passed {
             return false;
@@ -128,7 +134,6 @@ impl State {
         let Some(teacher) = &self.teacher else {
             return true;
         };
-        let given = self.given();
         let teacher = stats(teacher);
         let [seen, labelled, unanswered] =
             ["frames", "labelled-frames", "unanswered-frames"].map(|f| count(&teacher, f));
@@ -138,7 +143,7 @@ impl State {
             return false;
         }
         let Some(finetune) = &self.finetune else {
-            return self.given() == given;
+            return true;
         };
         let finetune = stats(finetune);
         let sent = count(&finetune, "model-version");
@@ -146,8 +151,6 @@ impl State {
         count(&finetune, "frames") >= labelled
             && finetune.get::<bool>("idle").unwrap_or(true)
             && self.student.as_ref().is_none_or(has)
-            // What the teacher said meanwhile may have made the gate send more.
-            && self.given() == given
     }
 
     /// Frames that were sent on the way to the teacher.

@@ -28,7 +28,7 @@ impl Review {
 
     /// Begins if there are enough looks: `batch`, twice as many after each time that they brought nothing. 0: never.
     pub(super) fn begins(&mut self, batch: usize, now: u64) -> bool {
-        let enough = batch << self.in_vain.min(MOST_DOUBLINGS);
+        let enough = batch.saturating_mul(1 << self.in_vain.min(MOST_DOUBLINGS));
         let begins = self.since.is_none() && batch > 0 && self.looks >= enough;
         if begins {
             self.looks = 0;

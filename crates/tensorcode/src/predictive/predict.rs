@@ -15,11 +15,11 @@ pub(super) type Values<T> = [T; BLOCK * BLOCK];
 #[inline(always)]
 pub(super) fn each<T: Copy, U: Copy + Default>(
     values: &Values<T>,
-    mut become_: impl FnMut(T) -> U,
+    mut becomes: impl FnMut(T) -> U,
 ) -> Values<U> {
     let mut out = [U::default(); BLOCK * BLOCK];
     for (out, value) in out.iter_mut().zip(values) {
-        *out = become_(*value);
+        *out = becomes(*value);
     }
     out
 }

@@ -144,6 +144,7 @@ impl Wanted<'_> {
     ) -> Option<Values<i32>> {
         let values = block_of(self.values, plane, base, rect);
         let values = each(&values, |value| whole(value * FINE as f32));
+        // A power of two, as the scale makes it.
         let quantum_bits = quantum.trailing_zeros();
         let fine_bits = FINE.trailing_zeros() + quantum_bits;
         let bias = ((0.5 - DEAD) * (FINE * quantum) as f32) as i32;
@@ -157,6 +158,7 @@ impl Wanted<'_> {
                 let sign = off[k] >> 31;
                 let magnitude = ((off[k] ^ sign) - sign + bias) >> fine_bits;
                 residuals[k] = (magnitude ^ sign) - sign;
+                // Less than a quantum from the value, so that nothing needs to be clamped.
                 around.set(i, j, (predicted + (residuals[k] << quantum_bits)) as i16);
             }
         }
