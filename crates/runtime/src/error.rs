@@ -67,6 +67,9 @@ pub enum RuntimeError {
         got: String,
     },
 
+    #[error("the run was stopped, as its outcome is of no use any more")]
+    Stopped,
+
     /// Dimensions that are only symbols: nothing can be measured before they have numbers.
     #[error(
         "input `{input}` has the shape {shape} with dimensions that are not fixed ({}); give it one, \

@@ -40,6 +40,7 @@ mod sample;
 mod session;
 mod shape;
 mod split;
+mod stop;
 mod value;
 
 pub use batch::{Batched, for_frames};
@@ -54,3 +55,4 @@ pub use sample::{random_tensor, sample};
 pub use session::{Port, Session, SessionOptions};
 pub use shape::fix_shapes;
 pub use split::{DEFAULT_CANDIDATES, SplitModel};
+pub use stop::Stop;

@@ -122,7 +122,7 @@ fn run(
         .map(|(name, tensor)| Ok((Cow::Borrowed(name.as_str()), view(tensor)?)))
         .collect::<ort::Result<_>>()
         .map_err(|e| RuntimeError::run(&e))?;
-    for (name, value) in session.run_values(views)? {
+    for (name, value) in session.run_values(views, None)? {
         // Sequences, maps and strings cannot cross; they get no fact and so no cut.
         let Some((dtype, shape)) = kind(value.dtype()) else {
             continue;

@@ -77,7 +77,7 @@ impl SplitModel {
         (0..=self.candidates().len())
             .map(|part| {
                 let start = Instant::now();
-                self.advance(part, &mut live)?;
+                self.advance(part, &mut live, None)?;
                 let compute = start.elapsed();
                 let start = Instant::now();
                 gather(&live, self.boundary(part + 1).into_iter())?;

@@ -11,6 +11,7 @@ use crate::exit;
 use crate::held::{Given, Held};
 use crate::library;
 use crate::provider::Provider;
+use crate::stop::Stop;
 use crate::value::{dtype_of, to_tensor};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session as OrtSession, SessionInputValue, SessionInputs};
@@ -196,12 +197,24 @@ impl Session {
     /// When an input is missing, unknown, or not of the type and shape the model wants; when ONNX Runtime fails;
     /// when an output is of a type that [`DType`] lacks.
     pub fn run(&self, inputs: &[(&str, &Tensor)]) -> Result<Vec<(String, Tensor)>, RuntimeError> {
+        self.run_until(inputs, None)
+    }
+
+    /// As [`run`](Self::run), but another thread may end it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); [`RuntimeError::Stopped`] when it was stopped.
+    pub fn run_until(
+        &self,
+        inputs: &[(&str, &Tensor)],
+        stop: Option<&Stop>,
+    ) -> Result<Vec<(String, Tensor)>, RuntimeError> {
         let given: Vec<(&str, Given<'_>)> = inputs
             .iter()
             .map(|(name, tensor)| (*name, Given::from(*tensor)))
             .collect();
         let _inside = exit::enter()?;
-        self.run_given(&given)?
+        self.run_given(&given, stop)?
             .into_iter()
             .map(|(name, value)| to_tensor(&name, &value).map(|t| (name, t)))
             .collect()
@@ -216,7 +229,7 @@ impl Session {
         inputs: &[(&str, Given<'_>)],
     ) -> Result<Vec<(String, Held)>, RuntimeError> {
         let _inside = exit::enter()?;
-        let outputs = self.run_given(inputs)?.into_iter();
+        let outputs = self.run_given(inputs, None)?.into_iter();
         Ok(outputs
             .map(|(name, value)| (name, Held::from(value)))
             .collect())
@@ -226,6 +239,7 @@ impl Session {
     fn run_given(
         &self,
         inputs: &[(&str, Given<'_>)],
+        stop: Option<&Stop>,
     ) -> Result<Vec<(String, DynValue)>, RuntimeError> {
         for (name, given) in inputs {
             self.check(name, given)?;
@@ -244,19 +258,27 @@ impl Session {
             .map(|(name, given)| Ok((Cow::Borrowed(*name), given.view()?)))
             .collect::<ort::Result<_>>()
             .map_err(|e| RuntimeError::run(&e))?;
-        self.run_values(views)
+        self.run_values(views, stop)
     }
 
-    /// As [`run`](Self::run), but values stay ONNX Runtime's own, so that one session's outputs can be the next
+    /// As [`run_until`](Self::run_until), but values stay ONNX Runtime's own, so that one session's outputs can be the next
     /// one's inputs without a copy. The inputs are not checked. The caller has entered ([`exit::enter`]), because
     /// releasing the values is a use of ONNX Runtime too.
     pub(crate) fn run_values(
         &self,
         inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)>,
+        stop: Option<&Stop>,
     ) -> Result<Vec<(String, DynValue)>, RuntimeError> {
         let inputs: SessionInputs<'_, '_, 0> = SessionInputs::ValueMap(inputs);
         let mut session = self.inner.lock().unwrap();
-        let outputs = session.run(inputs).map_err(|e| RuntimeError::run(&e))?;
+        let outputs = match stop {
+            Some(stop) => session.run_with_options(inputs, stop.options()),
+            None => session.run(inputs),
+        };
+        let outputs = outputs.map_err(|e| match stop.is_some_and(Stop::is_stopped) {
+            true => RuntimeError::Stopped,
+            false => RuntimeError::run(&e),
+        })?;
         let outputs = outputs.into_iter();
         let outputs = outputs
             .map(|(name, value)| (name.to_owned(), value))

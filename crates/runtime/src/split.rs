@@ -31,6 +31,7 @@ use crate::exit;
 use crate::sample::sample;
 use crate::session::{Session, SessionOptions};
 use crate::shape::fixed;
+use crate::stop::Stop;
 use crate::value::{to_tensor, view};
 use ort::session::SessionInputValue;
 use ort::value::DynValue;
@@ -174,7 +175,20 @@ impl SplitModel {
     /// # Errors
     /// When the input is not of the model's type and shape, or ONNX Runtime fails.
     pub fn whole(&self, input: &Tensor) -> Result<Vec<(String, Tensor)>, RuntimeError> {
-        self.whole_session()?.run(&[(&self.input.name, input)])
+        self.whole_until(input, None)
+    }
+
+    /// As [`whole`](Self::whole), but another thread may end it.
+    ///
+    /// # Errors
+    /// As [`whole`](Self::whole); [`RuntimeError::Stopped`] when it was stopped.
+    pub fn whole_until(
+        &self,
+        input: &Tensor,
+        stop: Option<&Stop>,
+    ) -> Result<Vec<(String, Tensor)>, RuntimeError> {
+        let session = self.whole_session()?;
+        session.run_until(&[(&self.input.name, input)], stop)
     }
 
     /// From the input up to a candidate; the tensors in the order of `candidates()[candidate].tensors`.
@@ -186,7 +200,7 @@ impl SplitModel {
         let _inside = exit::enter()?;
         let mut live = self.start(input)?;
         for part in 0..=candidate {
-            self.advance(part, &mut live)?;
+            self.advance(part, &mut live, None)?;
         }
         gather(&live, cut.tensors.iter().map(|t| t.name.as_str()))
     }
@@ -201,10 +215,23 @@ impl SplitModel {
         candidate: usize,
         tensors: &[Tensor],
     ) -> Result<Vec<(String, Tensor)>, RuntimeError> {
+        self.tail_until(candidate, tensors, None)
+    }
+
+    /// As [`tail`](Self::tail), but another thread may end it.
+    ///
+    /// # Errors
+    /// As [`tail`](Self::tail); [`RuntimeError::Stopped`] when it was stopped.
+    pub fn tail_until(
+        &self,
+        candidate: usize,
+        tensors: &[Tensor],
+        stop: Option<&Stop>,
+    ) -> Result<Vec<(String, Tensor)>, RuntimeError> {
         let _inside = exit::enter()?;
         let mut live = self.resume(self.candidate(candidate)?, tensors)?;
         for part in candidate + 1..self.parts.len() {
-            self.advance(part, &mut live)?;
+            self.advance(part, &mut live, stop)?;
         }
         let outputs = gather(&live, self.outputs.iter().map(String::as_str))?;
         Ok(self.outputs.iter().cloned().zip(outputs).collect())
@@ -275,7 +302,12 @@ impl SplitModel {
     }
 
     /// Runs one part: `live` holds what crosses the boundary before it, then what crosses the one after it.
-    pub(crate) fn advance(&self, part: usize, live: &mut Live<'_>) -> Result<(), RuntimeError> {
+    pub(crate) fn advance(
+        &self,
+        part: usize,
+        live: &mut Live<'_>,
+        stop: Option<&Stop>,
+    ) -> Result<(), RuntimeError> {
         if let Some(session) = self.part(part)? {
             let inputs = session
                 .inputs()
@@ -289,7 +321,7 @@ impl SplitModel {
                     Ok((Cow::Borrowed(port.name.as_str()), value.view()?))
                 })
                 .collect::<Result<Vec<_>, RuntimeError>>()?;
-            let made = session.run_values(inputs)?;
+            let made = session.run_values(inputs, stop)?;
             live.extend(
                 made.into_iter()
                     .map(|(name, value)| (name, Value::Made(value))),

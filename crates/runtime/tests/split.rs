@@ -8,9 +8,13 @@
 
 mod common;
 
-use common::{bytes_nhwc, pyramid, real_model, runtime};
+use std::time::Instant;
+
+use common::{bytes_nhwc, long_chain, pyramid, real_model, runtime};
 use splitinfer_graph::Model;
-use splitinfer_runtime::{SessionOptions, SplitModel, fix_shapes, probe, sample};
+use splitinfer_runtime::{
+    RuntimeError, SessionOptions, SplitModel, Stop, fix_shapes, probe, sample,
+};
 use splitinfer_tensor::Tensor;
 
 fn split(model: &Model, limit: usize) -> SplitModel {
@@ -250,4 +254,48 @@ fn other_weights_take_the_same_cuts() {
     let fresh = split(&changed, 4).whole(&input).unwrap();
     assert_same(&after.whole(&input).unwrap(), &fresh, 0.0, "new weights");
     assert_ne!(after.whole(&input).unwrap(), before.whole(&input).unwrap());
+}
+
+#[test]
+fn a_run_that_is_stopped_says_so_and_the_next_one_runs() {
+    if !runtime() {
+        return;
+    }
+    let split = split(&pyramid(), 0);
+    let input = sample(split.input(), 1).unwrap();
+    let crossing = split.head(0, &input).unwrap();
+    let stop = Stop::new().unwrap();
+    let whole = split.whole_until(&input, Some(&stop)).unwrap();
+    stop.stop();
+    let stopped = |run: Result<Outputs, RuntimeError>| matches!(run, Err(RuntimeError::Stopped));
+    assert!(stopped(split.whole_until(&input, Some(&stop))));
+    assert!(stopped(split.tail_until(0, &crossing, Some(&stop))));
+    assert_same(&whole, &split.whole(&input).unwrap(), 0.0, "after it");
+}
+
+#[test]
+fn a_run_under_way_is_stopped_by_another_thread() {
+    if !runtime() {
+        return;
+    }
+    let (model, options) = (long_chain(), SessionOptions::default());
+    let facts = probe(&model, &options).unwrap();
+    let split = SplitModel::new(&model, &facts, Vec::new(), &options).unwrap();
+    let input = sample(split.input(), 1).unwrap();
+    let begun = Instant::now();
+    split.whole(&input).unwrap();
+    let whole = begun.elapsed();
+    let stop = Stop::new().unwrap();
+    let taken = std::thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            let begun = Instant::now();
+            let outcome = split.whole_until(&input, Some(&stop));
+            assert!(matches!(outcome, Err(RuntimeError::Stopped)), "{outcome:?}");
+            begun.elapsed()
+        });
+        std::thread::sleep(whole / 10);
+        stop.stop();
+        run.join().unwrap()
+    });
+    assert!(taken < whole, "{taken:?} of {whole:?}");
 }

@@ -98,6 +98,18 @@ pub fn pyramid() -> Model {
         .unwrap()
 }
 
+/// Hundreds of convolutions, one after the other, each of which takes little.
+pub fn long_chain() -> Model {
+    const LENGTH: usize = 300;
+    let mut g = GraphBuilder::new(17).input("x0", DType::F32, &[1, 8, 96, 96]);
+    for i in 0..LENGTH {
+        g = conv(g, &format!("x{i}"), &format!("x{}", i + 1), 8, 8, 1);
+    }
+    g.output(&format!("x{LENGTH}"), DType::F32, &[1, 8, 96, 96])
+        .model()
+        .unwrap()
+}
+
 /// Bytes in NHWC order, as models converted from TensorFlow Lite take them; half the model in float16.
 pub fn bytes_nhwc() -> Model {
     let mut g = GraphBuilder::new(17)
