@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use splitinfer_graph::Model;
 use splitinfer_graph::build::{GraphBuilder, int, ints};
 use splitinfer_meta::FrameResult;
-use splitinfer_tensor::DType;
+use splitinfer_tensor::{DType, Tensor};
 
 pub const WIDTH: u32 = 64;
 pub const HEIGHT: u32 = 48;
@@ -84,13 +84,21 @@ pub fn write_model(folder: &Path) -> std::io::Result<String> {
     write(&model(), folder)
 }
 
-/// As [`write_model`], but the model takes some milliseconds, most of them after its last cut, so that it is worth sending
-/// away.
+/// What a model does for nothing, after its last cut.
+#[derive(Clone, Copy, Debug)]
+pub enum Idle {
+    /// About a millisecond.
+    Millisecond,
+    /// About a tenth of a second.
+    TenthOfASecond,
+}
+
+/// As [`write_model`], but the model takes longer, most of it after its last cut, so that it is worth sending away.
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub fn write_slow_model(folder: &Path) -> std::io::Result<String> {
-    write(&graph(0, 96), folder)
+pub fn write_slow_model(folder: &Path, idle: Idle) -> std::io::Result<String> {
+    write(&graph(0, Some(idle)), folder)
 }
 
 /// As [`write_model`], but at the cut `mean+wide` every frame is many packets, of which the first has all that the digits need:
@@ -125,11 +133,11 @@ fn model() -> Model {
 /// # Panics
 /// Never: the graph is valid.
 pub fn turned(turns: usize) -> Model {
-    graph(turns, 0)
+    graph(turns, None)
 }
 
-/// `idle`: convolutions beside the two ways, whose end counts for nothing.
-fn graph(turns: usize, idle: usize) -> Model {
+/// `idle`: convolutions beside the two ways.
+fn graph(turns: usize, idle: Option<Idle>) -> Model {
     let identity = turn(0);
     let turn = turn(turns);
     let pool = || vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])];
@@ -154,13 +162,21 @@ fn graph(turns: usize, idle: usize) -> Model {
         .expect("the model is valid")
 }
 
-/// Makes `deep` of `alone`, after so many convolutions of `pool2`.
-fn idling(mut g: GraphBuilder, count: usize) -> GraphBuilder {
+/// Makes `deep` of `alone`, beside so much work.
+fn idling(mut g: GraphBuilder, idle: Option<Idle>) -> GraphBuilder {
     const CHANNELS: usize = 32;
-    if count == 0 {
-        return g.node("Identity", &["alone"], &["deep"], vec![]);
-    }
-    let mut from = ("pool2".to_owned(), 3);
+    let (from, count) = match idle {
+        None => return g.node("Identity", &["alone"], &["deep"], vec![]),
+        Some(Idle::Millisecond) => ("pool2", 96),
+        Some(Idle::TenthOfASecond) => {
+            let times = Tensor::new(vec![4], vec![1i64, 1, 8, 8]).expect("it is valid");
+            g = g
+                .constant("times", &times)
+                .node("Tile", &["conv1", "times"], &["large"], vec![]);
+            ("large", 60)
+        }
+    };
+    let mut from = (from.to_owned(), 3);
     for i in 0..count {
         let (weight, to) = (format!("idle{i}.weight"), format!("idle{i}"));
         let shape = [CHANNELS, from.1, 3, 3];

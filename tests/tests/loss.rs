@@ -6,14 +6,17 @@
 
 //! Frames whose packets are lost and would come again too late: completed from a part, each with its own result.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use splitinfer_link::Trace;
-use splitinfer_tests::numbered;
+use splitinfer_meta::{Completed, FrameResult};
+use splitinfer_tests::measure::median;
+use splitinfer_tests::numbered::{self, Idle};
 use splitinfer_tests::pipeline::{Numbered, Received, assert_complete, by_server};
 use splitinfer_tests::process::{Server, free_port};
 use splitinfer_tools::network::{Forward, Relay};
+use tempfile::TempDir;
 
 const FRAMES: u64 = 300;
 
@@ -25,13 +28,23 @@ struct Setup {
     stream: Numbered,
     _relay: Relay,
     _server: Server,
-    _folder: tempfile::TempDir,
+    _folder: TempDir,
 }
 
 /// A retransmission is too late for the budget.
 fn start(link: &str, properties: &[(&str, &str)]) -> Setup {
     let folder = tempfile::tempdir().unwrap();
     let model = numbered::write_wide_model(folder.path()).unwrap();
+    let wide = [
+        ("split", "mean+wide"),
+        ("tensor-bits", "8"),
+        ("latency-budget", "85"),
+    ];
+    start_with(folder, &model, link, &[&wide, properties].concat())
+}
+
+/// `folder`: of the model.
+fn start_with(folder: TempDir, model: &str, link: &str, properties: &[(&str, &str)]) -> Setup {
     let server = Server::listening(&[&format!("model={model}"), "monitor-port=-1"]);
     let address = |port| format!("127.0.0.1:{port}").parse().unwrap();
     let near = free_port();
@@ -42,11 +55,8 @@ fn start(link: &str, properties: &[(&str, &str)]) -> Setup {
     let trace: Trace = link.parse().unwrap();
     let relay = Relay::start(&[forward], trace.into(), Instant::now(), 5).unwrap();
     let stream = Numbered::start(true, |edge| {
-        edge.set_property("model", &model);
+        edge.set_property("model", model);
         edge.set_property("server", format!("127.0.0.1:{near}"));
-        edge.set_property("split", "mean+wide");
-        edge.set_property("tensor-bits", 8u32);
-        edge.set_property("latency-budget", 85u32);
         for (name, value) in properties {
             edge.set_property_from_str(name, value);
         }
@@ -70,7 +80,7 @@ fn in_part(received: &[Received]) -> Vec<f64> {
 fn play(setup: Setup) -> (Vec<Received>, gst::Structure) {
     setup.stream.push_live(FRAMES, |_| {});
     // The last answers are under way.
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::thread::sleep(Duration::from_millis(300));
     let stats = setup.stream.edge.property("stats");
     (setup.stream.finish(), stats)
 }
@@ -129,4 +139,62 @@ fn without_loss_every_frame_is_whole() {
     // A machine with other work may be late once in a while.
     assert!(in_part(&received).len() < 10, "{stats}");
     assert!(by_server(&received) > 250, "{stats}");
+}
+
+/// The answer to a frame that was lost comes while this machine is completing it, and ends that.
+#[test]
+fn a_late_answer_is_taken_although_completion_has_begun() {
+    const LOST: &str = "0s rate=50Mbit/s delay=20ms up.loss=30%";
+    const SERIAL: u64 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let model = numbered::write_slow_model(folder.path(), Idle::TenthOfASecond).unwrap();
+    let here = time_here(&model);
+    let budget = here.mul_f64(2.3) + Duration::from_millis(60);
+    let setup = start_with(
+        folder,
+        &model,
+        LOST,
+        &[
+            ("split", "server"),
+            ("latency-budget", &budget.as_millis().to_string()),
+        ],
+    );
+    let received: Vec<Received> = (0..SERIAL)
+        .map(|number| {
+            setup.stream.push(number);
+            setup.stream.next()
+        })
+        .collect();
+    assert_complete(&received, SERIAL);
+    // Completion begins before that.
+    let begun = budget - here;
+    let late = received.iter().filter(|r| {
+        let result = r.result.as_ref();
+        r.completed() == Completed::Server && result.is_some_and(|r| latency(r) > begun)
+    });
+    let late = late.count();
+    println!(
+        "here {here:?}, budget {budget:?}: {late} late, {} by server",
+        by_server(&received)
+    );
+    assert!(late >= 3, "{late} late");
+    assert!(by_server(&received) >= 32, "{}", by_server(&received));
+}
+
+fn latency(result: &FrameResult) -> Duration {
+    Duration::from_nanos(result.latency.nseconds())
+}
+
+/// What inference takes on this machine.
+fn time_here(model: &str) -> Duration {
+    let stream = Numbered::start(false, |edge| edge.set_property("model", model));
+    let taken: Vec<f64> = (0..8)
+        .map(|number| {
+            stream.push(number);
+            let result = stream.next().result.unwrap();
+            latency(&result).as_secs_f64()
+        })
+        .collect();
+    stream.finish();
+    Duration::from_secs_f64(median(&taken))
 }

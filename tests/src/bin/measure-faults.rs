@@ -61,7 +61,7 @@ fn main() -> Result<()> {
     }
     splitinfer_tests::init();
     let folder = tempfile::tempdir()?;
-    let model = numbered::write_slow_model(folder.path())?;
+    let model = numbered::write_slow_model(folder.path(), numbered::Idle::Millisecond)?;
     println!("# Faults\n\n{}\n", measure::machine());
     println!("## Streams\n\n{}", report::STREAMS);
     let rows = streams(&args, &model)?;

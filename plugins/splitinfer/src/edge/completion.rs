@@ -4,18 +4,18 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! The rest of a frame's work, on the source pad's task: take the server's answer or complete the frame here, and give
+//! The end of a frame's work, on the source pad's task: take the server's answer or complete the frame here, and give
 //! the buffer its result.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use splitinfer_meta::{Completed, FrameResult};
-use splitinfer_vision::Placement;
 
 use super::OnDeadline;
-use super::engine::Engine;
-use super::frame::{Answer, Frame, Outcome, ServerTimes, Work};
+use super::flow::Flow;
+use super::frame::{Frame, ServerTimes, Work};
 use super::imp::Started;
+use super::rest::{Done, Parties, Unfinished};
 
 /// A buffer that is ready to leave, and what became of it.
 pub(super) struct Finished {
@@ -35,41 +35,28 @@ pub(super) struct Finished {
 pub(super) fn finish(
     frame: Frame,
     started: &Started,
+    flow: &Flow,
     on_deadline: OnDeadline,
-) -> Result<Finished, gst::ErrorMessage> {
+) -> Result<Finished, Unfinished> {
     let inferred = !matches!(frame.work, Work::Skipped);
-    let mut server = None;
-    let mut received = None;
-    let mut missed = false;
-    let outcome = match frame.work {
-        Work::Skipped => Outcome::default(),
-        Work::Done(outcome) => outcome,
+    let Done {
+        outcome,
+        server,
+        received,
+        missed,
+    } = match frame.work {
+        Work::Skipped => Done::default(),
+        Work::Done(outcome) => Done {
+            outcome,
+            ..Done::default()
+        },
         Work::Remote(remote) => {
-            let (rest, placement, answer) = remote.into_parts();
-            match taken(answer, &frame.engine, &placement) {
-                Some((outcome, times, share)) => {
-                    server = Some(times);
-                    received = share;
-                    outcome
-                }
-                None => {
-                    missed = true;
-                    if let Some(link) = &started.link {
-                        link.missed(frame.number, Instant::now());
-                    }
-                    match on_deadline {
-                        OnDeadline::Complete => {
-                            let begun = Instant::now();
-                            let outcome = frame.engine.complete(&rest, &placement)?;
-                            if let Some(link) = &started.link {
-                                link.completed(rest.choice(), begun.elapsed());
-                            }
-                            outcome
-                        }
-                        OnDeadline::Skip => Outcome::default(),
-                    }
-                }
-            }
+            let parties = Parties {
+                engine: &frame.engine,
+                flow,
+                link: started.link.as_deref(),
+            };
+            parties.finish(frame.number, remote, on_deadline)?
         }
     };
     let latency = frame.arrived.elapsed();
@@ -114,39 +101,4 @@ pub(super) fn finish(
         missed,
         inferred,
     })
-}
-
-/// A usable answer, and of what share of the payload where that was not all.
-fn taken(
-    answer: Option<Answer>,
-    engine: &Engine,
-    placement: &Placement,
-) -> Option<(Outcome, ServerTimes, Option<f64>)> {
-    let Some(Answer::Completed {
-        found,
-        model_version,
-        server,
-        received,
-    }) = answer
-    else {
-        return None;
-    };
-    if model_version != engine.version() {
-        gst::warning!(
-            super::imp::CAT,
-            "the server answered with version {model_version} of the weights, the frame began with {}",
-            engine.version()
-        );
-        return None;
-    }
-    match engine.take(found, placement) {
-        Ok(outcome) => Some((outcome, server, received)),
-        Err(problem) => {
-            gst::warning!(
-                super::imp::CAT,
-                "unusable answer from the server: {problem}"
-            );
-            None
-        }
-    }
 }

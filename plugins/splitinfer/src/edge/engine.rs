@@ -14,7 +14,9 @@ use splitinfer_graph::{Cut, Model};
 use splitinfer_inference::{LoadedModel, load_library};
 use splitinfer_meta::Completed;
 use splitinfer_plan::Choice;
-use splitinfer_runtime::{DEFAULT_CANDIDATES, Profile, RuntimeError, SessionOptions, SplitModel};
+use splitinfer_runtime::{
+    DEFAULT_CANDIDATES, Profile, RuntimeError, SessionOptions, SplitModel, Stop,
+};
 use splitinfer_tensor::Tensor;
 use splitinfer_tensorcode::{CodeError, Limits};
 use splitinfer_vision::{Head, ModelInfo, Object, Picture, Placement, Preprocessor, VisionError};
@@ -26,6 +28,9 @@ use super::settings::Settings;
 use super::split;
 
 const PROFILE_RUNS: usize = 3;
+
+/// By name, in the model's order.
+type Outputs = Vec<(String, Tensor)>;
 
 /// A model ready to run, whole or in two halves. Shared by the two threads of the element.
 pub(super) struct Engine {
@@ -190,7 +195,7 @@ impl Engine {
         &self,
         candidate: usize,
         tensors: &[Tensor],
-    ) -> Result<Vec<(String, Tensor)>, gst::ErrorMessage> {
+    ) -> Result<Outputs, gst::ErrorMessage> {
         self.here()?.tail(candidate, tensors).map_err(failed)
     }
 
@@ -237,11 +242,34 @@ impl Engine {
         rest: &Rest,
         placement: &Placement,
     ) -> Result<Outcome, gst::ErrorMessage> {
-        let outputs = match rest {
-            Rest::Picture(picture) => self.whole(&self.tensor(picture)?)?,
-            Rest::Tail { candidate, tensors } => self.tail(*candidate, tensors)?,
-        };
+        let outputs = self.rest(rest, None)?.map_err(failed)?;
         self.read(outputs, placement)
+    }
+
+    /// As [`complete`](Self::complete), unless it is stopped before it is done: then `None`.
+    pub(super) fn complete_until(
+        &self,
+        rest: &Rest,
+        placement: &Placement,
+        stop: &Stop,
+    ) -> Result<Option<Outcome>, gst::ErrorMessage> {
+        match self.rest(rest, Some(stop))? {
+            Ok(outputs) => self.read(outputs, placement).map(Some),
+            Err(RuntimeError::Stopped) => Ok(None),
+            Err(e) => Err(failed(e)),
+        }
+    }
+
+    fn rest(
+        &self,
+        rest: &Rest,
+        stop: Option<&Stop>,
+    ) -> Result<Result<Outputs, RuntimeError>, gst::ErrorMessage> {
+        let here = self.here()?;
+        Ok(match rest {
+            Rest::Picture(picture) => here.whole_until(&self.tensor(picture)?, stop),
+            Rest::Tail { candidate, tensors } => here.tail_until(*candidate, tensors, stop),
+        })
     }
 
     /// About how long [`complete`](Self::complete) takes for this split.
@@ -339,6 +367,6 @@ fn refused(path: &Path, error: &RuntimeError) -> gst::ErrorMessage {
     gst::error_msg!(gst::LibraryError::Init, ("{}: {error}", path.display()))
 }
 
-fn failed(error: RuntimeError) -> gst::ErrorMessage {
+pub(super) fn failed(error: RuntimeError) -> gst::ErrorMessage {
     gst::error_msg!(gst::LibraryError::Failed, ("inference failed: {error}"))
 }

@@ -9,13 +9,16 @@
 //! The streaming thread of the sink pad adds frames whose inference has begun; the task of the source pad takes them
 //! off the front as they become ready. A frame that waits for the server becomes ready when its answer arrives
 //! or when there is just enough time left to complete it here, whichever comes first. So no wait in here is longer
-//! than the latency budget, and a flush ends every one of them at once.
+//! than the latency budget, and a flush ends every one of them at once, and completion, too.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
+use splitinfer_runtime::Stop;
+
 use super::frame::{Answer, Frame};
+use super::race::Race;
 
 /// What the source pad's task has to do next.
 pub(super) enum Step {
@@ -39,6 +42,8 @@ struct Inner {
     left: u64,
     /// The task works on what it took off the front.
     busy: bool,
+    /// That is a frame to which an answer may still come.
+    race: Race,
     flushing: bool,
     /// What pushing downstream returned, once it failed.
     failed: Option<gst::FlowError>,
@@ -66,10 +71,13 @@ impl Flow {
 
     /// Empties the queue, ends every wait and refuses everything until [`start`](Self::start).
     pub(super) fn stop(&self) {
-        *self.lock() = Inner {
+        let mut inner = self.lock();
+        inner.race.abandon();
+        *inner = Inner {
             flushing: true,
             ..Inner::default()
         };
+        drop(inner);
         self.changed.notify_all();
     }
 
@@ -124,16 +132,35 @@ impl Flow {
             .saturating_sub(inner.left + inner.frames as u64)
     }
 
-    /// Hands an answer of the server to the frame it belongs to; `false` if no frame waits for it (any more).
+    /// Hands an answer of the server to the frame it belongs to, in the queue or being completed; `false` if no frame waits for it
+    /// (any more).
     pub(super) fn answer(&self, number: u64, answer: Answer) -> bool {
         let mut inner = self.lock();
         let frame = inner.items.iter_mut().find_map(|item| match item {
             Item::Frame(frame) if frame.number == number => Some(frame),
             _ => None,
         });
-        let taken = frame.is_some_and(|frame| frame.take_answer(answer));
+        let taken = match frame {
+            Some(frame) => frame.take_answer(answer),
+            None => inner.race.answer(number, answer),
+        };
         self.changed.notify_all();
         taken
+    }
+
+    /// The frame that [`next`](Self::next) gave is completed here from now on; its answer, or a flush, ends that.
+    pub(super) fn race(&self, stop: &Arc<Stop>) -> Result<(), gst::FlowError> {
+        let mut inner = self.lock();
+        inner.check()?;
+        inner.race.run(stop);
+        Ok(())
+    }
+
+    /// Completion has ended: the answer, if that came first.
+    pub(super) fn end_race(&self) -> Result<Option<Answer>, gst::FlowError> {
+        let mut inner = self.lock();
+        inner.check()?;
+        Ok(inner.race.end())
     }
 
     /// No answer will come for frames under way: each is completed here as soon as its turn comes.
@@ -169,7 +196,12 @@ impl Flow {
         }
         inner.busy = true;
         match inner.items.pop_front() {
-            Some(Item::Frame(frame)) => Ok(Step::Frame(frame)),
+            Some(Item::Frame(frame)) => {
+                if frame.waits_until().is_some() {
+                    inner.race.begin(frame.number);
+                }
+                Ok(Step::Frame(frame))
+            }
             Some(Item::Event(event)) => Ok(Step::Event(event)),
             None => Err(gst::FlowError::Error),
         }
@@ -180,6 +212,7 @@ impl Flow {
     pub(super) fn done(&self, was_frame: bool, result: Result<(), gst::FlowError>) -> bool {
         let mut inner = self.lock();
         inner.busy = false;
+        inner.race.end();
         if was_frame {
             inner.frames = inner.frames.saturating_sub(1);
             inner.left += 1;

@@ -45,12 +45,21 @@ impl Leaving<'_> {
             return None;
         }
         let budget = settings.latency_budget;
-        let at = planner.server_begins_by(self.choice, self.give_up_at, budget, self.rtt?)?;
+        let due = self.due(settings);
+        let at = planner.server_begins_by(self.choice, due, budget, self.rtt?)?;
         // With no time left at all it is better to hope for the whole than to ask for less.
         (at > now).then_some(Until {
             at,
             least_permille: settings.least_permille(),
         })
+    }
+
+    /// When the answer is to be here: where it is preferred to what this machine finds, before that is begun.
+    fn due(&self, settings: &Settings) -> Instant {
+        match settings.incomplete_frames {
+            IncompleteFrames::Always => self.give_up_at,
+            IncompleteFrames::Never | IncompleteFrames::WhenLate => self.deadline,
+        }
     }
 
     fn is_wanted(&self, planner: &Planner, settings: &Settings) -> bool {

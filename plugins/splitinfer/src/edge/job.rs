@@ -13,6 +13,7 @@ use splitinfer_plan::{Advice, Choice};
 use splitinfer_tensorcode::AUTO;
 use splitinfer_vision::{Picture, Placement};
 
+use super::OnDeadline;
 use super::crossing::{Coding, Crossing, Wanted};
 use super::engine::Engine;
 use super::filming::{self, Filming};
@@ -95,6 +96,7 @@ impl Job<'_> {
             // Nobody waits for the answer to a probe: it may come when it likes.
             self.deadline = Instant::now() + self.settings.latency_budget;
         }
+        let of_use = self.answer_of_use(wanted.choice, probe);
         let Coded {
             choice,
             rest,
@@ -102,7 +104,7 @@ impl Job<'_> {
             alone,
         } = match wanted.choice {
             Choice::Candidate(i) => self.head(&picture, i)?,
-            Choice::Video => self.video(picture)?,
+            Choice::Video => self.video(picture, of_use)?,
             _ => self.jpeg(picture)?,
         };
         let worked = self.times.infer + self.times.encode;
@@ -117,13 +119,13 @@ impl Job<'_> {
         let mut request = Request {
             choice,
             alone,
-            deadline: self.deadline,
+            deadline: of_use,
             // A key picture in its place would take longer than what is left of it, and so would tensors that stand alone: where they
             // are too large for the budget, the next ones are not if these arrive at last.
             expires: match choice {
-                Choice::Video => self.deadline + self.settings.latency_budget,
-                Choice::Candidate(_) if alone => self.deadline + self.settings.latency_budget,
-                _ => self.deadline,
+                Choice::Video => of_use + self.settings.latency_budget,
+                Choice::Candidate(_) if alone => of_use + self.settings.latency_budget,
+                _ => of_use,
             },
             placement: self.placement.to_f32x6(),
             payload,
@@ -155,12 +157,9 @@ impl Job<'_> {
             self.times.infer += begun.elapsed();
             return Ok((choice, Work::Done(outcome), None));
         }
-        let give_up_at = self.planner.give_up_at(
-            &wanted,
-            self.engine,
-            self.settings.latency_budget,
-            self.deadline,
-        );
+        let give_up_at =
+            self.planner
+                .give_up_at(&wanted, self.engine, self.settings, self.deadline);
         let leaving = leaving(give_up_at, self.deadline);
         request.patience = leaving.patience(self.planner, self.settings, Instant::now());
         Ok((
@@ -168,6 +167,15 @@ impl Job<'_> {
             Work::Remote(Remote::new(rest, self.placement, give_up_at)),
             Some(request),
         ))
+    }
+
+    /// Until when an answer is of use: a frame that is late is completed here, but takes an answer that comes before that is done.
+    fn answer_of_use(&self, choice: Choice, probe: bool) -> Instant {
+        let rest = |budget| self.planner.rest(choice, self.engine, budget);
+        match self.settings.on_deadline() {
+            OnDeadline::Complete if !probe => self.deadline + rest(self.settings.latency_budget),
+            _ => self.deadline,
+        }
     }
 
     fn here(&mut self, picture: &Picture) -> Result<Work, gst::ErrorMessage> {
@@ -214,9 +222,9 @@ impl Job<'_> {
     }
 
     /// As a JPEG where the encoder fails.
-    fn video(&mut self, picture: Picture) -> Result<Coded, gst::ErrorMessage> {
+    fn video(&mut self, picture: Picture, of_use: Instant) -> Result<Coded, gst::ErrorMessage> {
         let begun = Instant::now();
-        let answer = self.deadline.saturating_duration_since(begun);
+        let answer = of_use.saturating_duration_since(begun);
         let coded = filming::attempt(self.filming, |filming| {
             filming.encode(self.number, &picture, answer)
         });

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use splitinfer_plan::{Choice, Fixed, Objective, Plan, Selector, Turnaround, Wish, can_pay};
 use splitinfer_vision::Picture;
 
+use super::OnDeadline;
 use super::engine::Engine;
 use super::filming::Filming;
 use super::imp::Started;
@@ -100,10 +101,14 @@ impl Planner {
         &self,
         wanted: &Chosen,
         engine: &Engine,
-        budget: Duration,
+        settings: &Settings,
         deadline: Instant,
     ) -> Instant {
-        let rest = self.rest(wanted.choice, engine, budget);
+        let budget = settings.latency_budget;
+        let rest = match settings.on_deadline() {
+            OnDeadline::Complete => self.rest(wanted.choice, engine, budget),
+            OnDeadline::Skip => margin(budget),
+        };
         let in_time = deadline.checked_sub(rest).unwrap_or(deadline);
         in_time.max((wanted.at + wanted.patience).min(deadline))
     }

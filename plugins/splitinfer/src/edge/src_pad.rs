@@ -15,6 +15,7 @@ use super::completion;
 use super::flow::Step;
 use super::frame::Frame;
 use super::imp::{CAT, SplitInferEdge};
+use super::rest::Unfinished;
 
 /// Added to the measured time when the element reports its latency without a server.
 const LATENCY_STEP: Duration = Duration::from_millis(5);
@@ -151,9 +152,13 @@ impl SplitInferEdge {
             return Err(gst::FlowError::Flushing);
         };
         let on_deadline = self.settings.lock().unwrap().on_deadline();
-        let finished = completion::finish(*frame, &started, on_deadline).map_err(|message| {
-            self.post_error_message(message);
-            gst::FlowError::Error
+        let finished = completion::finish(*frame, &started, &self.flow, on_deadline);
+        let finished = finished.map_err(|why| match why {
+            Unfinished::Flushing => gst::FlowError::Flushing,
+            Unfinished::Failed(message) => {
+                self.post_error_message(message);
+                gst::FlowError::Error
+            }
         })?;
         self.stats.lock().unwrap().finished(&finished);
         self.watch_latency(finished.latency);
