@@ -7,6 +7,7 @@
 //! What the frames that pass tell of the way to the server.
 
 mod delay;
+mod rounds;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::Tracked;
+use rounds::Rounds;
 
 /// Beside the payload, for each packet of about so many bytes.
 const PACKET: u64 = 1_160;
@@ -72,6 +74,8 @@ pub struct Transit {
     deviation: f64,
     /// By how much answers come later than expected, on average.
     lateness: f64,
+    /// The last frames that were answered.
+    rounds: Rounds,
     /// Round trips of the last frames in a row that took longer, but not for their size.
     longer: Vec<f64>,
     /// How long the link had not let anything through, when last looked at; until it does.
@@ -169,16 +173,29 @@ impl Transit {
         let seconds = end.saturating_duration_since(begin).as_secs_f64();
         self.stalled = None;
         self.heard = self.heard.max(Some(at));
-        if self.is_delay(frame.bytes, seconds) {
+        self.rounds.add(frame.at, frame.bytes, trip);
+        let slower = self
+            .rate
+            .get()
+            .and_then(|rate| self.rounds.slower(rate, self.rtt_at_best(at)));
+        if let Some(rate) = slower {
+            self.is_slower(rate, at);
+        } else if self.is_delay(frame.bytes, seconds) {
             self.took_longer(trip, at);
-            return Some(at);
+        } else {
+            self.longer.clear();
+            self.got_through(frame.bytes, seconds, at);
         }
-        self.longer.clear();
+        Some(at)
+    }
+
+    /// So many bytes kept the link busy for so long, for nothing but its rate.
+    fn got_through(&mut self, bytes: f64, seconds: f64, at: Instant) {
         if seconds >= SHORTEST.max(self.deviation) {
-            self.learn(frame.bytes / seconds, at);
+            self.learn(bytes / seconds, at);
         } else {
             // At least this; how much more, it does not say.
-            let least = frame.bytes / (seconds + SHORTEST.max(self.deviation));
+            let least = bytes / (seconds + SHORTEST.max(self.deviation));
             if self.doubtful {
                 // It works again, most likely as it did.
                 self.learn(least.max(self.peak(at)), at);
@@ -186,7 +203,6 @@ impl Transit {
                 self.learn(least, at);
             }
         }
-        Some(at)
     }
 
     /// There was no answer in time: the link is no faster than this.

@@ -66,19 +66,16 @@ pub(super) fn rank(situation: &Situation<'_>, p: &Prediction, budget: Option<Dur
     }
 }
 
-/// When the result is there on average. An answer that comes too late is not taken: the frame is completed here then, in time
-/// for the budget where the answer can be expected before that has to begin. A link that has let nothing through for a while
-/// goes on so for as long again with a chance of one half, for twice as long with one of a third, and so on (as stretches do
-/// whose lengths span orders of magnitude).
+/// When the result is there on average. A frame whose answer does not come is completed here: in time for the budget, or, where
+/// the answer is expected only after that would have to begin, from then on. An answer that comes first is taken even so. A link
+/// that has let nothing through for a while goes on so for as long again with a chance of one half, for twice as long with one of
+/// a third, and so on (as stretches do whose lengths span orders of magnitude).
 fn answered(situation: &Situation<'_>, p: &Prediction, budget: Duration) -> Duration {
     let doubt = situation.doubt;
-    let limit = match p.latency.saturating_add(p.rest) > budget {
-        true => budget,
-        false => budget.saturating_sub(p.rest),
-    };
-    let missed = limit.saturating_add(p.rest);
-    let Some(spare) = limit.checked_sub(p.latency) else {
-        return p.latency.max(missed);
+    let begins = budget.saturating_sub(p.rest).max(p.latency).min(budget);
+    let missed = begins.max(p.edge).saturating_add(p.rest);
+    let Some(spare) = missed.checked_sub(p.latency) else {
+        return missed;
     };
     let seconds = |d: Duration| d.as_secs_f64().max(1e-6);
     let (stall, spare) = (seconds(doubt.stall), seconds(spare));

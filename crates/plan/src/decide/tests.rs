@@ -75,7 +75,7 @@ fn each_objective_saves_what_it_names_within_the_budget() {
     assert_eq!(choose(Objective::ServerLoad, 90), Choice::Candidate(1));
     assert_eq!(
         choose(Objective::Bandwidth, 10),
-        Choice::Candidate(1),
+        Choice::Candidate(0),
         "none meets it: the one that is done soonest, by whomever"
     );
 }

@@ -64,18 +64,15 @@ impl Selector {
         }
     }
 
-    /// None where completion here, begun in time for the deadline, comes after the answer most likely has; else until an
-    /// answer is late by what completion takes, for before that it would more often spoil what goes well than save what does
-    /// not.
+    /// None where completion here, begun in time for the deadline, comes after the answer most likely has; else until the answer
+    /// is late. It is taken even then, if it comes before completion is done, which has cost work and nothing else.
     pub(super) fn patience(&self, wish: &Wish, decision: &Decision) -> Duration {
         let late = DEVIATIONS * self.link.deviation() + decision.predicted.as_secs_f64() * SPARE;
         let answer = decision.predicted + Duration::from_secs_f64(late);
         let rest = self.time_to_complete(decision.choice);
-        let rest = rest.unwrap_or_default();
-        if answer + rest > wish.budget {
-            wish.budget.min(answer.max(decision.predicted + rest))
-        } else {
-            Duration::ZERO
+        match answer + rest.unwrap_or_default() > wish.budget {
+            true => wish.budget.min(answer),
+            false => Duration::ZERO,
         }
     }
 

@@ -14,6 +14,9 @@ use super::{DEVIATIONS, Sent, Transit, USUAL, waited};
 const SHARE: f64 = 0.3;
 /// What an idle system is late by anyway.
 const SLACK: f64 = 0.003;
+/// Bytes a second that a link is taken to have at least: half of the slowest that are meant here. A frame that would need a slower
+/// one was lost, or stood still with all others.
+const SLOWEST: f64 = 15_625.0;
 /// So many frames in a row that took longer for another reason than their size show a longer way.
 const LONGER: usize = 3;
 
@@ -43,7 +46,20 @@ impl Transit {
         let usual = bytes / rate;
         let slower = seconds / usual;
         let longer = 1.0 + (seconds - usual) / self.rtt().max(USUAL);
-        slower > 1.0 && longer < slower.sqrt()
+        slower > 1.0 && (longer < slower.sqrt() || bytes < SLOWEST * seconds)
+    }
+
+    /// The last frames took longer for a slower link and not for a longer way.
+    pub(super) fn is_slower(&mut self, rate: f64, at: Instant) {
+        let trip = self.rtt_at_best(at);
+        self.longer.clear();
+        self.rounds.clear();
+        self.told.clear();
+        self.trips.clear();
+        self.trips.push_back((at, trip));
+        self.doubtful = false;
+        self.informed = Some(at);
+        self.rate.restart(rate);
     }
 
     /// One frame did so.
