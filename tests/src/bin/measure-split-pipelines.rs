@@ -77,22 +77,21 @@ const RUNS: u32 = 3;
 const CROWDS: [usize; 4] = [1, 2, 4, 8];
 const CROWD_METHODS: &str = "planner,neurosurgeon-coding,bandit,here,picture,video";
 const QUICK_METHODS: &str = "planner,neurosurgeon-coding,bandit,here";
-/// The budget as a multiple of what the model takes on the edge: 200 ms of 74 for the people's teacher.
+/// The budget as a multiple of what the model takes on the edge.
 const BUDGET: f64 = 2.7;
-/// 400 ms of 130.
 const CROWD_BUDGET: f64 = 3.1;
 const MACHINES: Machines = Machines {
     rate: 10,
     seconds: 20,
-    edge: 0.35,
-    server: 1.0,
+    edge: 70.0,
+    server: 25.0,
 };
 /// Where many edges share the server: two processors have enough for all of them, and the server for two or three edges only.
 const CROWD: Machines = Machines {
     rate: 5,
     seconds: 14,
-    edge: 0.2,
-    server: 0.4,
+    edge: 135.0,
+    server: 68.0,
 };
 
 fn main() -> Result<()> {

@@ -143,6 +143,20 @@ impl Book {
         found.map(|(_, profile)| profile)
     }
 
+    /// The parts of a processor, edge and server, with which the same was measured before, whatever those of `setting`.
+    pub fn shares(&self, setting: &Setting) -> Option<[f64; 2]> {
+        let mut known = self.profiles.iter().map(|(s, _)| s);
+        let same = |s: &&Setting| {
+            let (edge, server) = (s.edge, s.server);
+            **s == Setting {
+                edge,
+                server,
+                ..setting.clone()
+            }
+        };
+        known.find(same).map(|s| [s.edge, s.server])
+    }
+
     pub fn has(&self, key: &Key) -> bool {
         self.runs.iter().any(|run| run.key == *key)
     }

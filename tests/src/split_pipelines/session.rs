@@ -30,7 +30,8 @@ pub struct Machines {
     /// Frames a second.
     pub rate: u32,
     pub seconds: u32,
-    /// Parts of a processor, before a trace says otherwise.
+    /// What the model takes on them, ms, before a trace says otherwise: each gets the part of a processor with which it does, and all
+    /// of one where that is not enough.
     pub edge: f64,
     pub server: f64,
 }
@@ -134,15 +135,25 @@ impl Session {
             camera::film(&subject.source(rate), rate, shots, &film)
                 .with_context(|| subject.name.clone())?;
         }
-        let setting = Setting {
+        let mut setting = Setting {
             model: subject.name.clone(),
             rate,
             shots,
-            edge,
-            server,
+            edge: 1.0,
+            server: 1.0,
             machine: measure::machine(),
             build: build()?,
         };
+        [setting.edge, setting.server] = match self.book.shares(&setting) {
+            Some(shares) => shares,
+            None => {
+                eprintln!("{}: measuring how fast this machine is", subject.name);
+                let alone =
+                    profiling::measure(subject.model.clone(), film.clone(), rate, [1.0; 2])?;
+                [edge, server].map(|ms| share(alone.edge.whole, ms))
+            }
+        };
+        let (edge, server) = (setting.edge, setting.server);
         if self.book.profile(&setting).is_none() {
             eprintln!("{}: measuring the profile", subject.name);
             let model = subject.model.clone();
@@ -211,6 +222,11 @@ impl Session {
         self.book.add_run(Run { key, recordings })?;
         Ok(told)
     }
+}
+
+/// Of a processor, on which a work takes `alone`, for it to take `wanted`: three digits.
+fn share(alone: f64, wanted: f64) -> f64 {
+    (alone / wanted * 1e3).round().clamp(1.0, 1e3) / 1e3
 }
 
 fn length(setting: &Setting) -> Duration {

@@ -32,8 +32,8 @@ pub enum Event {
     Answered(u32),
     /// The frame at the front may have waited long enough.
     GiveUp,
-    /// The source pad's task has completed the frame at the front.
-    Completed,
+    /// The source pad's task has completed this frame, unless an answer came before.
+    Completed(u32),
     /// Nothing was sent for a while.
     KeepAlive,
     /// Another attempt to connect.

@@ -29,7 +29,8 @@ const REORDERING: u32 = 3;
 /// Packets that are sent when the timer has come; Quinn sends as many.
 const PROBES: usize = 2;
 const FIRST_RTT: Duration = Duration::from_millis(100);
-const ACK_DELAY: Duration = Duration::from_millis(25);
+/// The server is asked not to hold back acknowledgements for longer; Quinn takes no less.
+const ACK_DELAY: Duration = Duration::from_millis(1);
 
 /// Both directions of the link.
 #[derive(Clone, Debug)]

@@ -38,9 +38,14 @@ pub(super) struct Working {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Progress {
     Done,
-    Waiting { until: Duration },
+    Waiting {
+        until: Duration,
+    },
     Answered,
-    Completing,
+    /// Unless an answer comes first.
+    Completing {
+        took: Duration,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,10 +67,17 @@ impl World {
         }
     }
 
-    pub(super) fn completed(&mut self) {
-        if let Some(front) = self.flow.pop_front() {
-            self.leave(front, false);
-        }
+    pub(super) fn completed(&mut self, frame: u32) {
+        let Some(front) = self.flow.front().filter(|f| f.frame == frame).copied() else {
+            return;
+        };
+        let (choice, Progress::Completing { took }) = (front.choice, front.progress) else {
+            return;
+        };
+        self.seen.push(Seen::Completed { choice, took });
+        self.miss(frame);
+        self.flow.pop_front();
+        self.leave(front, false);
         self.turn();
     }
 
@@ -163,7 +175,8 @@ impl World {
         });
         let deadline = match work.order.probe {
             true => self.now + self.setting.budget,
-            false => self.deadline(number),
+            // A frame that is late is completed here, but takes an answer that comes before that is done.
+            false => self.deadline(number) + self.setting.rest(choice, number, self.now),
         };
         let outlives = work.place.is_some() || work.alone && matches!(choice, Choice::Candidate(_));
         if outlives {
@@ -198,7 +211,7 @@ impl World {
     pub(super) fn turn(&mut self) {
         while let Some(front) = self.flow.front_mut() {
             match front.progress {
-                Progress::Completing => return,
+                Progress::Completing { .. } => return,
                 Progress::Done | Progress::Answered => {
                     let by_server = front.progress == Progress::Answered;
                     let front = *front;
@@ -210,12 +223,10 @@ impl World {
                     return;
                 }
                 Progress::Waiting { .. } => {
-                    front.progress = Progress::Completing;
                     let (frame, choice) = (front.frame, front.choice);
-                    self.miss(frame);
                     let took = self.setting.rest(choice, frame, self.now);
-                    self.seen.push(Seen::Completed { choice, took });
-                    self.events.add(self.now + took, Event::Completed);
+                    front.progress = Progress::Completing { took };
+                    self.events.add(self.now + took, Event::Completed(frame));
                     return;
                 }
             }

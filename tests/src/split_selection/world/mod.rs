@@ -184,7 +184,7 @@ impl World {
             Event::Reply(frame) => self.reply(frame, &trace),
             Event::Answered(frame) => self.answered(frame),
             Event::GiveUp => self.turn(),
-            Event::Completed => self.completed(),
+            Event::Completed(frame) => self.completed(frame),
             Event::KeepAlive => self.look_after(),
             Event::Dial => self.dial(&trace),
             Event::Connected => self.open(&trace),

@@ -174,7 +174,10 @@ impl World {
             at: now,
         });
         if let Some(flowing) = self.flow.iter_mut().find(|f| f.frame == frame)
-            && matches!(flowing.progress, Progress::Waiting { .. })
+            && matches!(
+                flowing.progress,
+                Progress::Waiting { .. } | Progress::Completing { .. }
+            )
         {
             flowing.progress = Progress::Answered;
         }
