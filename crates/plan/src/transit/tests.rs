@@ -68,3 +68,33 @@ fn what_a_monitor_tells_again_is_no_news() {
     (0..TOLD as u64).for_each(|i| transit.monitored_rtt(ms(50 + i)));
     assert!((transit.rtt() - 0.05).abs() < 1e-9, "{}", transit.rtt());
 }
+
+#[test]
+fn no_link_is_as_slow_as_a_lost_frame_makes_it_seem() {
+    let (mut transit, now) = unheard(2_000);
+    assert!(transit.stall(now) > 0.1);
+    transit.given_up(10, now);
+    let rate = transit.rate(now).unwrap();
+    assert!((0.9e6..1.1e6).contains(&rate), "{rate}");
+}
+
+#[test]
+fn small_frames_show_that_the_link_has_become_slow() {
+    const SLOW: f64 = 31_250.0;
+    const EVERY: f64 = 0.066;
+    let (mut transit, mut now) = known();
+    let mut free = 0.0f64;
+    for (n, bytes) in [1_800, 2_600, 1_500, 4_800, 2_000, 1_700]
+        .into_iter()
+        .enumerate()
+    {
+        let (number, sent) = (10 + n as u64, n as f64 * EVERY);
+        transit.sent(number, bytes, 0.0, now);
+        free = free.max(sent) + on_wire(bytes) / SLOW;
+        transit.answered(number, free - sent + 0.02, 0.0);
+        now += Duration::from_secs_f64(EVERY);
+    }
+    let rate = transit.rate(now).unwrap();
+    assert!((rate / SLOW - 1.0).abs() < 0.15, "{rate}");
+    assert!(transit.rtt() < 0.03, "{}", transit.rtt());
+}
