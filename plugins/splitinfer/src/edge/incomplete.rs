@@ -54,11 +54,11 @@ impl Leaving<'_> {
         })
     }
 
-    /// When the answer is to be here: where it is preferred to what this machine finds, before that is begun.
+    /// When the answer is to be here: while it is waited for, unless this machine goes on to compute and would be late with that.
     fn due(&self, settings: &Settings) -> Instant {
-        match settings.incomplete_frames {
-            IncompleteFrames::Always => self.give_up_at,
-            IncompleteFrames::Never | IncompleteFrames::WhenLate => self.deadline,
+        match (settings.incomplete_frames, settings.on_deadline()) {
+            (IncompleteFrames::WhenLate, OnDeadline::Complete) => self.deadline,
+            _ => self.give_up_at,
         }
     }
 
