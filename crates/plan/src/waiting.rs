@@ -5,7 +5,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! How long an answer is worth waiting for where nobody chose the split for it: completing the frame here in time may have
-//! to begin before any answer can come, and then no answer would ever be taken.
+//! to begin before any answer can come, and then much of each frame would be computed here for nothing.
 
 use std::time::{Duration, Instant};
 

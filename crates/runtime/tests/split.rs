@@ -286,16 +286,13 @@ fn a_run_under_way_is_stopped_by_another_thread() {
     split.whole(&input).unwrap();
     let whole = begun.elapsed();
     let stop = Stop::new().unwrap();
-    let taken = std::thread::scope(|scope| {
-        let run = scope.spawn(|| {
-            let begun = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // One that came to its end would have an outcome.
             let outcome = split.whole_until(&input, Some(&stop));
             assert!(matches!(outcome, Err(RuntimeError::Stopped)), "{outcome:?}");
-            begun.elapsed()
         });
         std::thread::sleep(whole / 10);
         stop.stop();
-        run.join().unwrap()
     });
-    assert!(taken < whole, "{taken:?} of {whole:?}");
 }

@@ -5,7 +5,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Completion here against the server's answer: a frame that has waited long enough is completed here, and takes the answer all the
-//! same if that comes first. So waiting no longer costs work, and never a result that was nearly there.
+//! same if that comes first. So an answer that was nearly there is not lost, and no work is done after it has come.
 
 use std::sync::Arc;
 
