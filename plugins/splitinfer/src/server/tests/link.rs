@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use splitinfer_tensorcode::decoder;
-use splitinfer_wire::{Content, Status, Wants};
+use splitinfer_wire::{Content, Message, Status, Wants};
 
 use super::bench::{Edge, PATIENCE, Relay, Server, ready};
+use super::hostile::Attacker;
 use crate::net::client::{Body, ClientEvent, Failure};
 use crate::net::identity::Identity;
 use crate::net::trust::Trust;
@@ -396,4 +397,33 @@ fn a_server_that_is_full_is_tried_again() {
     assert!(!fatal && text.contains("max-clients"), "{text}");
     drop(first);
     second.connected();
+}
+
+#[test]
+fn each_side_asks_the_other_for_early_acknowledgements() {
+    if !ready() {
+        return;
+    }
+    let edge = Edge::new(1);
+    let server = Server::new(Some(&edge.model)).play();
+    let hello = Message::Hello(Box::new(edge.hello(Wants::Objects)));
+    let client = Attacker {
+        port: server.port(),
+        hello: hello.encode().unwrap(),
+    };
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (connection, _send, _recv) = client.session().await;
+        // Quinn asks a peer only where that says that it can do it.
+        let asked = || {
+            let stats = connection.stats();
+            stats.frame_tx.ack_frequency > 0 && stats.frame_rx.ack_frequency > 0
+        };
+        let until = Instant::now() + PATIENCE;
+        while !asked() {
+            assert!(Instant::now() < until, "{:?}", connection.stats());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
 }
