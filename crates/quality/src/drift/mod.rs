@@ -25,6 +25,7 @@ mod chart;
 mod frames;
 mod gathering;
 mod orders;
+mod progress;
 mod rest;
 mod review;
 mod sampling;
@@ -35,9 +36,10 @@ mod tests;
 pub use orders::{Cause, DriftSettings, Orders, Round, Training};
 pub use signs::Signs;
 
-use chart::{Chart, HEAD_START, LOST};
+use chart::{Chart, HEAD_START};
 use frames::Frames;
 use gathering::Gathering;
+use progress::Progress;
 use rest::Rest;
 use review::Review;
 use sampling::{Pace, Sampling};
@@ -57,12 +59,6 @@ const DOUBT: f64 = 0.15;
 const SETTLED_AFTER: usize = 3;
 /// At first the student is worth training when it is off by this much, in units of the objects' size.
 const WORTH: f64 = 0.15;
-/// Another round pays while the error is less than the least so far by this share, or the student is lost altogether: it may
-/// be on its way though nobody sees it.
-const PAYS: f64 = 0.2;
-/// An error that is not worth another round.
-const GOOD: f64 = 0.1;
-const MOST_ROUNDS: usize = 6;
 /// At least so many frames are taken in a round, besides the looks that led to it.
 const LEAST: usize = 3;
 /// So many frames before a sign was enough the student was already worse.
@@ -294,8 +290,7 @@ impl DriftWatch {
                 number: 1,
                 error: usual,
                 usual,
-                first: f64::INFINITY,
-                least: f64::INFINITY,
+                progress: Progress::new(None),
             });
         }
     }
@@ -362,16 +357,10 @@ impl DriftWatch {
                 self.begin(Cause::FirstLook, Some(error), 0, orders);
             }
             None => {}
-            Some(round) => {
-                let pays = error > LOST || error < (1.0 - PAYS) * round.least;
-                match pays && error > GOOD && round.number < MOST_ROUNDS {
-                    true => self.next_round(round, error, orders),
-                    false => {
-                        let brought = error < (1.0 - PAYS) * round.first;
-                        self.end_learning(brought);
-                    }
-                }
-            }
+            Some(mut round) => match round.progress.goes_on(error, round.usual) {
+                true => self.next_round(round, error, orders),
+                false => self.end_learning(round.progress.has_brought(error)),
+            },
         }
     }
 
@@ -382,8 +371,7 @@ impl DriftWatch {
             number: 1,
             error,
             usual: self.chart.usual(),
-            first: error.unwrap_or(f64::INFINITY),
-            least: error.unwrap_or(f64::INFINITY),
+            progress: Progress::new(error),
         };
         self.doubt = None;
         self.chart.forget_evidence();
@@ -405,7 +393,6 @@ impl DriftWatch {
         let round = Round {
             number: last.number + 1,
             error: Some(error),
-            least: error.min(last.least),
             ..last
         };
         self.round = Some(round);

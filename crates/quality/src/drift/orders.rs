@@ -6,6 +6,8 @@
 
 //! What a watch is told, and what it asks for.
 
+use super::progress::Progress;
+
 /// What the user sets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DriftSettings {
@@ -71,9 +73,7 @@ pub struct Round {
     pub error: Option<f64>,
     /// What was usual.
     pub usual: Option<f64>,
-    /// The error before the first, and the least of the rounds so far.
-    pub(super) first: f64,
-    pub(super) least: f64,
+    pub(super) progress: Progress,
 }
 
 /// What came of a training.

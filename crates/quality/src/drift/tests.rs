@@ -237,6 +237,15 @@ fn each_further_round_learns_from_frames_farther_apart() {
 }
 
 #[test]
+fn one_round_that_brings_little_does_not_end_it_and_two_do() {
+    let mut scene = Scene::new(SETTINGS, |e| 0.85 * e);
+    scene.play(400, 0.08, 3, 0.8);
+    scene.play(150, 0.9, 3, 0.4);
+    let numbers: Vec<usize> = scene.rounds.iter().map(|r| r.1.number).collect();
+    assert_eq!(numbers, [1, 2], "{:?}", scene.rounds);
+}
+
+#[test]
 fn what_changes_meanwhile_is_learnt_without_delay() {
     let length = |confidence: f64| {
         let mut scene = Scene::new(SETTINGS, |e| 0.75 * e);
