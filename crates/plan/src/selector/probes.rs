@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Selector, Wish};
-use crate::{ASSUMED_BANDWIDTH, Choice, Decision, Doubt, Situation, decide};
+use crate::{ASSUMED_BANDWIDTH, Choice, Decision, Doubt, Objective, Situation, decide};
 
 /// After so long without news of the link it is asked whether it has become better, more and more seldom while it has not.
 const FIRST_PROBE: Duration = Duration::from_millis(150);
@@ -95,8 +95,8 @@ impl Shown {
 impl Selector {
     /// A monitor's word alone does not take frames away from here: its packets are small, and what frames meet beside the way
     /// (jitter that holds up one packet of several, a server that stalls) it does not see. So after some time here one goes there
-    /// as a probe first, and has to be answered in less than it takes here, unless here the budget is missed or frames pile up. The
-    /// choice to probe, if it is time for that.
+    /// as a probe first, and has to be answered in less than it takes here, or, where something else than time is to be saved, within
+    /// the budget, unless here the budget is missed or frames pile up. The choice to probe, if it is time for that.
     pub(super) fn check(
         &mut self,
         decision: &mut Decision,
@@ -117,9 +117,12 @@ impl Selector {
         let piles = situation
             .interval
             .is_some_and(|interval| here.edge > interval);
+        let enough = |taken| match situation.objective {
+            Objective::Latency => taken < here.latency,
+            _ => situation.budget.is_none_or(|budget| taken <= budget),
+        };
         let shown = self.shown.is_some_and(|shown| {
-            now.saturating_duration_since(shown.at) < SHOWS
-                && shown.taken + there.edge < here.latency
+            now.saturating_duration_since(shown.at) < SHOWS && enough(shown.taken + there.edge)
         });
         if late || piles || shown {
             return None;
@@ -129,7 +132,7 @@ impl Selector {
             choice: Choice::Here,
             predicted: here.latency,
             reason: format!(
-                "all here ({:.1} ms) until a frame has shown that it is less there ({:.1} ms)",
+                "all here ({:.1} ms) until a frame has shown that it is as fast there as is predicted ({:.1} ms)",
                 here.latency.as_secs_f64() * 1e3,
                 decision.predicted.as_secs_f64() * 1e3
             ),

@@ -224,6 +224,21 @@ fn what_a_monitor_promises_is_tried_with_one_frame_first() {
 }
 
 #[test]
+fn where_something_else_than_time_is_to_be_saved_an_answer_within_the_budget_is_enough() {
+    for objective in [Objective::Latency, Objective::EdgeLoad] {
+        let (mut selector, now, plan) = monitored_from_here();
+        probed(&mut selector, plan.decision.choice, now, 120 * MS);
+        let wish = Wish {
+            objective,
+            ..leisurely()
+        };
+        let then = selector.decide(&wish, now + 130 * MS).decision;
+        let here = then.choice == Choice::Here;
+        assert_eq!(here, objective == Objective::Latency, "{}", then.reason);
+    }
+}
+
+#[test]
 fn a_promise_that_the_frame_does_not_find_is_not_believed() {
     let (mut selector, now, plan) = monitored_from_here();
     // More than twice as late as all here would be.

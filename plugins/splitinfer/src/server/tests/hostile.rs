@@ -76,6 +76,15 @@ pub struct Attacker {
 }
 
 impl Attacker {
+    /// One that says what this edge would.
+    pub fn like(edge: &Edge, server: &Server) -> Self {
+        let hello = Message::Hello(Box::new(edge.hello(Wants::Objects)));
+        Self {
+            port: server.port(),
+            hello: hello.encode().unwrap(),
+        }
+    }
+
     async fn connect(&self) -> Connection {
         let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
         let trust = Trust::default().prepare().unwrap();

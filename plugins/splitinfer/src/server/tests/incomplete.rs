@@ -13,7 +13,7 @@ use splitinfer_runtime::random_tensor;
 use splitinfer_tensor::DType;
 use splitinfer_tensorcode::{Encode, Predictive};
 use splitinfer_wire::close::stream_code;
-use splitinfer_wire::{Content, FrameHeader, Message, Patience, ResultHeader, Status, Wants};
+use splitinfer_wire::{Content, FrameHeader, Patience, ResultHeader, Status};
 
 use super::bench::{Edge, Server, ready};
 use super::hostile::Attacker;
@@ -33,11 +33,7 @@ impl Session {
     async fn open() -> Self {
         let edge = Edge::new(1);
         let server = Server::new(Some(&edge.model)).play();
-        let hello = Message::Hello(Box::new(edge.hello(Wants::Objects)));
-        let client = Attacker {
-            port: server.port(),
-            hello: hello.encode().unwrap(),
-        };
+        let client = Attacker::like(&edge, &server);
         let (connection, send, recv) = client.session().await;
         Self {
             connection,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use splitinfer_tensorcode::decoder;
-use splitinfer_wire::{Content, Message, Status, Wants};
+use splitinfer_wire::{Content, Status, Wants};
 
 use super::bench::{Edge, PATIENCE, Relay, Server, ready};
 use super::hostile::Attacker;
@@ -406,11 +406,7 @@ fn each_side_asks_the_other_for_early_acknowledgements() {
     }
     let edge = Edge::new(1);
     let server = Server::new(Some(&edge.model)).play();
-    let hello = Message::Hello(Box::new(edge.hello(Wants::Objects)));
-    let client = Attacker {
-        port: server.port(),
-        hello: hello.encode().unwrap(),
-    };
+    let client = Attacker::like(&edge, &server);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().unwrap();
     runtime.block_on(async {
