@@ -132,7 +132,7 @@ impl Selector {
             choice: Choice::Here,
             predicted: here.latency,
             reason: format!(
-                "all here ({:.1} ms) until a frame has shown that it is as fast there as is predicted ({:.1} ms)",
+                "all here ({:.1} ms) until a frame has shown that it is soon enough there ({:.1} ms are predicted)",
                 here.latency.as_secs_f64() * 1e3,
                 decision.predicted.as_secs_f64() * 1e3
             ),

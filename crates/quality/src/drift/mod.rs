@@ -357,7 +357,7 @@ impl DriftWatch {
                 self.begin(Cause::FirstLook, Some(error), 0, orders);
             }
             None => {}
-            Some(mut round) => match round.progress.goes_on(error, round.usual) {
+            Some(mut round) => match round.progress.goes_on(round.number, error, round.usual) {
                 true => self.next_round(round, error, orders),
                 false => self.end_learning(round.progress.has_brought(error)),
             },

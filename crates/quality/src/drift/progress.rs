@@ -3,6 +3,7 @@
 // <https://mozilla.org/MPL/2.0/>.
 //
 // SPDX-License-Identifier: MPL-2.0
+
 //! Whether another round of learning pays, by the errors that looks find after each.
 
 use super::chart::LOST;
@@ -18,8 +19,6 @@ const MOST_ROUNDS: usize = 6;
 /// What the rounds so far have achieved.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Progress {
-    /// Rounds whose new weights have been looked at.
-    rounds: usize,
     /// The error before the first.
     first: f64,
     /// The least so far.
@@ -33,27 +32,25 @@ impl Progress {
     pub(super) fn new(error: Option<f64>) -> Self {
         let error = error.unwrap_or(f64::INFINITY);
         Self {
-            rounds: 0,
             first: error,
             least: error,
             in_vain: 0,
         }
     }
 
-    /// One more round, the error after it, and what was usual before the change: whether there should be another. So long as the
+    /// The error after round `number` (from 1), and what was usual before the change: whether there should be another. So long as the
     /// last one has paid, or the student is lost altogether: it may be on its way though nobody sees it. Where it is still far from
     /// what it was, one that has not paid does not end it: the looks are few, and those that raised the alarm, some of which saw
     /// the student as it was before, make the error that the first one is measured by too low.
-    pub(super) fn goes_on(&mut self, error: f64, usual: Option<f64>) -> bool {
+    pub(super) fn goes_on(&mut self, number: usize, error: f64, usual: Option<f64>) -> bool {
         let paid = error > LOST || error < (1.0 - PAYS) * self.least;
         self.in_vain = if paid { 0 } else { self.in_vain + 1 };
-        self.least = match self.rounds {
-            0 => error,
+        self.least = match number {
+            1 => error,
             _ => self.least.min(error),
         };
-        self.rounds += 1;
         let far = usual.is_some_and(|usual| error > FAR * usual);
-        self.rounds < MOST_ROUNDS && error > GOOD && self.in_vain <= usize::from(far)
+        number < MOST_ROUNDS && error > GOOD && self.in_vain <= usize::from(far)
     }
 
     /// Whether with this error the student is better than before the first round.
@@ -69,10 +66,9 @@ mod tests {
     /// How many rounds there are with these errors after each.
     fn rounds(first: f64, usual: f64, after: &[f64]) -> usize {
         let mut progress = Progress::new(Some(first));
-        let ended = after
-            .iter()
-            .position(|e| !progress.goes_on(*e, Some(usual)));
-        ended.map_or(after.len(), |i| i + 1)
+        let mut numbered = (1..).zip(after);
+        let last = numbered.find(|(n, e)| !progress.goes_on(*n, **e, Some(usual)));
+        last.map_or(after.len(), |(n, _)| n)
     }
 
     #[test]
@@ -92,7 +88,7 @@ mod tests {
     #[test]
     fn what_it_has_brought_is_reckoned_from_the_first_error() {
         let mut progress = Progress::new(Some(0.5));
-        progress.goes_on(0.45, None);
+        progress.goes_on(1, 0.45, None);
         assert!(!progress.has_brought(0.45) && progress.has_brought(0.39));
         assert!(Progress::new(None).has_brought(9.0));
     }
