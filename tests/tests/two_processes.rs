@@ -220,9 +220,21 @@ fn bytes_until(output_error: f32, wanted: impl Fn(f64) -> bool) -> u64 {
 
 #[test]
 fn tensors_are_coded_as_coarsely_as_the_outputs_allow() {
-    let coarse = bytes_until(5.0, |step| step > 0.08);
+    let coarse = bytes_until(10.0, |step| step > 0.08);
     let fine = bytes_until(0.1, |step| step < 0.02);
     assert!(coarse < fine, "{coarse} {fine}");
+}
+
+#[test]
+fn while_it_runs_it_is_found_out_how_much_each_channel_matters() {
+    let setup = start(false, "pool1");
+    setup.stream.wait_until_connected();
+    let stats = || setup.stream.edge.property::<gst::Structure>("stats");
+    let tuned = |_| stats().get("tensor-tuned") == Ok(true);
+    let mut frames = (0..50_000).inspect(|n| setup.stream.push(*n));
+    let sent = frames.position(tuned);
+    let sent = sent.unwrap_or_else(|| panic!("{}", stats())) + 1;
+    assert_complete(&setup.stream.finish(), sent as u64);
 }
 
 #[test]

@@ -74,6 +74,12 @@ impl StepControl {
         true
     }
 
+    /// What was measured no longer tells how the error follows from the step. The step stays until something else is known.
+    pub fn forget(&mut self) {
+        self.gains.clear();
+        (self.interval, self.waiting) = (SOON, 0);
+    }
+
     /// A frame coded in this `step` changed the outputs by `error`, relative to their size; `target` is accepted.
     pub fn measured(&mut self, step: f32, error: f32, target: f32) {
         if !(error.is_finite() && target > 0.0 && step > 0.0) {

@@ -23,20 +23,26 @@
 //! ```
 
 mod affine;
+mod change;
 mod control;
 mod error;
 pub mod picture;
 mod predictive;
+mod sensitivity;
 mod stream;
+mod tuning;
 
 use std::ops::Range;
 
 pub use affine::{Affine, AffineDecoder, Coding, TensorHeader, describe};
+pub use change::relative_change;
 pub use control::StepControl;
 pub use error::CodeError;
 pub use predictive::{Predictive, PredictiveDecoder};
+pub use sensitivity::{Disturbed, Part, Response, Sensitivity};
 use splitinfer_tensor::Tensor;
 pub use stream::{Decoder, max_errors};
+pub use tuning::{Findings, Look, Tuning};
 
 /// Value of `bits` that leaves the depth to the code.
 pub const AUTO: u8 = 0;

@@ -17,8 +17,8 @@ const VERSION: u8 = 1;
 
 /// Code id of [`Affine`](crate::Affine).
 pub(crate) const AFFINE: u8 = 1;
-/// Code id of [`Predictive`](crate::Predictive). 2 was its first edition, which no one reads any more.
-pub(crate) const PREDICTIVE: u8 = 3;
+/// Code id of [`Predictive`](crate::Predictive). 2 and 3 were earlier editions, which no one reads any more.
+pub(crate) const PREDICTIVE: u8 = 4;
 
 /// Appends what precedes the first tensor.
 pub(crate) fn write_start(out: &mut Vec<u8>, code: u8, tensors: usize) -> Result<(), CodeError> {

@@ -60,16 +60,34 @@ fn tensor(halves: bool, flat: bool, seed: u32) -> Tensor {
 
 /// A tensor of one column, with a band for each row of blocks, the most that there can be, and long enough for several threads.
 fn many_bands(halves: bool, predicted: bool) -> Vec<u8> {
-    let mut bytes = b"SITC\x01\x03\x01\x00\x01".to_vec();
+    let mut bytes = b"SITC\x01\x04\x01\x00\x01".to_vec();
     bytes.push(u8::from(predicted));
     // Levels, element type, two dimensions: 4096 and 1.
     bytes.extend([1, if halves { 10 } else { 1 }, 2, 0x80, 0x20, 1]);
     bytes.extend(0.25f32.to_le_bytes());
-    // Quantum; no channel by frequency.
-    bytes.extend([1, 0]);
+    // All channels in this step; quantum; none by frequency.
+    bytes.extend([0, 1, 0]);
     bytes.extend(0.125f32.to_le_bytes());
     bytes.extend([1, 0x80, 1].repeat(1024));
     bytes.extend([0; 128].repeat(1024));
+    bytes
+}
+
+/// A tensor of as many channels as values, each in a step of its own.
+fn many_channels(halves: bool, predicted: bool) -> Vec<u8> {
+    let mut bytes = b"SITC\x01\x04\x01\x00\x01".to_vec();
+    bytes.push(u8::from(predicted));
+    // Levels, element type, three dimensions: 4096, 1 and 1.
+    bytes.extend([1, if halves { 10 } else { 1 }, 3, 0x80, 0x20, 1, 1]);
+    bytes.extend(0.25f32.to_le_bytes());
+    bytes.push(2);
+    bytes.extend((0..4096).map(|i| (i % 7) as u8));
+    // Quantum; some channels by frequency, in one band of 600 bytes.
+    bytes.extend([1, 2]);
+    bytes.extend([0x55; 512]);
+    bytes.extend(0.125f32.to_le_bytes());
+    bytes.extend([1, 0xd8, 4]);
+    bytes.extend([0x5a; 600]);
     bytes
 }
 
@@ -100,15 +118,19 @@ proptest! {
         let used = peak(|| drop(decoder.decode(&bytes, &limits)));
         prop_assert!(used <= 12 * limits.max_bytes + 4096, "{} bytes", used);
         let limits = Limits { max_bytes: if halves { 1 << 13 } else { 1 << 14 }, ..limits };
-        let values = tensor(halves, true, 3).into_data();
-        let column = Tensor::from_data(vec![4096, 1], values).unwrap();
-        let (mut encoder, mut decoder) = (self::encoder(), self::decoder());
-        let earlier = encoder.encode(0, &[column], 2).unwrap();
-        prop_assert!(decoder.decode(&earlier, &limits).is_ok());
-        let bytes = many_bands(halves, predicted);
-        // The threads that help are started once, and stay.
-        prop_assert!(decoder.decode(&bytes, &limits).is_ok());
-        let used = peak(|| drop(decoder.decode(&bytes, &limits)));
-        prop_assert!(used <= 12 * limits.max_bytes + 4096, "{} bytes for many bands", used);
+        for (shape, bytes) in [
+            (vec![4096, 1], many_bands(halves, predicted)),
+            (vec![4096, 1, 1], many_channels(halves, predicted)),
+        ] {
+            let values = tensor(halves, true, 3).into_data();
+            let column = Tensor::from_data(shape.clone(), values).unwrap();
+            let (mut encoder, mut decoder) = (self::encoder(), self::decoder());
+            let earlier = encoder.encode(0, &[column], 2).unwrap();
+            prop_assert!(decoder.decode(&earlier, &limits).is_ok());
+            // The threads that help are started once, and stay.
+            prop_assert!(decoder.decode(&bytes, &limits).is_ok());
+            let used = peak(|| drop(decoder.decode(&bytes, &limits)));
+            prop_assert!(used <= 12 * limits.max_bytes + 4096, "{} bytes for {:?}", used, shape);
+        }
     }
 }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MPL-2.0
-"""A second decoder of code 3, written from docs/tensor-code.md alone: slow, plain, for checking the specification.
+"""A second decoder of code 4, written from docs/tensor-code.md alone: slow, plain, for checking the specification.
 
-second_decoder.py FILE…: the frames of one stream, in their order. Prints for each tensor that has levels a line: its
-step and quantum, then its levels. No library but Python's own.
+second_decoder.py FILE…: the frames of one stream, in their order. Prints for each tensor that has levels a line:
+its values. No library but Python's own.
 """
 
 import math
@@ -167,6 +167,10 @@ def inverse(c):
     return [v for row in rows for v in row]
 
 
+def single(value):
+    return struct.unpack("<f", struct.pack("<f", value))[0]
+
+
 def clamp(value, most):
     return max(-most, min(most, value))
 
@@ -306,10 +310,14 @@ class Tensor:
         head.byte()  # element type
         self.shape = [head.number() for _ in range(head.byte())]
         self.step = struct.unpack("<f", head.take(4))[0]
-        self.quantum = head.byte()
         self.height = self.shape[-2] if len(self.shape) > 1 else 1
         self.width = self.shape[-1] if self.shape else 1
         self.channels = math.prod(self.shape[:-2])
+        kind = head.byte()
+        self.coarser = [0] * self.channels if kind == 0 else None
+        if kind == 2:
+            self.coarser = list(struct.unpack(f"{self.channels}b", head.take(self.channels)))
+        self.quantum = head.byte()
         kind = head.byte()
         self.frequency = [kind == 1] * self.channels
         if kind == 2:
@@ -326,7 +334,8 @@ class Tensor:
     def decode(self, payload, earlier):
         start, self.reference = Models(), None
         if earlier and earlier.shape == self.shape:
-            self.reference = earlier.in_steps_of(self.step)
+            self.coarser = self.coarser or earlier.coarser
+            self.reference = earlier.in_steps_of(self)
             start = earlier.models
         self.levels = dict(self.reference or {})
         bands = []
@@ -334,31 +343,35 @@ class Tensor:
             bands.append(Band(self, rows, payload.take(length), start.copy()).models)
         self.models = learned(start, bands) if math.prod(self.shape) >= 2048 else Models()
 
-    def in_steps_of(self, step):
-        def single(value):
-            return struct.unpack("<f", struct.pack("<f", value))[0]
+    def step_of(self, channel):
+        # The product and the quotient of two `f32` are not rounded twice by way of a `double`.
+        half_octaves = self.coarser[channel]
+        step = single(self.step * 2.0 ** (half_octaves // 2))
+        return single(step * single(math.sqrt(2))) if half_octaves % 2 else step
 
-        if step == self.step:
+    def in_steps_of(self, other):
+        if (other.step, other.coarser) == (self.step, self.coarser):
             return self.levels
-        # The quotient of two `f32` is not rounded twice by way of a `double`, nor is their product.
-        ratio = single(self.step / step)
+        pairs = [(self.step_of(c), other.step_of(c)) for c in range(self.channels)]
+        ratios = [single(mine / yours) for mine, yours in pairs]
 
-        def rescaled(level):
+        def rescaled(level, ratio):
             size = Fraction(single(abs(level) * ratio))
             return clamp(math.copysign(math.floor(size + Fraction(1, 2)), level), 32767)
 
-        return {at: int(rescaled(level)) for at, level in self.levels.items()}
+        return {at: int(rescaled(level, ratios[at[0]])) for at, level in self.levels.items()}
 
-    def in_order(self):
+    def values(self):
+        steps = [self.step_of(channel) for channel in range(self.channels)]
         for channel in range(self.channels):
             for y in range(self.height):
                 for x in range(self.width):
-                    yield self.levels[channel, x, y]
+                    yield single(self.levels[channel, x, y] * steps[channel])
 
 
 def decode(data, held):
     head = Bytes(data)
-    assert head.take(4) == b"SITC" and head.take(2) == b"\1\3", "not a stream of code 3"
+    assert head.take(4) == b"SITC" and head.take(2) == b"\1\4", "not a stream of code 4"
     count = int.from_bytes(head.take(2), "little")
     frame, back = head.number(), head.number()
     parts = []
@@ -380,7 +393,7 @@ def main():
         with open(file, "rb") as stream:
             tensors = decode(stream.read(), held)
         for tensor in filter(None, tensors):
-            print(tensor.step.hex(), tensor.quantum, *tensor.in_order())
+            print(*(value.hex() for value in tensor.values()))
 
 
 main()

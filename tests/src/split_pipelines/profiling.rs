@@ -123,7 +123,7 @@ impl Bench {
         let mut steps = Vec::new();
         for cut in 0..model.split.candidates().len() {
             let tensors = inputs.iter().map(|i| Ok(model.split.head(cut, i)?));
-            steps.push(settle(&model, cut, &tensors.collect::<Result<Vec<_>>>()?)?);
+            steps.push(settle(&model, cut, &tensors.collect::<Result<Vec<_>>>()?)?.step());
         }
         Ok(Self {
             model,

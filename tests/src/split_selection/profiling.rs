@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use splitinfer_runtime::SessionOptions;
 use splitinfer_tensor::Tensor;
 use splitinfer_tensorcode::{
-    AUTO, Decode, Encode, Limits, Predictive, PredictiveDecoder, StepControl, picture,
+    AUTO, Decode, Encode, Limits, Predictive, PredictiveDecoder, Tuning, picture, relative_change,
 };
 use splitinfer_vision::Picture;
 
@@ -25,9 +25,11 @@ use crate::model::LocalModel;
 /// As the element encodes it.
 pub(crate) const JPEG_QUALITY: u8 = 90;
 /// As the element accepts it by default.
-const OUTPUT_ERROR: f32 = 0.01;
+const OUTPUT_ERROR: f32 = 0.02;
 /// Frames on which the step of a cut settles, before anything is counted.
 const SETTLING: usize = 24;
+/// No more, however many channels there are to be tried.
+const MOST_SETTLING: usize = 2000;
 
 /// Measures every model at hand on `frames` frames of its video.
 ///
@@ -92,17 +94,17 @@ fn measure_one(subject: &Subject, count: usize) -> Result<ModelProfile> {
             .iter()
             .map(|input| Ok(model.split.head(i, input)?))
             .collect::<Result<Vec<_>>>()?;
-        let step = settle(&model, i, &tensors)?;
+        let tuning = settle(&model, i, &tensors)?;
         cuts.push(Cut {
             name: measure::short(&cut.name),
             head_share: cut.head_macs as f64 / (cut.head_macs + cut.tail_macs).max(1) as f64,
             head_us: parts[i].0,
             tail_us: parts[i].1,
-            step,
-            alone: coded(&tensors, step, None)?,
+            step: tuning.step(),
+            alone: coded(&tensors, &tuning, None)?,
             predicted: AGES
                 .iter()
-                .map(|age| coded(&tensors, step, Some(*age)))
+                .map(|age| coded(&tensors, &tuning, Some(*age)))
                 .collect::<Result<_>>()?,
         });
         bar.inc(1);
@@ -150,34 +152,41 @@ fn times(model: &LocalModel, inputs: &[Tensor]) -> Result<(f64, Vec<(f64, f64)>)
     Ok((median(&whole), medians.collect()))
 }
 
-/// The step at which the element would code, after it has looked at some frames.
-pub(crate) fn settle(model: &LocalModel, cut: usize, frames: &[Vec<Tensor>]) -> Result<f32> {
-    let mut control = StepControl::default();
+/// How the element would code, after it has looked at some frames.
+pub(crate) fn settle(model: &LocalModel, cut: usize, frames: &[Vec<Tensor>]) -> Result<Tuning> {
+    let mut tuning = Tuning::default();
     let mut encoder = Predictive::default();
-    for (n, tensors) in frames.iter().cycle().take(SETTLING).enumerate() {
-        let step = control.step();
-        encoder.set_step(step);
+    let tail = |tensors: &[Tensor]| {
+        let outputs = model.split.tail(cut, tensors).ok()?;
+        Some(outputs.into_iter().map(|(_, tensor)| tensor).collect())
+    };
+    for (n, tensors) in frames.iter().cycle().take(MOST_SETTLING).enumerate() {
+        if n >= SETTLING && tuning.is_complete() {
+            break;
+        }
+        tuning.apply(&mut encoder);
         encoder.encode(n as u64, tensors, AUTO)?;
         let Some(decoded) = encoder.decoded(n as u64) else {
             break;
         };
-        let exact = model.split.tail(cut, tensors)?;
-        if let Some(error) = relative_error(&exact, &model.split.tail(cut, &decoded)?) {
-            control.measured(step, error, OUTPUT_ERROR);
+        if let Some(look) = tuning.look(tensors)
+            && let Some(found) = look.examine(tensors, &decoded, tail)
+        {
+            tuning.learn(&found, OUTPUT_ERROR);
         }
         encoder.acknowledge(n as u64);
     }
-    Ok(control.step())
+    Ok(tuning)
 }
 
-/// Every frame in this step, alone or predicted from the one that many frames before.
-fn coded(frames: &[Vec<Tensor>], step: f32, age: Option<usize>) -> Result<Coded> {
+/// Every frame coded so, alone or predicted from the one that many frames before.
+fn coded(frames: &[Vec<Tensor>], tuning: &Tuning, age: Option<usize>) -> Result<Coded> {
     let mut encoder = Predictive::default();
     let mut decoder = PredictiveDecoder::default();
     // Only this thread's time is counted.
     encoder.set_parallel(false);
     decoder.set_parallel(false);
-    encoder.set_step(step);
+    tuning.apply(&mut encoder);
     let (mut encode, mut decode, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
     // The first ones have nothing to be predicted from.
     let first = age.unwrap_or(0);
@@ -224,20 +233,13 @@ fn jpeg(pictures: &[Picture]) -> Result<Coded> {
     })
 }
 
-/// Change of the outputs relative to their size (Euclidean norms), as the element checks it.
-pub(super) fn relative_error(
-    exact: &[(String, Tensor)],
-    decoded: &[(String, Tensor)],
-) -> Option<f32> {
-    let (mut difference, mut size) = (0f64, 0f64);
-    for ((_, a), (_, b)) in exact.iter().zip(decoded) {
-        for (a, b) in a.to_f32_vec().into_iter().zip(b.to_f32_vec()) {
-            difference += f64::from(a - b).powi(2);
-            size += f64::from(a).powi(2);
-        }
-    }
-    let error = (difference / size).sqrt() as f32;
-    error.is_finite().then_some(error)
+/// Change of the outputs, as the element checks it.
+pub(super) fn change(exact: &[(String, Tensor)], now: &[(String, Tensor)]) -> Option<f32> {
+    let [exact, now] = [exact, now].map(|outputs| {
+        let tensors = outputs.iter().map(|(_, tensor)| tensor.clone());
+        tensors.collect::<Vec<_>>()
+    });
+    relative_change(&exact, &now)
 }
 
 pub(super) fn micros(time: Duration) -> f64 {

@@ -17,7 +17,7 @@ use splitinfer_video::{VideoDecoder, VideoEncoder};
 use splitinfer_vision::Picture;
 
 use super::profile::{AGES, Coded, H264};
-use super::profiling::{JPEG_QUALITY, micros, relative_error};
+use super::profiling::{JPEG_QUALITY, change, micros};
 use crate::measure::{median, processor_time, processor_time_of_all};
 use crate::model::LocalModel;
 use crate::tensor_code::subject::Outputs;
@@ -58,7 +58,7 @@ fn jpeg_error(model: &mut LocalModel, pictures: &[Picture], exact: &[Outputs]) -
     let mut errors = Vec::new();
     for (picture, exact) in pictures.iter().zip(exact) {
         let seen = as_jpeg(picture)?.0;
-        errors.extend(relative_error(exact, &answer(model, &seen)?).map(f64::from));
+        errors.extend(change(exact, &answer(model, &seen)?).map(f64::from));
     }
     Ok(super::figures::mean(&errors))
 }
@@ -69,7 +69,7 @@ fn stream_error(model: &mut LocalModel, pictures: &[Picture], exact: &[Outputs])
     for (picture, exact) in pictures.iter().zip(exact) {
         let bytes = codec.encode(picture, false)?;
         let seen = codec.decoder.decode(&bytes)?;
-        errors.extend(relative_error(exact, &answer(model, &seen)?).map(f64::from));
+        errors.extend(change(exact, &answer(model, &seen)?).map(f64::from));
     }
     Ok(super::figures::mean(&errors))
 }

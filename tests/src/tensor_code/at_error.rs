@@ -13,7 +13,7 @@ use super::figures::Point;
 use super::report::{Report, kb, quality, setting};
 
 /// Percent: what splitinfer-edge keeps to by default (property `output-error`).
-pub const OUTPUT_ERROR: f64 = 1.0;
+pub const OUTPUT_ERROR: f64 = 2.0;
 
 /// A row for each cut of the clips with objects enough.
 pub fn print(reports: &[Report]) {
@@ -77,20 +77,20 @@ mod tests {
     #[test]
     fn the_coarsest_within_the_limit_stands_in_the_row() {
         let mut report = report();
-        // Errors 1/80, 1/100, 1/200.
-        let mut points = [80.0, 100.0, 200.0].map(|bytes| point(bytes, bytes, 0.9, Some(1.0)));
+        // Errors 1/40, 1/50, 1/200.
+        let mut points = [40.0, 50.0, 200.0].map(|bytes| point(bytes, bytes, 0.9, Some(1.0)));
         for p in &mut points {
             (p.code, p.role) = ("predicted", Role::Predicted);
         }
         report.points.extend(points);
         assert_eq!(
             rows(&report),
-            ["| clip | 1 | bits 100 | 0.80 | 0.10 | 0.0100 | 0.900 | 1.00 | – | 0.10 |"]
+            ["| clip | 1 | bits 50 | 0.40 | 0.05 | 0.0200 | 0.900 | 1.00 | – | 0.10 |"]
         );
-        report.points.retain(|p| p.quality == 80.0);
+        report.points.retain(|p| p.quality == 40.0);
         assert_eq!(
             rows(&report),
-            ["| clip | 1 | bits 80 † | 0.64 | 0.08 | 0.0125 | 0.900 | 1.00 | – | – |"]
+            ["| clip | 1 | bits 40 † | 0.32 | 0.04 | 0.0250 | 0.900 | 1.00 | – | – |"]
         );
     }
 }

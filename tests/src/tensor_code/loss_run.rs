@@ -84,10 +84,12 @@ fn behind_loss(
     let Some(make) = &code.pieces else {
         return Ok(None);
     };
+    let coarser = subject.coarser(cut, frames)?;
     let run = |mean_loss: f64, seeds: u64| -> Result<Seen> {
         let mut seen = Seen::default();
         for seed in 0..seeds {
             let mut stream = make(quality)?;
+            stream.attune(&coarser);
             let mut channel = GilbertElliott::new(mean_loss, MEAN_BURST, seed);
             with_loss(stream.as_mut(), frames, &mut channel, |i, received| {
                 let outputs = subject.model.split.tail(cut, &received.tensors)?;

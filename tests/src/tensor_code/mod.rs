@@ -40,6 +40,10 @@ pub type Tensors = Vec<Tensor>;
 /// One way to send a stream of frames, both ends of it. Frames are given to it in their order, and decoded in the
 /// same order, so that a code may predict from the frames before. `F` is [`Tensors`] or a `Picture`.
 pub trait StreamCode<F> {
+    /// Before the first frame: by how many half octaves each channel's step may be above the mean, by how much the outputs depend on
+    /// it. For codes that can make use of it.
+    fn attune(&mut self, _coarser: &[Vec<i8>]) {}
+
     /// # Errors
     /// When the code refuses the frame.
     fn encode(&mut self, frame: &F) -> Result<Vec<u8>>;
@@ -51,6 +55,9 @@ pub trait StreamCode<F> {
 
 /// A code whose bytes come in pieces that can be decoded without each other.
 pub trait PieceCode {
+    /// As [`StreamCode::attune`].
+    fn attune(&mut self, _coarser: &[Vec<i8>]) {}
+
     /// # Errors
     /// When the code refuses the frame.
     fn encode_pieces(&mut self, frame: &Tensors) -> Result<Vec<Vec<u8>>>;

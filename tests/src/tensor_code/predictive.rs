@@ -65,6 +65,10 @@ impl Stream {
 }
 
 impl StreamCode<Tensors> for Stream {
+    fn attune(&mut self, coarser: &[Vec<i8>]) {
+        self.encoder.set_coarser(coarser);
+    }
+
     fn encode(&mut self, frame: &Tensors) -> Result<Vec<u8>> {
         self.frame += 1;
         Ok(self.encoder.encode(self.frame, frame, AUTO)?)
@@ -99,6 +103,10 @@ impl Packets {
 }
 
 impl PieceCode for Packets {
+    fn attune(&mut self, coarser: &[Vec<i8>]) {
+        self.stream.attune(coarser);
+    }
+
     fn encode_pieces(&mut self, frame: &Tensors) -> Result<Vec<Vec<u8>>> {
         if self.last.is_empty() {
             // The receiver knows the shapes, and has nothing better yet.

@@ -16,7 +16,7 @@ use super::accuracy::Accuracy;
 use super::codes::Codes;
 use super::figures::{Label, Point, Tally};
 use super::subject::{Outputs, Subject};
-use super::{Code, Tensors};
+use super::{Code, StreamCode, Tensors};
 use crate::model::LocalModel;
 
 /// Frames sent through a code of its own before time is taken.
@@ -41,13 +41,14 @@ pub fn sweep(
     for cut in cuts {
         let frames = subject.crossing(*cut)?;
         let values = frames.first().map_or(0, values);
+        let coarser = subject.coarser(*cut, &frames)?;
         let go_on =
             |model: &mut LocalModel, tensors: &Tensors| Ok(model.split.tail(*cut, tensors)?);
         for code in &codes.tensor {
             points.extend(curve(
                 subject,
                 code,
-                Some(*cut),
+                Some((*cut, &coarser)),
                 values,
                 &frames,
                 &go_on,
@@ -83,7 +84,7 @@ type Answer<'a, F> = &'a dyn Fn(&mut LocalModel, &F) -> Result<Outputs>;
 fn curve<F>(
     subject: &mut Subject,
     code: &Code<F>,
-    cut: Option<usize>,
+    cut: Option<(usize, &[Vec<i8>])>,
     values: usize,
     frames: &[F],
     answer: Answer<'_, F>,
@@ -95,20 +96,25 @@ fn curve<F>(
         bar.set_message(format!(
             "{}, cut {}, {}, {} {quality}",
             subject.name,
-            cut.map_or("–".to_owned(), |c| c.to_string()),
+            cut.map_or("–".to_owned(), |c| c.0.to_string()),
             code.name,
             code.knob
         ));
         let label = Label {
             clip: subject.name.clone(),
-            cut,
+            cut: cut.map(|c| c.0),
             code: code.name,
             role: code.role,
             knob: code.knob,
             quality: *quality,
             values,
         };
-        let tally = send(subject, code, *quality, frames, answer)
+        let made = || {
+            let mut stream = (code.make)(*quality)?;
+            stream.attune(cut.map_or(&[], |c| c.1));
+            Ok(stream)
+        };
+        let tally = send(subject, made, frames, answer)
             .with_context(|| format!("{} at {} {quality}", code.name, code.knob))?;
         points.push(tally.point(label, whole, subject.metric()));
         bar.inc(1);
@@ -118,18 +124,17 @@ fn curve<F>(
 
 fn send<F>(
     subject: &mut Subject,
-    code: &Code<F>,
-    quality: f64,
+    made: impl Fn() -> Result<Box<dyn StreamCode<F>>>,
     frames: &[F],
     answer: Answer<'_, F>,
 ) -> Result<Tally> {
-    let mut warm = (code.make)(quality)?;
+    let mut warm = made()?;
     for frame in frames.iter().take(WARM_UP) {
         let bytes = warm.encode(frame)?;
         warm.decode(&bytes)?;
     }
     drop(warm);
-    let mut stream = (code.make)(quality)?;
+    let mut stream = made()?;
     let mut tally = Tally::default();
     for (frame, sent) in subject.frames.iter().zip(frames) {
         let begin = Instant::now();

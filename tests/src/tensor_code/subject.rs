@@ -13,12 +13,16 @@ use anyhow::{Context, Result, ensure};
 use splitinfer_evaluate::Actual;
 use splitinfer_runtime::SessionOptions;
 use splitinfer_tensor::Tensor;
+use splitinfer_tensorcode::{Sensitivity, relative_change};
 use splitinfer_vision::{Object, Picture};
 
 use super::accuracy::Metric;
 use super::{Tensors, knee, truth};
 use crate::measure;
 use crate::model::LocalModel;
+
+/// Frames on which it is tried how much the channels matter.
+const TRIED: usize = 3;
 
 /// Raw outputs of a model, by name.
 pub type Outputs = Vec<(String, Tensor)>;
@@ -140,6 +144,35 @@ impl Subject {
         frames
             .map(|f| self.model.split.head(cut, &f.input).context("the head"))
             .collect()
+    }
+
+    /// How the steps of a cut's channels should differ, as told by trials on its first frames: a trial a tensor, then one a channel.
+    /// The element finds it out in the same way while it runs.
+    ///
+    /// # Errors
+    /// When ONNX Runtime fails.
+    pub fn coarser(&self, cut: usize, frames: &[Tensors]) -> Result<Vec<Vec<i8>>> {
+        let tail = |tensors: &Tensors| -> Result<Vec<Tensor>> {
+            let outputs = self.model.split.tail(cut, tensors)?;
+            Ok(outputs.into_iter().map(|(_, tensor)| tensor).collect())
+        };
+        let first = &frames[..frames.len().min(TRIED)];
+        let exact = first.iter().map(tail).collect::<Result<Vec<_>>>()?;
+        let mut sensitivity = Sensitivity::new(first.first().context("no frame")?);
+        for trial in 0.. {
+            let (frame, exact) = (&first[trial % first.len()], &exact[trial % first.len()]);
+            let complete = sensitivity.is_complete();
+            let next = sensitivity.next(1).into_iter().next();
+            let Some(part) = next.filter(|_| !complete) else {
+                break;
+            };
+            let disturbed = part
+                .disturb(frame, trial as u64)
+                .context("a tensor is zero")?;
+            let change = relative_change(exact, &tail(&disturbed.tensors)?);
+            sensitivity.learn(disturbed.response(change.context("other outputs")?));
+        }
+        Ok(sensitivity.coarser().to_vec())
     }
 
     pub fn metric(&self) -> Metric {

@@ -111,8 +111,10 @@ pub fn figures(reports: &[Report]) -> Value {
         .filter(|p| p.role == best);
     let lost: Vec<f64> = lost.map(|p| p.points_lost).collect();
     json!({
-        "bits_per_value_intra": bits_per_value(reports, Role::Intra),
-        "bits_per_value_predicted": bits_per_value(reports, Role::Predicted),
+        "bits_per_value_intra": bits_per_value(reports, Role::Intra, accurate),
+        "bits_per_value_predicted": bits_per_value(reports, Role::Predicted, accurate),
+        "bits_per_value_same_answers_intra": bits_per_value(reports, Role::Intra, Report::limits),
+        "bits_per_value_same_answers_predicted": bits_per_value(reports, Role::Predicted, Report::limits),
         "encode_ms_131k": time(|p| p.encode_ms_131k),
         "decode_ms_131k": time(|p| p.decode_ms_131k),
         "gain_over_jpeg_bdrate_pct": gain_over_jpeg(reports, best),
@@ -128,8 +130,20 @@ fn has_role(reports: &[&Report], role: Role) -> bool {
         .any(|r| r.own_codes().iter().any(|(_, own)| *own == role))
 }
 
-/// Every (clip, cut) of a code with this role: its operating point, or none.
-fn operating<'a>(reports: &[&'a Report], role: Role) -> Vec<Option<&'a Point>> {
+/// Of accuracy against the truth; where there is none, of agreement with the whole model.
+fn accurate(report: &Report) -> &'static [Limit] {
+    match report.whole_accuracy {
+        Some(_) => &[Limit::Accuracy(NEAR)],
+        None => &[Limit::Agreement(NEAR)],
+    }
+}
+
+/// Every (clip, cut) of a code with this role: its coarsest point within the limits, or none.
+fn operating<'a>(
+    reports: &[&'a Report],
+    role: Role,
+    limits: impl Fn(&Report) -> &'static [Limit],
+) -> Vec<Option<&'a Point>> {
     let mut out = Vec::new();
     for report in reports {
         for (code, _) in report
@@ -141,19 +155,24 @@ fn operating<'a>(reports: &[&'a Report], role: Role) -> Vec<Option<&'a Point>> {
                 .cuts
                 .iter()
                 .map(|c| report.curve(code, Some(c.number)));
-            out.extend(curves.map(|c| c.within(report.limits())));
+            out.extend(curves.map(|c| c.within(limits(report))));
         }
     }
     out
 }
 
 fn operating_points<'a>(reports: &[&'a Report], role: Role) -> Vec<&'a Point> {
-    operating(reports, role).into_iter().flatten().collect()
+    let points = operating(reports, role, Report::limits);
+    points.into_iter().flatten().collect()
 }
 
 /// The median over all cuts of all clips; one that no setting serves counts as infinitely many.
-fn bits_per_value(reports: &[&Report], role: Role) -> Value {
-    let bits = operating(reports, role)
+fn bits_per_value(
+    reports: &[&Report],
+    role: Role,
+    limits: impl Fn(&Report) -> &'static [Limit],
+) -> Value {
+    let bits = operating(reports, role, limits)
         .into_iter()
         .map(|p| p.map_or(f64::INFINITY, |p| p.bits_per_value));
     number(median(&bits.collect::<Vec<_>>()))
@@ -243,9 +262,20 @@ pub mod tests {
         let figures = figures(&[report()]);
         // 200 bytes for 1000 values; errors 1/100 and 1/200 at 100 and 200 bytes, JPEG at four times as many.
         assert_eq!(figures["bits_per_value_intra"], 1.6);
+        assert_eq!(figures["bits_per_value_same_answers_intra"], 1.6);
         assert_eq!(figures["gain_over_jpeg_bdrate_pct"], 75.0);
         assert_eq!(figures["bits_per_value_predicted"], Value::Null);
         assert_eq!(figures["knee_error_deg"], Value::Null);
+    }
+
+    #[test]
+    fn bits_a_value_are_where_accuracy_holds_whether_or_not_all_answers_are_the_same() {
+        let mut report = report();
+        report.whole_accuracy = Some(0.8);
+        let figures = figures(&[report]);
+        // 100 bytes lose 1 % of F1, and nothing of what there is of accuracy.
+        assert_eq!(figures["bits_per_value_intra"], 0.8);
+        assert_eq!(figures["bits_per_value_same_answers_intra"], 1.6);
     }
 
     #[test]

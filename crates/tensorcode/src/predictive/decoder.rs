@@ -12,6 +12,7 @@ use super::band::Setting;
 use super::bands::Bands;
 use super::frame::{Head, Levels, Part};
 use super::reference::{Coded, Frame, History};
+use super::steps::Steps;
 use crate::affine::AffineDecoder;
 use crate::stream::within;
 use crate::{CodeError, Decode, Limits};
@@ -100,8 +101,14 @@ impl PredictiveDecoder {
                 }
                 Part::Levels(levels) => {
                     let earlier = earlier.and_then(|e| e.get(number)?.as_ref());
-                    let coded =
-                        read_levels(levels, &arrived, payload.start, earlier, self.parallel);
+                    let earlier = earlier.filter(|e| e.shape == levels.shape);
+                    let steps = levels.steps(earlier.map(|e| &e.steps));
+                    let steps = steps.ok_or(CodeError::Corrupt {
+                        tensor: number,
+                        what: "its channels' steps are not usable numbers",
+                    })?;
+                    let from = (&arrived, payload.start);
+                    let coded = read_levels(levels, steps, from, earlier, self.parallel);
                     let tensor = coded.tensor().map_err(|source| CodeError::Tensor {
                         tensor: number,
                         dtype: levels.dtype,
@@ -162,14 +169,13 @@ fn embedded(
 /// Bands that were lost are what they most likely are by the reference; without one, zero.
 fn read_levels(
     head: &Levels,
-    arrived: &Arrived<'_>,
-    start: usize,
+    steps: Steps,
+    (arrived, start): (&Arrived<'_>, usize),
     earlier: Option<&Coded>,
     parallel: bool,
 ) -> Coded {
     let plane = head.plane();
-    let earlier = earlier.filter(|e| e.shape == head.shape);
-    let reference = earlier.map(|e| e.in_steps_of(head.step));
+    let reference = earlier.map(|e| e.in_steps_of(&steps));
     let setting = Setting {
         plane,
         reference: reference.as_deref(),
@@ -189,7 +195,7 @@ fn read_levels(
     let (made, contexts) = bands.finish();
     Coded {
         dtype: head.dtype,
-        step: head.step,
+        steps,
         shape: head.shape.clone(),
         levels: made.levels,
         motions: made.motions,

@@ -4,16 +4,19 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
+use std::sync::Arc;
+
 use splitinfer_tensor::Tensor;
 
 use super::band::Setting;
 use super::bands::Bands;
 use super::choose::Manner;
 use super::cutting::Cutting;
-use super::frame::{Head, Levels, Part};
-use super::plane::Plane;
+use super::frame::{Coarser, Head, Levels, Part};
+use super::plane::{Plane, channels};
 use super::reference::{Coded, History};
 use super::scale::{Scale, relative_step};
+use super::steps::{FURTHEST, Steps};
 use super::wanted::Wanted;
 use crate::affine::{conversion_error, values};
 use crate::{AUTO, AUTO_BITS, Affine, CodeError, Encode};
@@ -33,6 +36,8 @@ pub struct Predictive {
     /// For what is not coded as levels.
     affine: Affine,
     step: Option<f32>,
+    /// Of each tensor.
+    coarser: Vec<Arc<[i8]>>,
     /// The last frame was predicted from an earlier one.
     predicted: bool,
     parallel: bool,
@@ -46,6 +51,7 @@ impl Default for Predictive {
             acknowledged: None,
             affine: Affine::default(),
             step: None,
+            coarser: Vec::new(),
             predicted: false,
             parallel: true,
         }
@@ -65,6 +71,18 @@ impl Predictive {
     /// number is allowed; useful are 0.5 (coarse) to 0.01.
     pub fn set_step(&mut self, relative: f32) {
         self.step = Some(relative.clamp(1e-4, 4.0));
+    }
+
+    /// By how many half octaves the steps of each tensor's channels (all dimensions but the last two) are above what
+    /// [`set_step`](Self::set_step) says, for [`AUTO`]; at most 32 either way. Of a tensor with another number of channels all
+    /// have the same step. See [`Sensitivity`](crate::Sensitivity).
+    pub fn set_coarser(&mut self, coarser: &[Vec<i8>]) {
+        let bounded = |c: &i8| (*c).clamp(-FURTHEST, FURTHEST);
+        let each = coarser.iter().map(|c| match c.iter().all(|c| *c == 0) {
+            true => Arc::from([]),
+            false => c.iter().map(bounded).collect(),
+        });
+        self.coarser = each.collect();
     }
 
     /// Whether other threads (those of [`rayon`]) help with larger tensors, as they do unless told otherwise. The bytes are the
@@ -103,6 +121,7 @@ impl Encode for Predictive {
             _ => return Err(CodeError::Bits(bits)),
         }
         let relative = self.relative_step(bits);
+        let weighed = bits == AUTO;
         if self.streams.len() != tensors.len() {
             self.reset();
             self.streams.resize_with(tensors.len(), Stream::default);
@@ -119,7 +138,10 @@ impl Encode for Predictive {
         let mut coded = Vec::with_capacity(tensors.len());
         for (i, (tensor, stream)) in tensors.iter().zip(&mut self.streams).enumerate() {
             let earlier = earlier.and_then(|e| e.get(i)?.as_ref());
-            match stream.encode(tensor, relative, earlier, self.parallel) {
+            let coarser = self.coarser.get(i).filter(|_| weighed).cloned();
+            let coarser = coarser.filter(|c| c.len() == channels(tensor.shape()));
+            let fineness = (relative, coarser.unwrap_or_default());
+            match stream.encode(tensor, fineness, earlier, self.parallel) {
                 Some((bands, levels, now)) => {
                     payload.extend(bands);
                     head.tensors.push(Part::Levels(levels));
@@ -163,7 +185,7 @@ impl Stream {
     fn encode(
         &mut self,
         tensor: &Tensor,
-        relative: f32,
+        (relative, coarser): (f32, Arc<[i8]>),
         earlier: Option<&Coded>,
         parallel: bool,
     ) -> Option<(Vec<Vec<u8>>, Levels, Coded)> {
@@ -171,15 +193,20 @@ impl Stream {
             return None;
         }
         let values = values(tensor);
-        let quantum = self.scale.quantum(&values, relative)?;
-        let step = quantum.step;
+        let quantum = self.scale.quantum(&values, relative, &coarser)?;
+        let steps = Steps {
+            base: quantum.step,
+            coarser,
+        };
+        if !steps.are_usable() {
+            return None;
+        }
         let plane = Plane::of(tensor.shape());
         let earlier = earlier.filter(|e| e.shape == tensor.shape());
-        let reference = earlier.map(|e| e.in_steps_of(step));
-        let inverse = 1.0 / step;
-        let wanted: Vec<f32> = values.iter().map(|v| v * inverse).collect();
+        let reference = earlier.map(|e| e.in_steps_of(&steps));
+        let exact = in_levels(&values, &steps, &plane);
         let wanted = Wanted {
-            values: &wanted,
+            values: &exact,
             quanta_per_level: 1.0 / f32::from(quantum.levels),
             lambda: LAMBDA,
         };
@@ -200,12 +227,13 @@ impl Stream {
         let bands = Bands::new(setting, earlier, parallel);
         let (written, sizes) = self.write(&setting, &bands, wanted);
         let (made, contexts) = bands.finish();
-        let max_error = max_error(tensor, &values, &made.levels, step);
+        let max_error = max_error(tensor, &values, &made.levels, &steps);
         let shape = tensor.shape().to_vec();
         let head = Levels {
             dtype: tensor.dtype(),
             shape: shape.clone(),
-            step,
+            step: steps.base,
+            coarser: told(&steps, earlier),
             quantum: quantum.levels,
             transformed,
             max_error,
@@ -213,7 +241,7 @@ impl Stream {
         };
         let coded = Coded {
             dtype: tensor.dtype(),
-            step,
+            steps,
             shape,
             levels: made.levels,
             motions: made.motions,
@@ -243,13 +271,36 @@ impl Stream {
     }
 }
 
+/// The values in levels, not rounded.
+fn in_levels(values: &[f32], steps: &Steps, plane: &Plane) -> Vec<f32> {
+    let mut levels = Vec::with_capacity(values.len());
+    for (step, values) in steps.with(values, plane.area()) {
+        let inverse = 1.0 / step;
+        levels.extend(values.iter().map(|v| v * inverse));
+    }
+    levels
+}
+
+/// How a head tells these steps to who has `earlier`.
+fn told(steps: &Steps, earlier: Option<&Coded>) -> Coarser {
+    match earlier {
+        _ if steps.coarser.is_empty() => Coarser::Even,
+        Some(earlier) if earlier.steps.coarser == steps.coarser => Coarser::AsBefore,
+        _ => Coarser::Each(steps.coarser.to_vec()),
+    }
+}
+
 /// What the receiver's values are off by at most, rounding included.
-fn max_error(tensor: &Tensor, values: &[f32], levels: &[i16], step: f32) -> f32 {
+fn max_error(tensor: &Tensor, values: &[f32], levels: &[i16], steps: &Steps) -> f32 {
     let mut off = 0f32;
     let mut largest = 0f32;
-    for (v, l) in values.iter().zip(levels) {
-        off = off.max((v - f32::from(*l) * step).abs());
-        largest = largest.max(v.abs());
+    let area = Plane::of(tensor.shape()).area();
+    let channels = steps.with(values, area).zip(steps.with(levels, area));
+    for ((step, values), (_, levels)) in channels {
+        for (v, l) in values.iter().zip(levels) {
+            off = off.max((v - f32::from(*l) * step).abs());
+            largest = largest.max(v.abs());
+        }
     }
     let conversion = conversion_error(tensor.dtype(), largest + off) as f32;
     let error = off + conversion + (off + largest) * f32::EPSILON;

@@ -7,9 +7,12 @@
 //! The bit stream of a frame: its head, which says what follows and where, and the payloads. Specified in
 //! `docs/tensor-code.md`.
 
+use std::sync::Arc;
+
 use splitinfer_tensor::{DType, count};
 
 use super::plane::Plane;
+use super::steps::Steps;
 use crate::stream::{self, Reader, within};
 use crate::{CodeError, Limits};
 
@@ -37,6 +40,8 @@ pub(super) struct Levels {
     pub shape: Vec<usize>,
     /// Of a level, in the tensor's own unit.
     pub step: f32,
+    /// The channels' own.
+    pub coarser: Coarser,
     /// Levels in a residual of 1.
     pub quantum: u8,
     /// Of each channel, whether differences are told by frequency.
@@ -45,6 +50,17 @@ pub(super) struct Levels {
     pub max_error: f32,
     /// Rows of blocks and bytes of each band, from the top.
     pub bands: Vec<(usize, usize)>,
+}
+
+/// By how many half octaves the steps of the channels are above the tensor's.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Coarser {
+    /// By none.
+    Even,
+    /// As in the frame that this one is predicted from.
+    AsBefore,
+    /// One number a channel.
+    Each(Vec<i8>),
 }
 
 /// More levels in a residual of 1 are of no use.
@@ -146,6 +162,20 @@ impl Levels {
         Plane::of(&self.shape)
     }
 
+    /// The steps of its channels. `before`: those of the frame that it is predicted from. `None` when they are none.
+    pub(super) fn steps(&self, before: Option<&Steps>) -> Option<Steps> {
+        let coarser = match &self.coarser {
+            Coarser::Even => Arc::from([]),
+            Coarser::Each(each) => Arc::from(&each[..]),
+            Coarser::AsBefore => Arc::clone(&before?.coarser),
+        };
+        let steps = Steps {
+            base: self.step,
+            coarser,
+        };
+        steps.are_usable().then_some(steps)
+    }
+
     fn write(&self, out: &mut Vec<u8>) -> Result<(), CodeError> {
         let rank = u8::try_from(self.shape.len()).map_err(|_| CodeError::TooLarge {
             what: "a tensor's number of dimensions",
@@ -157,6 +187,7 @@ impl Levels {
             varint(out, *d as u64);
         }
         out.extend(self.step.to_le_bytes());
+        write_coarser(&self.coarser, out);
         out.push(self.quantum);
         write_flags(&self.transformed, out);
         out.extend(self.max_error.to_le_bytes());
@@ -192,6 +223,8 @@ impl Levels {
         *decoded = decoded.saturating_add(values.saturating_mul(dtype.size()));
         within("bytes of decoded tensors", *decoded, limits.max_bytes)?;
         let step = f32::from_le_bytes(from.array()?);
+        let coarser = read_coarser(from, Plane::of(&shape).channels)?
+            .ok_or(corrupt("its channels' steps are told in an unknown way"))?;
         let [quantum] = from.array()?;
         if !matches!(quantum, 1..=MOST_QUANTUM) {
             return Err(corrupt("its quantum is none"));
@@ -199,8 +232,7 @@ impl Levels {
         let transformed = read_flags(from, Plane::of(&shape).channels)?
             .ok_or(corrupt("its channels are told in an unknown way"))?;
         let max_error = f32::from_le_bytes(from.array()?);
-        let largest = step * f32::from(i16::MAX);
-        if !(step > 0.0 && largest.is_finite() && max_error >= 0.0 && max_error.is_finite()) {
+        if !(step > 0.0 && max_error >= 0.0 && max_error.is_finite()) {
             return Err(corrupt("its step or stated error is not a usable number"));
         }
         let rows = Plane::of(&shape).block_rows();
@@ -218,12 +250,43 @@ impl Levels {
             dtype,
             shape,
             step,
+            coarser,
             quantum,
             transformed,
             max_error,
             bands,
         })
     }
+}
+
+/// [`Coarser`], and one byte each, in two's complement.
+const EVEN: u8 = 0;
+const AS_BEFORE: u8 = 1;
+const EACH: u8 = 2;
+
+fn write_coarser(coarser: &Coarser, out: &mut Vec<u8>) {
+    match coarser {
+        Coarser::Even => out.push(EVEN),
+        Coarser::AsBefore => out.push(AS_BEFORE),
+        Coarser::Each(each) => {
+            out.push(EACH);
+            out.extend(each.iter().map(|c| c.cast_unsigned()));
+        }
+    }
+}
+
+/// `None` for what is none of the three.
+fn read_coarser(from: &mut Reader<'_>, channels: usize) -> Result<Option<Coarser>, CodeError> {
+    let [kind] = from.array()?;
+    Ok(match kind {
+        EVEN => Some(Coarser::Even),
+        AS_BEFORE => Some(Coarser::AsBefore),
+        EACH => {
+            let bytes = from.take(channels)?.iter();
+            Some(Coarser::Each(bytes.map(|b| b.cast_signed()).collect()))
+        }
+        _ => None,
+    })
 }
 
 /// None, all, or one bit each, the first in the lowest bit of the first byte.
@@ -341,6 +404,7 @@ mod tests {
                     dtype: DType::F16,
                     shape: vec![1, 2, 9, 5],
                     step: 0.5,
+                    coarser: Coarser::Each(vec![-3, 4]),
                     quantum: 8,
                     transformed: vec![true, false],
                     max_error: 0.3,

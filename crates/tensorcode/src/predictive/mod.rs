@@ -6,7 +6,7 @@
 
 //! The second code: one step for a whole tensor, prediction from a tensor the receiver has, and adaptive entropy coding.
 //!
-//! A tensor is a stack of pictures ([`plane`]). Its values become whole levels ([`scale`]). Each block of 4 × 4 pixels,
+//! A tensor is a stack of pictures ([`plane`]). Its values become whole levels ([`scale`]), of channels that matter more to the outputs finer ones ([`steps`]). Each block of 4 × 4 pixels,
 //! through all channels, is predicted as whichever costs least ([`choose`]): as it was, from the reference moved by some
 //! pixels and corrected, or from its own surroundings ([`predict`]). A correction is told pixel by pixel or by frequency
 //! ([`transform`]), whichever suits the channel; an encoder says no more than is worth its bits ([`wanted`]). What is said
@@ -35,6 +35,7 @@ mod rans;
 mod reference;
 mod scale;
 mod seen;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod transform;
@@ -43,3 +44,4 @@ mod wanted;
 pub use decoder::PredictiveDecoder;
 pub use encoder::Predictive;
 pub(crate) use frame::max_errors;
+pub(crate) use plane::channels;

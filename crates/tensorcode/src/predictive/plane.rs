@@ -21,6 +21,11 @@ pub(super) struct Plane {
     pub width: usize,
 }
 
+/// The channels of a tensor of this shape.
+pub(crate) fn channels(shape: &[usize]) -> usize {
+    Plane::of(shape).channels
+}
+
 /// The part of a picture that a block covers; at the right and lower edge less than [`BLOCK`] squared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rect {

@@ -12,13 +12,14 @@ use std::collections::VecDeque;
 use splitinfer_tensor::{DType, Tensor, TensorError};
 
 use super::contexts::Contexts;
-use super::plane::Motion;
+use super::plane::{Motion, Plane};
+use super::steps::Steps;
 use crate::affine::from_f32;
 
 /// One tensor of a frame as both sides have it.
 pub(super) struct Coded {
     pub dtype: DType,
-    pub step: f32,
+    pub steps: Steps,
     pub shape: Vec<usize>,
     pub levels: Vec<i16>,
     /// How each block has moved since the frame before.
@@ -30,26 +31,34 @@ pub(super) struct Coded {
 impl Coded {
     /// The tensor that a receiver makes of it.
     pub(super) fn tensor(&self) -> Result<Tensor, TensorError> {
-        let values = self.levels.iter().map(|l| f32::from(*l) * self.step);
-        let data = from_f32(self.dtype, values.collect());
+        let mut values = Vec::with_capacity(self.levels.len());
+        for (step, levels) in self.steps.with(&self.levels, Plane::of(&self.shape).area()) {
+            values.extend(levels.iter().map(|l| f32::from(*l) * step));
+        }
+        let data = from_f32(self.dtype, values);
         Tensor::from_data(self.shape.clone(), data)
     }
 
     fn bytes(&self) -> usize {
         let contexts = self.contexts.iter().map(|_| size_of::<Contexts>());
         let levels = size_of_val(&self.levels[..]) + size_of_val(&self.motions[..]);
-        levels + contexts.sum::<usize>()
+        levels + size_of_val(&self.steps.coarser[..]) + contexts.sum::<usize>()
     }
 
     /// The levels in steps of another size. Both sides do the same arithmetic, so both get the same.
-    pub(super) fn in_steps_of(&self, step: f32) -> Cow<'_, [i16]> {
-        if step == self.step {
+    pub(super) fn in_steps_of(&self, steps: &Steps) -> Cow<'_, [i16]> {
+        if *steps == self.steps {
             return Cow::Borrowed(&self.levels);
         }
-        let ratio = self.step / step;
         let most = f32::from(i16::MAX);
-        let rescaled = |l: &i16| (f32::from(*l) * ratio).round().clamp(-most, most) as i16;
-        Cow::Owned(self.levels.iter().map(rescaled).collect())
+        let mut rescaled = Vec::with_capacity(self.levels.len());
+        let channels = self.levels.chunks_exact(Plane::of(&self.shape).area());
+        for (channel, levels) in channels.enumerate() {
+            let ratio = self.steps.of(channel) / steps.of(channel);
+            let level = |l: &i16| (f32::from(*l) * ratio).round().clamp(-most, most) as i16;
+            rescaled.extend(levels.iter().map(level));
+        }
+        Cow::Owned(rescaled)
     }
 }
 
@@ -95,11 +104,18 @@ impl History {
 mod tests {
     use super::*;
 
+    fn steps(base: f32, coarser: &[i8]) -> Steps {
+        Steps {
+            base,
+            coarser: coarser.into(),
+        }
+    }
+
     fn coded(levels: &[i16]) -> Frame {
         vec![Some(Coded {
             dtype: DType::F32,
-            step: 1.0,
-            shape: vec![levels.len()],
+            steps: steps(1.0, &[]),
+            shape: vec![levels.len(), 1, 1],
             levels: levels.to_vec(),
             contexts: None,
             motions: Vec::new(),
@@ -130,8 +146,10 @@ mod tests {
     #[test]
     fn levels_are_rescaled_and_never_overflow() {
         let coded = coded(&[3, -5, i16::MAX]).remove(0).unwrap();
-        assert_eq!(*coded.in_steps_of(1.0), [3, -5, i16::MAX]);
-        assert_eq!(*coded.in_steps_of(2.0), [2, -3, 16384]);
-        assert_eq!(*coded.in_steps_of(0.5), [6, -10, i16::MAX]);
+        let rescaled = |base, coarser: &[i8]| coded.in_steps_of(&steps(base, coarser)).into_owned();
+        assert_eq!(rescaled(1.0, &[]), [3, -5, i16::MAX]);
+        assert_eq!(rescaled(2.0, &[]), [2, -3, 16384]);
+        assert_eq!(rescaled(0.5, &[]), [6, -10, i16::MAX]);
+        assert_eq!(rescaled(2.0, &[-4, -2, 2]), [6, -5, 8192]);
     }
 }

@@ -6,9 +6,11 @@
 
 //! The step of a tensor: one for all its channels, from statistics of the stream itself.
 //!
-//! A step of its own for each channel costs several times the bytes: what is weak in a layer mostly matters little to the
-//! next, and is then paid for all the same (docs/tensor-code.md).
+//! A step that follows each channel's own size costs several times the bytes: what is weak in a layer mostly matters little to
+//! the next, and is then paid for all the same. Steps that follow how much the outputs depend on a channel are another matter:
+//! see [`Sensitivity`](crate::Sensitivity).
 
+use super::steps::factor;
 use crate::affine::range;
 
 /// Relative steps are this at 3 bits and half of it for each bit more: 2^bits levels then span eight times the root mean
@@ -47,9 +49,15 @@ pub(super) struct Quantum {
 pub(super) struct Scale(f32);
 
 impl Scale {
-    /// The quantum for these values; `None` when one of them is not finite or larger than can be quantised.
-    pub(super) fn quantum(&mut self, values: &[f32], relative: f32) -> Option<Quantum> {
-        let (low, high) = range(values)?;
+    /// The quantum for these values; `None` when one of them is not finite or larger than can be quantised. `coarser`: by
+    /// how many half octaves the channels' steps are above it; empty where by none.
+    pub(super) fn quantum(
+        &mut self,
+        values: &[f32],
+        relative: f32,
+        coarser: &[i8],
+    ) -> Option<Quantum> {
+        let largest = largest(values, coarser)?;
         let rms = root_mean_square(values);
         if !rms.is_finite() {
             return None;
@@ -58,7 +66,6 @@ impl Scale {
         if !kept.contains(&rms) {
             self.0 = rms;
         }
-        let largest = low.abs().max(high.abs());
         let step = (self.0 * relative).max(largest / MOST);
         // Of all zeros any step will do.
         let step = if step > FLOOR { step } else { 1.0 };
@@ -72,6 +79,19 @@ impl Scale {
             levels,
         })
     }
+}
+
+/// The largest magnitude, in each channel by its step; `None` when a value is not finite.
+fn largest(values: &[f32], coarser: &[i8]) -> Option<f32> {
+    let most = |values: &[f32]| range(values).map(|(low, high)| low.abs().max(high.abs()));
+    if coarser.is_empty() {
+        return most(values);
+    }
+    let channels = values.chunks_exact(values.len() / coarser.len());
+    let mut each = channels
+        .zip(coarser)
+        .map(|(c, k)| Some(most(c)? / factor(*k)));
+    each.try_fold(0.0, |largest, here| Some(f32::max(largest, here?)))
 }
 
 fn root_mean_square(values: &[f32]) -> f32 {
@@ -107,7 +127,7 @@ mod tests {
         let values = [3.0, -4.0, 0.0, 5.0];
         let rms = (50f32 / 4.0).sqrt();
         assert_eq!(
-            Scale::default().quantum(&values, 0.5),
+            Scale::default().quantum(&values, 0.5, &[]),
             Some(Quantum {
                 step: rms * 0.0625,
                 levels: 8
@@ -118,26 +138,28 @@ mod tests {
     #[test]
     fn a_scale_is_kept_while_the_stream_changes_little() {
         let mut scale = Scale::default();
-        let first = scale.quantum(&[1.0; 40], 0.1);
-        assert_eq!(scale.quantum(&[1.2; 40], 0.1), first);
-        assert_ne!(scale.quantum(&[1.3; 40], 0.1), first);
+        let first = scale.quantum(&[1.0; 40], 0.1, &[]);
+        assert_eq!(scale.quantum(&[1.2; 40], 0.1, &[]), first);
+        assert_ne!(scale.quantum(&[1.3; 40], 0.1, &[]), first);
     }
 
     #[test]
     fn no_level_is_clipped_and_what_is_not_finite_has_no_step() {
         let mut values = [0.0; 10_000];
         values[77] = 1e6;
-        let quantum = Scale::default().quantum(&values, 0.01).unwrap();
+        let quantum = Scale::default().quantum(&values, 0.01, &[]).unwrap();
         assert!(quantum.levels == 2 && 1e6 / quantum.step <= 32_001.0);
         assert_eq!(
-            Scale::default().quantum(&[0.0; 5], 0.1).map(|q| q.step),
+            Scale::default()
+                .quantum(&[0.0; 5], 0.1, &[])
+                .map(|q| q.step),
             Some(0.125)
         );
-        assert_eq!(Scale::default().quantum(&[f32::NAN], 0.1), None);
+        assert_eq!(Scale::default().quantum(&[f32::NAN], 0.1, &[]), None);
         let mut large = Scale::default();
         assert!(
             large
-                .quantum(&[1e25; 50], 0.1)
+                .quantum(&[1e25; 50], 0.1, &[])
                 .is_none_or(|q| q.step.is_finite())
         );
     }

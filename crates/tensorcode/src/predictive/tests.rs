@@ -71,6 +71,40 @@ fn a_stream_costs_less_than_its_frames_alone_and_stays_within_its_bound() {
 }
 
 #[test]
+fn channels_may_have_steps_of_their_own() {
+    let (mut encoder, mut decoder) = (Predictive::default(), PredictiveDecoder::default());
+    for frame in 0..6 {
+        // In the middle of the stream they change, and end alike.
+        let coarser = match frame {
+            0..2 => vec![4, -4, 0, 1, -1, 9],
+            2..4 => vec![-6, 6, 0, 0, 0, 0],
+            _ => vec![0; 6],
+        };
+        encoder.set_coarser(&[coarser.clone()]);
+        let sent = [scene(frame, 0.4)];
+        let bytes = encoder.encode(frame as u64, &sent, AUTO).unwrap();
+        let received = decoder.decode(&bytes, &limits()).unwrap();
+        assert!(furthest(&sent[0], &received[0]) <= max_errors(&bytes, &limits()).unwrap()[0]);
+        let channel = |tensor: &Tensor, c: usize| {
+            let values = tensor.to_f32_vec()[c * 660..(c + 1) * 660].to_vec();
+            Tensor::new(vec![660], values).unwrap()
+        };
+        let off = |c| furthest(&channel(&sent[0], c), &channel(&received[0], c));
+        if frame < 4 {
+            let (fine, coarse) = if frame < 2 { (1, 0) } else { (0, 1) };
+            assert!(
+                off(fine) * 2.0 < off(coarse),
+                "{} {}",
+                off(fine),
+                off(coarse)
+            );
+        }
+        assert_eq!(encoder.decoded(frame as u64), Some(received));
+        encoder.acknowledge(frame as u64);
+    }
+}
+
+#[test]
 fn only_what_was_acknowledged_is_built_on() {
     let mut encoder = Predictive::default();
     let mut decoder = PredictiveDecoder::default();

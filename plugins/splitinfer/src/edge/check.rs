@@ -9,30 +9,29 @@
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use splitinfer_tensor::Tensor;
+use splitinfer_tensorcode::{Findings, Look};
 
 use super::engine::Engine;
+
+/// The thread rests for this many times what a sample took, so that what it takes from the frames is bounded.
+const REST: u32 = 3;
 
 /// The tensors of one frame, as they are and as the server has them.
 pub(super) struct Sample {
     /// Whose tensors they are.
     pub(super) engine: Arc<Engine>,
     pub(super) candidate: usize,
-    /// In which they were coded.
-    pub(super) step: f32,
+    /// What is to be found out.
+    pub(super) look: Look,
     pub(super) exact: Vec<Tensor>,
     pub(super) decoded: Vec<Tensor>,
 }
 
-/// What a sample told.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Finding {
-    pub(super) candidate: usize,
-    pub(super) step: f32,
-    /// ‖y − ŷ‖ / ‖y‖ over the model's outputs.
-    pub(super) error: f32,
-}
+/// What a sample told of a candidate.
+pub(super) type Finding = (usize, Findings);
 
 /// Owns the thread. Dropping it ends the thread, after the sample it works on.
 pub(super) struct Checker {
@@ -82,59 +81,28 @@ impl Drop for Checker {
 }
 
 fn check(work: &Receiver<Sample>, findings: &Mutex<Vec<Finding>>) {
+    let mut rested = Instant::now();
     while let Ok(sample) = work.recv() {
-        let outputs = |tensors| sample.engine.tail(sample.candidate, tensors);
-        let (exact, decoded) = match (outputs(&sample.exact), outputs(&sample.decoded)) {
-            (Ok(exact), Ok(decoded)) => (exact, decoded),
-            (Err(e), _) | (_, Err(e)) => {
-                gst::warning!(super::imp::CAT, "cannot check the coded tensors: {e:?}");
-                continue;
-            }
-        };
-        if let Some(error) = relative_error(&exact, &decoded) {
-            findings.lock().unwrap().push(Finding {
-                candidate: sample.candidate,
-                step: sample.step,
-                error,
-            });
+        // The next sample is one that comes after the rest.
+        if Instant::now() < rested {
+            continue;
         }
+        let begun = Instant::now();
+        if let Some(found) = examine(&sample) {
+            findings.lock().unwrap().push((sample.candidate, found));
+        }
+        let took: Duration = begun.elapsed();
+        rested = Instant::now() + took * REST;
     }
 }
 
-/// `None` when there is nothing to compare: other shapes (as behind a suppression inside the model), all zeros, or values
-/// that are no numbers.
-fn relative_error(exact: &[(String, Tensor)], decoded: &[(String, Tensor)]) -> Option<f32> {
-    let (mut difference, mut size) = (0f64, 0f64);
-    for ((_, a), (_, b)) in exact.iter().zip(decoded) {
-        if a.shape() != b.shape() {
-            return None;
+fn examine(sample: &Sample) -> Option<Findings> {
+    let tail = |tensors: &[Tensor]| match sample.engine.tail(sample.candidate, tensors) {
+        Ok(outputs) => Some(outputs.into_iter().map(|(_, tensor)| tensor).collect()),
+        Err(e) => {
+            gst::warning!(super::imp::CAT, "cannot check the coded tensors: {e:?}");
+            None
         }
-        for (a, b) in a.to_f32_vec().into_iter().zip(b.to_f32_vec()) {
-            difference += f64::from(a - b).powi(2);
-            size += f64::from(a).powi(2);
-        }
-    }
-    let error = (difference / size).sqrt() as f32;
-    error.is_finite().then_some(error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn output(values: &[f32]) -> Vec<(String, Tensor)> {
-        vec![(
-            "y".into(),
-            Tensor::new(vec![values.len()], values.to_vec()).unwrap(),
-        )]
-    }
-
-    #[test]
-    fn the_error_is_relative_to_the_size_of_the_outputs() {
-        let error = relative_error(&output(&[3.0, 4.0]), &output(&[3.0, 3.5]));
-        assert!(error.is_some_and(|e| (e - 0.1).abs() < 1e-6));
-        assert_eq!(relative_error(&output(&[1.0]), &output(&[1.0, 2.0])), None);
-        assert_eq!(relative_error(&output(&[0.0]), &output(&[0.0])), None);
-        assert_eq!(relative_error(&output(&[1.0]), &output(&[f32::NAN])), None);
-    }
+    };
+    sample.look.examine(&sample.exact, &sample.decoded, tail)
 }

@@ -10,9 +10,9 @@
 use std::sync::Arc;
 
 use splitinfer_tensor::Tensor;
-use splitinfer_tensorcode::{AUTO, CodeError, Encode, Predictive, StepControl};
+use splitinfer_tensorcode::{AUTO, CodeError, Encode, Predictive, Tuning};
 
-use super::check::{Checker, Finding, Sample};
+use super::check::{Checker, Sample};
 use super::engine::Engine;
 
 /// What the network's thread has learned of the server's side of the stream.
@@ -49,8 +49,10 @@ pub(super) struct Coding {
     pub(super) step: Option<f32>,
     /// The frame was predicted from none before it.
     pub(super) alone: bool,
-    /// Change of the model's outputs on the last frame of this cut that was checked, relative to their size.
+    /// Change of the model's outputs on the last frame of this cut that was checked, in units of their spread.
     pub(super) error: Option<f32>,
+    /// It is known of every channel of the cut how much it matters.
+    pub(super) tuned: bool,
 }
 
 /// What crosses, and what is wanted of it.
@@ -61,7 +63,7 @@ pub(super) struct Wanted {
     pub(super) version: u64,
     pub(super) candidate: usize,
     pub(super) bits: u8,
-    /// Accepted change of the outputs, relative to their size, where the depth is left to the code.
+    /// Accepted change of the outputs, in units of their spread, where the depth is left to the code.
     pub(super) output_error: f32,
 }
 
@@ -71,7 +73,7 @@ pub(super) struct Crossing {
     /// Where the frame before was cut, and the version of its weights.
     cut: Option<(usize, u64)>,
     /// Of each candidate.
-    controls: Vec<StepControl>,
+    tunings: Vec<Tuning>,
     checker: Option<Checker>,
 }
 
@@ -81,7 +83,7 @@ impl Crossing {
         Self {
             encoder,
             cut: None,
-            controls: vec![StepControl::default(); candidates],
+            tunings: vec![Tuning::default(); candidates],
             checker,
         }
     }
@@ -111,8 +113,8 @@ impl Crossing {
             self.encoder.reset();
         }
         self.learn(wanted.output_error);
-        let control = self.controls.get_mut(wanted.candidate);
-        let Some(control) = control.filter(|_| wanted.bits == AUTO) else {
+        let tuning = self.tunings.get_mut(wanted.candidate);
+        let Some(tuning) = tuning.filter(|_| wanted.bits == AUTO) else {
             let bytes = self.encoder.encode(wanted.number, tensors, wanted.bits)?;
             return Ok((
                 bytes,
@@ -120,25 +122,26 @@ impl Crossing {
                     step: None,
                     alone: self.encoder.stands_alone(),
                     error: None,
+                    tuned: false,
                 },
             ));
         };
-        let step = control.step();
-        self.encoder.set_step(step);
+        tuning.apply(&mut self.encoder);
         let bytes = self.encoder.encode(wanted.number, tensors, AUTO)?;
         let coding = Coding {
-            step: Some(step),
+            step: Some(tuning.step()),
             alone: self.encoder.stands_alone(),
-            error: control.error(),
+            error: tuning.change(),
+            tuned: tuning.is_complete(),
         };
         if let (Some(checker), Some(engine)) = (&self.checker, engine)
-            && control.is_due()
+            && let Some(look) = tuning.look(tensors)
             && let Some(decoded) = self.encoder.decoded(wanted.number)
         {
             checker.offer(Sample {
                 engine: Arc::clone(engine),
                 candidate: wanted.candidate,
-                step,
+                look,
                 exact: tensors.to_vec(),
                 decoded,
             });
@@ -148,14 +151,9 @@ impl Crossing {
 
     fn learn(&mut self, target: f32) {
         let findings = self.checker.as_ref().map(Checker::take);
-        for Finding {
-            candidate,
-            step,
-            error,
-        } in findings.unwrap_or_default()
-        {
-            if let Some(control) = self.controls.get_mut(candidate) {
-                control.measured(step, error, target);
+        for (candidate, found) in findings.unwrap_or_default() {
+            if let Some(tuning) = self.tunings.get_mut(candidate) {
+                tuning.learn(&found, target);
             }
         }
     }

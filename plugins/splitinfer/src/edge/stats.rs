@@ -215,6 +215,7 @@ impl Stats {
             .build();
         if let Some(step) = self.coding.and_then(|c| c.step) {
             stats.set("tensor-step", f64::from(step));
+            stats.set("tensor-tuned", self.coding.is_some_and(|c| c.tuned));
         }
         if let Some(error) = self.coding.and_then(|c| c.error) {
             stats.set("output-error", f64::from(error) * 100.0);

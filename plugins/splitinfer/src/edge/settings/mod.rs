@@ -24,7 +24,7 @@ use crate::weights::{DEFAULT_UPDATE_BITRATE, bytes_a_second};
 const DEFAULT_LATENCY_BUDGET_MS: u32 = 200;
 const DEFAULT_MAX_IN_FLIGHT: u32 = 4;
 /// What this does to the objects of several models, docs/measurements/tensor-code.md says.
-const DEFAULT_OUTPUT_ERROR_PCT: f32 = 1.0;
+const DEFAULT_OUTPUT_ERROR_PCT: f32 = 2.0;
 
 /// So that what is missing is the lesser part.
 const DEFAULT_INCOMPLETE_SHARE_PCT: u32 = 50;

@@ -124,8 +124,8 @@ fn network() -> Vec<glib::ParamSpec> {
             .nick("Output error")
             .blurb(
                 "With tensor-bits=0: how much coding the tensors that cross the network may change the model's outputs, \
-                 in percent of their size (Euclidean norms). Measured now and then in the background; less is finer and \
-                 takes more bytes",
+                 in percent of their spread (root mean square over all values, each by the standard deviation of its \
+                 feature over the positions). Measured now and then in the background; less is finer and takes more bytes",
             )
             .minimum(0.01)
             .maximum(100.0)
