@@ -5,7 +5,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! What the tensor code costs and what it does to the answers, against everything else that could be sent:
-//! `tests/measure.sh tensor-code [--quick] [--json FILE] [--plots FOLDER] [--clip WORD] [--own] [--frames N]`.
+//! `tests/measure.sh tensor-code [--quick] [--json FILE] [--plots FOLDER] [--clip WORD] [--own] [--even]
+//! [--frames N]`.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use splitinfer_tests::tensor_code::accuracy::{LEAST_VISIBLE, SMALLEST};
 use splitinfer_tests::tensor_code::codes::Codes;
 use splitinfer_tests::tensor_code::report::{COARSE, ENOUGH, NEAR, Report};
 use splitinfer_tests::tensor_code::subject::{Clip, Subject, clips};
-use splitinfer_tests::tensor_code::{at_error, loss_run, plot, run, summary};
+use splitinfer_tests::tensor_code::{agreement, at_error, loss_run, plot, run, summary};
 
 struct Arguments {
     quick: bool,
@@ -26,6 +27,8 @@ struct Arguments {
     clip: Option<String>,
     /// Only the project's codes and those that they are compared with in every row.
     own: bool,
+    /// The project's codes with the same step for all channels and tensors.
+    even: bool,
     /// Of each clip.
     frames: usize,
 }
@@ -37,6 +40,7 @@ fn arguments() -> Result<Arguments> {
         plots: None,
         clip: None,
         own: false,
+        even: false,
         frames: 0,
     };
     let mut words = std::env::args().skip(1);
@@ -45,12 +49,13 @@ fn arguments() -> Result<Arguments> {
         match word.as_str() {
             "--quick" => found.quick = true,
             "--own" => found.own = true,
+            "--even" => found.even = true,
             "--json" => found.json = Some(what()?.into()),
             "--plots" => found.plots = Some(what()?.into()),
             "--clip" => found.clip = Some(what()?),
             "--frames" => found.frames = what()?.parse().context("how many frames?")?,
             _ => bail!(
-                "`{word}`? There are --quick, --json FILE, --plots FOLDER, --clip WORD, --own and --frames N"
+                "`{word}`? There are --quick, --json FILE, --plots FOLDER, --clip WORD, --own, --even and --frames N"
             ),
         }
     }
@@ -79,6 +84,7 @@ fn main() -> Result<()> {
         reports.push(report);
     }
     summary::print(&reports, &codes.absent);
+    agreement::print(&reports);
     at_error::print(&reports);
     if let Some(file) = &arguments.json {
         write_json(file, &reports)?;
@@ -101,6 +107,7 @@ const QUICK: [&str; 2] = ["walker-student", "FastestDet, from frame 180"];
 
 fn measure_clip(clip: &Clip, codes: &Codes, arguments: &Arguments) -> Result<Report> {
     let mut subject = Subject::load(clip, arguments.frames)?;
+    subject.even = arguments.even;
     let count = subject.model.split.candidates().len();
     let cuts: Vec<usize> = match arguments.quick {
         true => (0..count).step_by(2).collect(),

@@ -8,6 +8,7 @@
 //! [`StreamCode`] and an entry there.
 
 pub mod accuracy;
+pub mod agreement;
 pub mod at_error;
 pub mod bdrate;
 pub mod codes;

@@ -90,6 +90,8 @@ pub struct Subject {
     pub first: usize,
     pub size: [u32; 2],
     pub legs: Vec<[usize; 3]>,
+    /// All channels of a cut have the same step.
+    pub even: bool,
 }
 
 impl Subject {
@@ -132,6 +134,7 @@ impl Subject {
             frames,
             first: clip.first,
             size: [video.width(), video.height()],
+            even: false,
         })
     }
 
@@ -152,6 +155,9 @@ impl Subject {
     /// # Errors
     /// When ONNX Runtime fails.
     pub fn coarser(&self, cut: usize, frames: &[Tensors]) -> Result<Vec<Vec<i8>>> {
+        if self.even {
+            return Ok(Vec::new());
+        }
         let tail = |tensors: &Tensors| -> Result<Vec<Tensor>> {
             let outputs = self.model.split.tail(cut, tensors)?;
             Ok(outputs.into_iter().map(|(_, tensor)| tensor).collect())

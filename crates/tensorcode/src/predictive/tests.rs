@@ -80,7 +80,7 @@ fn channels_may_have_steps_of_their_own() {
             2..4 => vec![-6, 6, 0, 0, 0, 0],
             _ => vec![0; 6],
         };
-        encoder.set_coarser(&[coarser.clone()]);
+        encoder.set_coarser(&[coarser]);
         let sent = [scene(frame, 0.4)];
         let bytes = encoder.encode(frame as u64, &sent, AUTO).unwrap();
         let received = decoder.decode(&bytes, &limits()).unwrap();

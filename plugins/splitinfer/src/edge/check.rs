@@ -9,7 +9,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use splitinfer_tensor::Tensor;
 use splitinfer_tensorcode::{Findings, Look};
@@ -33,10 +33,17 @@ pub(super) struct Sample {
 /// What a sample told of a candidate.
 pub(super) type Finding = (usize, Findings);
 
+/// What the thread and who asks it share.
+struct Shared {
+    findings: Vec<Finding>,
+    /// When the thread has rested; none while it works.
+    rested: Option<Instant>,
+}
+
 /// Owns the thread. Dropping it ends the thread, after the sample it works on.
 pub(super) struct Checker {
     samples: Option<SyncSender<Sample>>,
-    findings: Arc<Mutex<Vec<Finding>>>,
+    shared: Arc<Mutex<Shared>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -45,20 +52,30 @@ impl Checker {
     /// When the system has no more threads.
     pub(super) fn start() -> std::io::Result<Self> {
         let (samples, work) = sync_channel(1);
-        let findings = Arc::<Mutex<Vec<Finding>>>::default();
-        let found = Arc::clone(&findings);
+        let shared = Arc::new(Mutex::new(Shared {
+            findings: Vec::new(),
+            rested: Some(Instant::now()),
+        }));
+        let found = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("splitinfer-check".into())
             .spawn(move || check(&work, &found))?;
         Ok(Self {
             samples: Some(samples),
-            findings,
+            shared,
             thread: Some(thread),
         })
     }
 
-    /// Without waiting; while the thread is behind, the sample is dropped.
+    /// Whether a sample would be looked at.
+    pub(super) fn is_ready(&self) -> bool {
+        let rested = self.shared.lock().unwrap().rested;
+        rested.is_some_and(|rested| Instant::now() >= rested)
+    }
+
+    /// Without waiting. To be given only what it is [ready](Self::is_ready) for.
     pub(super) fn offer(&self, sample: Sample) {
+        self.shared.lock().unwrap().rested = None;
         if let Some(samples) = &self.samples
             && let Err(TrySendError::Disconnected(_)) = samples.try_send(sample)
         {
@@ -67,7 +84,7 @@ impl Checker {
     }
 
     pub(super) fn take(&self) -> Vec<Finding> {
-        std::mem::take(&mut self.findings.lock().unwrap())
+        std::mem::take(&mut self.shared.lock().unwrap().findings)
     }
 }
 
@@ -80,19 +97,14 @@ impl Drop for Checker {
     }
 }
 
-fn check(work: &Receiver<Sample>, findings: &Mutex<Vec<Finding>>) {
-    let mut rested = Instant::now();
+fn check(work: &Receiver<Sample>, shared: &Mutex<Shared>) {
     while let Ok(sample) = work.recv() {
-        // The next sample is one that comes after the rest.
-        if Instant::now() < rested {
-            continue;
-        }
         let begun = Instant::now();
-        if let Some(found) = examine(&sample) {
-            findings.lock().unwrap().push((sample.candidate, found));
-        }
-        let took: Duration = begun.elapsed();
-        rested = Instant::now() + took * REST;
+        let found = examine(&sample);
+        let took = begun.elapsed();
+        let mut shared = shared.lock().unwrap();
+        shared.findings.extend(found.map(|f| (sample.candidate, f)));
+        shared.rested = Some(Instant::now() + took * REST);
     }
 }
 

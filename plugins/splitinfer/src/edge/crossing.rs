@@ -135,6 +135,7 @@ impl Crossing {
             tuned: tuning.is_complete(),
         };
         if let (Some(checker), Some(engine)) = (&self.checker, engine)
+            && checker.is_ready()
             && let Some(look) = tuning.look(tensors)
             && let Some(decoded) = self.encoder.decoded(wanted.number)
         {
