@@ -6,34 +6,34 @@
 
 //! How much a model's outputs depend on each tensor that crosses a cut, and on each of its channels: so the bits go where they count.
 //!
-//! It is found out by trying: a tensor, later each of its channels, gets a little noise, the tail of the model runs, and the outputs
-//! have changed by so much. That works for any model, needs no gradient, and no more than a run of the tail now and then.
+//! It is found out by trying: one tensor, later each of its channels, is taken as the receiver has it, all others as they are, the tail of
+//! the model runs, and the outputs have changed by so much. That works for any model, needs no gradient, and no more than a run of the tail now and
+//! then. (Noise in place of what coding really does would tell too little of models that take means: an error that is the same all over a flat
+//! part of a picture does not average out.)
 //!
 //! At high rates the errors of all channels should disturb the outputs alike: with a sensitivity w (squared change of the outputs for a
 //! squared error), steps go with 1/√w (reverse water-filling; T. Cover and J. Thomas, *Elements of Information Theory*, 10.3.3). Where
 //! most values are zero anyway that is more than it is good for, so the exponent is a little less.
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use splitinfer_tensor::Tensor;
 
 use crate::affine::from_f32;
 use crate::predictive::channels;
 
-/// Of the noise, as a share of a tensor's root mean square: about what coding adds where cuts are used.
-const NOISE: f32 = 0.02;
 /// Steps go with the sensitivity to the power of minus half of this.
 const EXPONENT: f64 = 0.7;
 /// A channel that matters less than this share of the mean is taken to matter so much: it may matter more on another frame.
 const LEAST: f64 = 1e-4;
 /// The most half octaves between a channel's step and the mean.
-const FURTHEST: f64 = 24.0;
+const FURTHEST: f64 = 12.0;
+/// Coding whose errors are less than this share of a tensor's root mean square tells nothing: the channel is zero, or exact.
+const NOTHING: f64 = 1e-6;
 /// Trials of a part that are averaged; later ones replace what is old.
 const REMEMBERED: f64 = 8.0;
 /// Half octaves that a channel must be off by before the steps change: a change makes every reference a little wrong.
 const WORTHWHILE: u8 = 2;
 
-/// What gets noise in a trial.
+/// What is taken as the receiver has it in a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     tensor: usize,
@@ -41,13 +41,13 @@ pub struct Part {
     channel: Option<usize>,
 }
 
-/// The tensors of a frame with noise in one part of them.
+/// The tensors of a frame, one part of them as the receiver has it.
 pub struct Disturbed {
     part: Part,
     pub tensors: Vec<Tensor>,
-    /// Sum of the noise's squares, in the tensor's own unit.
+    /// Sum of the squared errors, in the tensor's own unit.
     energy: f64,
-    /// Root mean square of the tensor without noise.
+    /// Root mean square of the exact tensor.
     size: f64,
 }
 
@@ -55,8 +55,8 @@ pub struct Disturbed {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Response {
     part: Part,
-    /// Squared change of the outputs over [`Disturbed::energy`].
-    sensitivity: f64,
+    /// Squared change of the outputs for a squared error; none where coding was exact.
+    sensitivity: Option<f64>,
     /// Root mean square of the tensor.
     size: f64,
 }
@@ -82,7 +82,9 @@ struct Known {
 #[derive(Clone, Copy, Debug, Default)]
 struct Estimate {
     mean: f64,
-    count: u32,
+    /// Trials that told something.
+    known: u32,
+    tried: u32,
 }
 
 impl Sensitivity {
@@ -121,14 +123,14 @@ impl Sensitivity {
         if parts.len() < 2 {
             return Vec::new();
         }
-        parts.sort_by_key(|(_, estimate)| estimate.count);
+        parts.sort_by_key(|(_, estimate)| estimate.tried);
         parts.into_iter().take(many).map(|(part, _)| part).collect()
     }
 
     /// Whether every channel has been tried.
     pub fn is_complete(&self) -> bool {
         let mut channels = self.channels();
-        channels.all(|(_, e)| e.count > 0) || self.next(1).is_empty()
+        channels.all(|(_, e)| e.tried > 0) || self.next(1).is_empty()
     }
 
     /// By how many half octaves each channel's step should be above what all would have: for
@@ -180,56 +182,51 @@ impl Sensitivity {
     }
 
     fn are_tensors_known(&self) -> bool {
-        self.wholes().count() < 2 || self.wholes().all(|(_, e)| e.count > 0)
+        self.wholes().count() < 2 || self.wholes().all(|(_, e)| e.tried > 0)
     }
 
     /// All tensors, or all channels, have been tried equally often.
     fn is_round_done(&self) -> bool {
-        let begun = |(part, e): (Part, Estimate)| part.channel.is_some() && e.count > 0;
+        let begun = |(part, e): (Part, Estimate)| part.channel.is_some() && e.tried > 0;
         if !self.channels().any(begun) {
             return self.wholes().count() > 1 && self.are_tensors_known();
         }
-        let mut counts = self.channels().map(|(_, e)| e.count);
+        let mut counts = self.channels().map(|(_, e)| e.tried);
         let first = counts.next();
         counts.all(|count| Some(count) == first)
     }
 
     /// Whether that changes anything much.
     fn draw_up(&mut self) -> bool {
-        let each = || self.tensors.iter().flat_map(Known::each);
-        let values: f64 = each().map(|(values, _)| values).sum();
-        let mean = each().map(|(v, w)| v * w).sum::<f64>() / values;
+        let told = || self.tensors.iter().flat_map(Known::each);
+        let told = || told().filter_map(|(values, w)| Some((values, w?)));
+        let all: f64 = told().map(|(values, _)| values).sum();
+        let mean = told().map(|(values, w)| values * w).sum::<f64>() / all;
         if !(mean.is_finite() && mean > 0.0) {
             return false;
         }
-        // In octaves, by the tensor's size.
-        let step = |known: &Known, w: f64| {
-            -0.5 * EXPONENT * (w / mean).max(LEAST).log2() - known.size.log2()
+        // In half octaves, by the tensor's size; what coding left exact is as the mean.
+        let step = |known: &Known, w: Option<f64>| {
+            let share = w.map_or(1.0, |w| (w / mean).max(LEAST));
+            let size = known.size.max(f64::MIN_POSITIVE);
+            -EXPONENT * share.log2() - 2.0 * size.log2()
         };
-        let all: f64 = self
-            .tensors
-            .iter()
-            .map(|known| {
-                let each = known.each().map(|(values, w)| values * step(known, w));
-                each.sum::<f64>()
-            })
-            .sum();
-        let half_octaves = |known: &Known, w: f64| {
-            (2.0 * (step(known, w) - all / values))
-                .round()
-                .clamp(-FURTHEST, FURTHEST) as i8
+        let used = || self.tensors.iter().filter(|known| known.size > 0.0);
+        let steps = || used().flat_map(|k| k.each().map(move |(n, w)| (n, step(k, w))));
+        let values: f64 = steps().map(|(values, _)| values).sum();
+        let middle = steps().map(|(values, step)| values * step).sum::<f64>() / values;
+        let coarser = |known: &Known, w| match known.size > 0.0 {
+            true => (step(known, w) - middle).round().clamp(-FURTHEST, FURTHEST) as i8,
+            false => 0,
         };
-        let coarser: Vec<Vec<i8>> = self
-            .tensors
-            .iter()
-            .map(|known| known.each().map(|(_, w)| half_octaves(known, w)).collect())
-            .collect();
-        let before = self.coarser.iter().flatten();
-        let known = !self.coarser.is_empty();
-        let off = |(a, b): (&i8, &i8)| a.abs_diff(*b) >= WORTHWHILE;
-        let changes = match known {
-            true => before.zip(coarser.iter().flatten()).any(off),
-            false => coarser.iter().flatten().any(|c| *c != 0),
+        let coarser = |known: &Known| known.each().map(|(_, w)| coarser(known, w)).collect();
+        let coarser: Vec<Vec<i8>> = self.tensors.iter().map(coarser).collect();
+        let changes = match self.coarser.is_empty() {
+            true => coarser.iter().flatten().any(|c| *c != 0),
+            false => {
+                let pairs = self.coarser.iter().flatten().zip(coarser.iter().flatten());
+                pairs.into_iter().any(|(a, b)| a.abs_diff(*b) >= WORTHWHILE)
+            }
         };
         if changes {
             self.coarser = coarser;
@@ -240,14 +237,15 @@ impl Sensitivity {
 
 impl Known {
     /// Of each channel: its values, and how much an error of one matters.
-    fn each(&self) -> impl Iterator<Item = (f64, f64)> {
+    fn each(&self) -> impl Iterator<Item = (f64, Option<f64>)> {
         let count = match self.values {
             0 => 0,
             _ => self.channels.len().max(1),
         };
-        let sensitivity = |channel: usize| match self.channels.get(channel) {
-            Some(estimate) if estimate.count > 0 => estimate.mean,
-            _ => self.whole.mean,
+        let sensitivity = |channel: usize| {
+            let estimate = self.channels.get(channel).filter(|e| e.known > 0);
+            let estimate = estimate.unwrap_or(&self.whole);
+            (estimate.known > 0).then_some(estimate.mean)
         };
         let values = self.values as f64 / count.max(1) as f64;
         (0..count).map(move |channel| (values, sensitivity(channel)))
@@ -255,18 +253,21 @@ impl Known {
 }
 
 impl Estimate {
-    fn add(&mut self, sensitivity: f64) {
-        self.count += 1;
-        self.mean += (sensitivity - self.mean) / f64::from(self.count).min(REMEMBERED);
+    fn add(&mut self, sensitivity: Option<f64>) {
+        self.tried += 1;
+        if let Some(sensitivity) = sensitivity {
+            self.known += 1;
+            self.mean += (sensitivity - self.mean) / f64::from(self.known).min(REMEMBERED);
+        }
     }
 }
 
 impl Part {
-    /// The tensors of a frame with noise in this part; `seed` makes it another in each trial. `None` when they are not of the
-    /// cut's shapes, or all zero.
-    pub fn disturb(self, tensors: &[Tensor], seed: u64) -> Option<Disturbed> {
-        let tensor = tensors.get(self.tensor)?;
+    /// The exact tensors of a frame with this part as the receiver has it. `None` when they are not of the cut's shapes.
+    pub fn disturb(self, exact: &[Tensor], decoded: &[Tensor]) -> Option<Disturbed> {
+        let tensor = exact.get(self.tensor)?;
         let mut values = tensor.to_f32_vec();
+        let coded = decoded.get(self.tensor)?.to_f32_vec();
         let size = root_mean_square(&values);
         let part = match self.channel {
             None => 0..values.len(),
@@ -275,21 +276,17 @@ impl Part {
                 channel * area..(channel + 1) * area
             }
         };
-        if !(size.is_finite() && size > 0.0) {
-            return None;
-        }
-        let noisy = values.get_mut(part)?;
-        // Even within ±√3 of its standard deviation.
-        let most = NOISE * size as f32 * 3f32.sqrt();
-        let mut dice = ChaCha8Rng::seed_from_u64(seed);
         let mut energy = 0.0;
-        for value in noisy {
-            let noise = dice.random_range(-most..most);
-            energy += f64::from(noise).powi(2);
-            *value += noise;
+        let pairs = values
+            .get_mut(part.clone())?
+            .iter_mut()
+            .zip(coded.get(part)?);
+        for (value, coded) in pairs {
+            energy += f64::from(*value - coded).powi(2);
+            *value = *coded;
         }
+        let mut tensors = exact.to_vec();
         let data = from_f32(tensor.dtype(), values);
-        let mut tensors = tensors.to_vec();
         tensors[self.tensor] = Tensor::from_data(tensor.shape().to_vec(), data).ok()?;
         Some(Disturbed {
             part: self,
@@ -303,9 +300,10 @@ impl Part {
 impl Disturbed {
     /// `change`: [`relative_change`](crate::relative_change) of the model's outputs.
     pub fn response(&self, change: f32) -> Response {
+        let tells = self.energy > (NOTHING * self.size).powi(2);
         Response {
             part: self.part,
-            sensitivity: f64::from(change).powi(2) / self.energy,
+            sensitivity: tells.then(|| f64::from(change).powi(2) / self.energy),
             size: self.size,
         }
     }
@@ -323,6 +321,17 @@ mod tests {
     fn tensor(channels: usize, size: f32) -> Tensor {
         let values = (0..channels * 64).map(|i| size * ((i % 7) as f32 - 3.0));
         Tensor::new(vec![1, channels, 8, 8], values.collect()).unwrap()
+    }
+
+    /// As a receiver has it: every value off by a hundredth of the tensor's size, this way or that.
+    fn coded(tensors: &[Tensor], sizes: &[f32]) -> Vec<Tensor> {
+        let of = |(tensor, size): (&Tensor, &f32)| {
+            let values = tensor.to_f32_vec().into_iter().enumerate();
+            let off = |i: usize| size * if i.is_multiple_of(3) { 0.02 } else { -0.01 };
+            let values = values.map(|(i, v)| v + off(i)).collect();
+            Tensor::new(tensor.shape().to_vec(), values).unwrap()
+        };
+        tensors.iter().zip(sizes).map(of).collect()
     }
 
     /// Learns from a linear model: its outputs are the values times what their channel `matters`.
@@ -343,9 +352,11 @@ mod tests {
         let norm = |v: &[f32]| v.iter().map(|v| v * v).sum::<f32>().sqrt();
         let exact = outputs(tensors);
         let mut sensitivity = Sensitivity::new(tensors);
-        for trial in 0..trials {
+        let sizes = tensors.iter().map(|t| t.to_f32_vec()[1].abs());
+        let decoded = coded(tensors, &sizes.collect::<Vec<_>>());
+        for _ in 0..trials {
             for part in sensitivity.next(1) {
-                let disturbed = part.disturb(tensors, trial as u64).unwrap();
+                let disturbed = part.disturb(tensors, &decoded).unwrap();
                 let now = outputs(&disturbed.tensors);
                 let off: Vec<f32> = now.iter().zip(&exact).map(|(a, b)| a - b).collect();
                 sensitivity.learn(disturbed.response(norm(&off) / norm(&exact)));
@@ -402,7 +413,7 @@ mod tests {
         for part in known.next(4) {
             let again = Response {
                 part,
-                sensitivity: known.channels().find(|(p, _)| *p == part).unwrap().1.mean * 1.2,
+                sensitivity: Some(known.channels().find(|(p, _)| *p == part).unwrap().1.mean * 1.2),
                 size: known.tensors[part.tensor].size,
             };
             assert!(!known.learn(again));
@@ -411,24 +422,39 @@ mod tests {
     }
 
     #[test]
-    fn noise_stays_in_its_part_and_what_is_empty_has_none() {
-        let tensors = [tensor(2, 1.0), tensor(2, 0.0)];
+    fn only_its_part_is_as_the_receiver_has_it() {
+        let tensors = [tensor(2, 1.0), tensor(2, 1.0)];
+        let decoded = coded(&tensors, &[1.0, 1.0]);
         let channel = |tensor| Part {
             tensor,
             channel: Some(1),
         };
-        let disturbed = channel(0).disturb(&tensors, 1).unwrap();
-        let [before, after] = [&tensors[0], &disturbed.tensors[0]].map(Tensor::to_f32_vec);
-        assert_eq!(before[..64], after[..64]);
-        let off: f32 = before
-            .iter()
-            .zip(&after)
-            .map(|(a, b)| (a - b).powi(2))
-            .sum();
-        assert!((f64::from(off) / disturbed.energy - 1.0).abs() < 1e-3);
-        let share = (off / 64.0).sqrt() / 2.0;
-        assert!((0.8 * NOISE..1.2 * NOISE).contains(&share), "{share}");
-        assert!(channel(1).disturb(&tensors, 1).is_none());
-        assert!(channel(2).disturb(&tensors, 1).is_none());
+        let disturbed = channel(0).disturb(&tensors, &decoded).unwrap();
+        let [exact, coded, now] =
+            [&tensors[0], &decoded[0], &disturbed.tensors[0]].map(Tensor::to_f32_vec);
+        assert_eq!((&now[..64], &now[64..]), (&exact[..64], &coded[64..]));
+        assert_eq!(disturbed.tensors[1], tensors[1]);
+        assert!(disturbed.response(0.1).sensitivity.is_some());
+        assert!(channel(2).disturb(&tensors, &decoded).is_none());
+    }
+
+    #[test]
+    fn what_coding_leaves_exact_tells_nothing_and_is_as_the_mean() {
+        let tensors = [tensor(3, 1.0)];
+        let mut decoded = coded(&tensors, &[1.0]);
+        let mut values = decoded[0].to_f32_vec();
+        values[..64].copy_from_slice(&tensors[0].to_f32_vec()[..64]);
+        decoded[0] = Tensor::new(vec![1, 3, 8, 8], values).unwrap();
+        let mut known = Sensitivity::new(&tensors);
+        for (part, change) in known.next(3).into_iter().zip([0.0, 0.01, 0.04]) {
+            let disturbed = part.disturb(&tensors, &decoded).unwrap();
+            known.learn(disturbed.response(change));
+        }
+        assert!(known.is_complete());
+        let coarser = &known.coarser()[0];
+        assert!(
+            coarser[1] > coarser[0] && coarser[0] > coarser[2],
+            "{coarser:?}"
+        );
     }
 }

@@ -6,7 +6,7 @@
 
 //! How the tensors of one cut are coded, tuned on the stream itself: how coarse on the whole ([`StepControl`]), and which channels
 //! finer than others ([`Sensitivity`]). Now and then somebody runs the tail of the model on a frame as it is, as the receiver has
-//! it, and with noise in a part of it ([`Look`]).
+//! it, and with one part of it as the receiver has it ([`Look`]).
 
 use splitinfer_tensor::Tensor;
 
@@ -26,7 +26,6 @@ pub struct Tuning {
     /// Once a frame has told what crosses.
     sensitivity: Option<Sensitivity>,
     waiting: u32,
-    looks: u64,
     /// How often the channels' steps have changed.
     edition: u32,
 }
@@ -38,7 +37,6 @@ pub struct Look {
     step: f32,
     edition: u32,
     parts: Vec<Part>,
-    seed: u64,
 }
 
 /// What a look has told.
@@ -94,14 +92,10 @@ impl Tuning {
         }
         self.waiting -= 1;
         let due = self.control.is_due();
-        (due || !parts.is_empty()).then(|| {
-            self.looks += 1;
-            Look {
-                step: self.control.step(),
-                edition: self.edition,
-                parts,
-                seed: self.looks,
-            }
+        (due || !parts.is_empty()).then(|| Look {
+            step: self.control.step(),
+            edition: self.edition,
+            parts,
         })
     }
 
@@ -140,7 +134,7 @@ impl Look {
             Some(disturbed.response(change))
         };
         let parts = self.parts.iter();
-        let disturbed = parts.filter_map(|part| part.disturb(exact, self.seed));
+        let disturbed = parts.filter_map(|part| part.disturb(exact, decoded));
         Some(Findings {
             step: self.step,
             edition: self.edition,

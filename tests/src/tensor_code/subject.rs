@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use splitinfer_evaluate::Actual;
 use splitinfer_runtime::SessionOptions;
 use splitinfer_tensor::Tensor;
-use splitinfer_tensorcode::{Sensitivity, relative_change};
+use splitinfer_tensorcode::{AUTO, Encode, Predictive, Sensitivity, relative_change};
 use splitinfer_vision::{Object, Picture};
 
 use super::accuracy::Metric;
@@ -23,6 +23,8 @@ use crate::model::LocalModel;
 
 /// Frames on which it is tried how much the channels matter.
 const TRIED: usize = 3;
+/// Of these frames: with which the element begins.
+const FIRST_STEP: f32 = 0.0625;
 
 /// Raw outputs of a model, by name.
 pub type Outputs = Vec<(String, Tensor)>;
@@ -164,6 +166,13 @@ impl Subject {
         };
         let first = &frames[..frames.len().min(TRIED)];
         let exact = first.iter().map(tail).collect::<Result<Vec<_>>>()?;
+        let mut encoder = Predictive::default();
+        encoder.set_step(FIRST_STEP);
+        let mut decoded = Vec::new();
+        for (number, frame) in first.iter().enumerate() {
+            encoder.encode(number as u64, frame, AUTO)?;
+            decoded.push(encoder.decoded(number as u64).context("exact tensors")?);
+        }
         let mut sensitivity = Sensitivity::new(first.first().context("no frame")?);
         for trial in 0.. {
             let (frame, exact) = (&first[trial % first.len()], &exact[trial % first.len()]);
@@ -172,9 +181,8 @@ impl Subject {
             let Some(part) = next.filter(|_| !complete) else {
                 break;
             };
-            let disturbed = part
-                .disturb(frame, trial as u64)
-                .context("a tensor is zero")?;
+            let coded = &decoded[trial % first.len()];
+            let disturbed = part.disturb(frame, coded).context("other tensors")?;
             let change = relative_change(exact, &tail(&disturbed.tensors)?);
             sensitivity.learn(disturbed.response(change.context("other outputs")?));
         }
