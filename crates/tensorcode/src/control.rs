@@ -74,9 +74,10 @@ impl StepControl {
         true
     }
 
-    /// What was measured no longer tells how the error follows from the step. The step stays until something else is known.
+    /// What was measured no longer tells how the error follows from the step. Half of it is taken until that is known.
     pub fn forget(&mut self) {
         self.gains.clear();
+        self.step = (self.step / 2.0).max(FINEST);
         (self.interval, self.waiting) = (SOON, 0);
     }
 
