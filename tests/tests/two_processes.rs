@@ -220,7 +220,7 @@ fn bytes_until(output_error: f32, wanted: impl Fn(f64) -> bool) -> u64 {
 
 #[test]
 fn tensors_are_coded_as_coarsely_as_the_outputs_allow() {
-    let coarse = bytes_until(10.0, |step| step > 0.08);
+    let coarse = bytes_until(5.0, |step| step > 0.08);
     let fine = bytes_until(0.1, |step| step < 0.02);
     assert!(coarse < fine, "{coarse} {fine}");
 }

@@ -12,7 +12,7 @@
 //! part of a picture does not average out.)
 //!
 //! At high rates the errors of all channels should disturb the outputs alike: with a sensitivity w (squared change of the outputs for a
-//! squared error), steps go with 1/√w (reverse water-filling; T. Cover and J. Thomas, *Elements of Information Theory*, 10.3.3). Where
+//! squared error, by the tensor's mean square), steps as shares of the tensor's root mean square go with 1/√w (reverse water-filling; T. Cover and J. Thomas, *Elements of Information Theory*, 10.3.3). Where
 //! most values are zero anyway that is more than it is good for, so the exponent is a little less.
 
 use splitinfer_tensor::Tensor;
@@ -26,8 +26,6 @@ const EXPONENT: f64 = 0.7;
 const LEAST: f64 = 0.05;
 /// Trials of each part before anything follows from them: what does not matter on one frame may on the next.
 const ENOUGH: u32 = 3;
-/// The most half octaves between a channel's step and the mean.
-const FURTHEST: f64 = 12.0;
 /// Coding whose errors are less than this share of a tensor's root mean square tells nothing: the channel is zero, or exact.
 const NOTHING: f64 = 1e-6;
 /// Trials of a part that are averaged; later ones replace what is old.
@@ -207,7 +205,7 @@ impl Sensitivity {
         let each = || self.tensors.iter().flat_map(Known::each);
         let values: f64 = each().map(|(values, _)| values).sum();
         let middle = each().map(|(values, w)| values * step(w)).sum::<f64>() / values;
-        let coarser = |w| (step(w) - middle).round().clamp(-FURTHEST, FURTHEST) as i8;
+        let coarser = |w| (step(w) - middle).round() as i8;
         let coarser = |known: &Known| known.each().map(|(_, w)| coarser(w)).collect();
         let coarser: Vec<Vec<i8>> = self.tensors.iter().map(coarser).collect();
         let changes = match self.coarser.is_empty() {

@@ -151,8 +151,8 @@ impl Subject {
             .collect()
     }
 
-    /// How the steps of a cut's channels should differ, as told by trials on its first frames: a trial a tensor, then one a channel.
-    /// The element finds it out in the same way while it runs.
+    /// How the steps of a cut's channels should differ, as told by trials on its first frames: each tensor on each of them, then each
+    /// channel. The element finds it out in the same way while it runs.
     ///
     /// # Errors
     /// When ONNX Runtime fails.
@@ -164,27 +164,23 @@ impl Subject {
             let outputs = self.model.split.tail(cut, tensors)?;
             Ok(outputs.into_iter().map(|(_, tensor)| tensor).collect())
         };
-        let first = &frames[..frames.len().min(TRIED)];
-        let exact = first.iter().map(tail).collect::<Result<Vec<_>>>()?;
         let mut encoder = Predictive::default();
         encoder.set_step(FIRST_STEP);
-        let mut decoded = Vec::new();
-        for (number, frame) in first.iter().enumerate() {
-            encoder.encode(number as u64, frame, AUTO)?;
-            decoded.push(encoder.decoded(number as u64).context("exact tensors")?);
+        let mut tried = Vec::new();
+        for (number, frame) in (0..).zip(frames.iter().take(TRIED)) {
+            encoder.encode(number, frame, AUTO)?;
+            let decoded = encoder.decoded(number).context("exact tensors")?;
+            tried.push((frame, tail(frame)?, decoded));
         }
-        let mut sensitivity = Sensitivity::new(first.first().context("no frame")?);
-        for trial in 0.. {
-            let (frame, exact) = (&first[trial % first.len()], &exact[trial % first.len()]);
-            let complete = sensitivity.is_complete();
-            let next = sensitivity.next(1).into_iter().next();
-            let Some(part) = next.filter(|_| !complete) else {
-                break;
-            };
-            let coded = &decoded[trial % first.len()];
-            let disturbed = part.disturb(frame, coded).context("other tensors")?;
-            let change = relative_change(exact, &tail(&disturbed.tensors)?);
-            sensitivity.learn(disturbed.response(change.context("other outputs")?));
+        let mut sensitivity = Sensitivity::new(frames.first().context("no frame")?);
+        while !sensitivity.is_complete() {
+            for (frame, outputs, decoded) in &tried {
+                for part in sensitivity.next(usize::MAX) {
+                    let disturbed = part.disturb(frame, decoded).context("other tensors")?;
+                    let change = relative_change(outputs, &tail(&disturbed.tensors)?);
+                    sensitivity.learn(disturbed.response(change.context("other outputs")?));
+                }
+            }
         }
         Ok(sensitivity.coarser().to_vec())
     }

@@ -102,14 +102,8 @@ impl History {
 
 #[cfg(test)]
 mod tests {
+    use super::super::steps::tests::steps;
     use super::*;
-
-    fn steps(base: f32, coarser: &[i8]) -> Steps {
-        Steps {
-            base,
-            coarser: coarser.into(),
-        }
-    }
 
     fn coded(levels: &[i16]) -> Frame {
         vec![Some(Coded {

@@ -62,10 +62,10 @@ pub(super) fn factor(half_octaves: i8) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn steps(base: f32, coarser: &[i8]) -> Steps {
+    pub fn steps(base: f32, coarser: &[i8]) -> Steps {
         Steps {
             base,
             coarser: coarser.into(),
