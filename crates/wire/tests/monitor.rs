@@ -190,6 +190,27 @@ fn one_second_after_a_step_the_bandwidth_is_known_and_little_was_sent_for_it() {
     assert!(p90 <= 0.10, "{errors:?}");
 }
 
+/// A whole train of a fast link would keep frames on a slow one waiting for a third of a second.
+#[test]
+fn on_a_link_that_has_become_slow_no_train_of_the_fast_one_is_sent() {
+    let mut whole_trains = 0;
+    for phase in (0..250).step_by(25) {
+        let at = 5_000 + phase;
+        let trace = format!("0s rate=50Mbit/s delay=10ms queue=200kB\n{at}ms up.rate=250kbit/s");
+        let mut run = Run::new(&trace, phase);
+        run.until(MS(at));
+        let before = run.edge.report().sent_bytes;
+        run.until(MS(at + 600));
+        let sent = run.edge.report().sent_bytes - before;
+        assert!(sent > 300, "{phase} ms: {sent} bytes");
+        whole_trains += u32::from(sent > 3_000);
+        run.until(MS(at + 1_600));
+        assert!((run.kbit() / 250.0 - 1.0).abs() < 0.1, "{}", run.kbit());
+    }
+    // One that was let go just before: the round trip is a twelfth of what is between two trains.
+    assert!(whole_trains <= 1, "{whole_trains} of 10");
+}
+
 /// A shaper that lets a bucket of bytes pass at once: what comes after it tells the rate.
 #[test]
 fn a_token_bucket_is_seen_through() {
@@ -198,7 +219,7 @@ fn a_token_bucket_is_seen_through() {
         let mut run = Run::new("0s rate=1000Mbit/s delay=10ms", 11);
         let mut errors = Vec::new();
         for (i, &rate) in rates.iter().enumerate() {
-            let at = i as u64 * 10_000 + (i as u64 * 137) % 400;
+            let at = i as u64 * 30_000 + (i as u64 * 137) % 400;
             run.until(MS(at));
             let waiting = run.shaper.take().map(|s| s.waiting).unwrap_or_default();
             let mut shaper = Shaper::new(run.now, rate, bucket);
@@ -218,9 +239,10 @@ fn a_token_bucket_is_seen_through() {
                 }
             }
             let sent = run.edge.report().sent_bytes;
-            run.until(MS(at + 9500));
+            // Long enough for several trains: one alone may be a hundredth of what passes in five seconds.
+            run.until(MS(at + 29_500));
             let sent = run.edge.report().sent_bytes - sent;
-            let share = sent as f64 * 8.0 / (f64::from(rate) * 1e3 * 4.5);
+            let share = sent as f64 * 8.0 / (f64::from(rate) * 1e3 * 24.5);
             println!("share {share:.4}");
             assert!(share <= 0.02, "{rate} kbit/s: {share}");
         }

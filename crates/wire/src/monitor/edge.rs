@@ -31,6 +31,12 @@ const USUAL_PACKET: f64 = 600.0;
 /// Where a shaper lets a bucket of bytes pass at once, so much more than that bucket as trains have shown it, and then this.
 const BUCKET_MARGIN: f64 = 1.2;
 const LEAST_BEHIND_BUCKET: f64 = 800.0;
+/// Wire bytes from which a train is held back until a single packet of it has shown that the link is still what it was: on one
+/// that has fallen to a hundredth it would keep frames waiting for as long as thirty of them take.
+const SCOUTED_BYTES: f64 = 3_000.0;
+/// That packet may take as long as on a link so many times slower, and this, beside what usual scatter explains.
+const SCOUT_SLOWER: f64 = 4.0;
+const SCOUT_SLACK: Duration = Duration::from_millis(5);
 /// Between two single probes where trains tell nothing.
 const FUTILE_INTERVAL: Duration = Duration::from_secs(1);
 /// A train without any reply for so long (and twice the round trip) is lost.
@@ -85,6 +91,16 @@ struct UnderWay {
     last: u32,
     lost_at: Instant,
     heard: bool,
+    /// It is a single packet, and this comes after it.
+    follows: Option<Behind>,
+}
+
+/// What comes after a train's first, short packet.
+#[derive(Clone, Copy, Debug)]
+struct Behind {
+    packets: usize,
+    /// Bytes of each datagram.
+    each: usize,
 }
 
 /// State machine of the edge's side; see the module's documentation for how to drive it.
@@ -179,36 +195,85 @@ impl EdgeMonitor {
     }
 
     /// A first packet, short, that measures the round trip; after it, unless nobody answers, the bytes whose spread tells
-    /// the bandwidth.
+    /// the bandwidth. Where these are many, one packet of theirs goes ahead.
     fn begin(&mut self, now: Instant) {
         self.budget.earn(now, self.rate());
-        self.outbox = VecDeque::from([MIN_PROBE_BYTES]);
         let futile = self.trains.are_futile();
         let trains = !futile || !self.budget.is_in_debt();
-        if trains && self.silent == 0 && self.report.reachability == Reachability::Reachable {
-            let time = self.config.interval.mul_f64(self.config.share);
-            let bytes = self.trains.bytes_in(time) - self.wire(MIN_PROBE_BYTES);
-            let bytes = bytes.max(LEAST_BYTES);
-            let bucket = self.trains.bucket();
-            let (bytes, packets) = if bucket > 0.0 {
-                // As many packets as may be, so that enough of them come after the bucket's.
-                let bytes = bucket * BUCKET_MARGIN + bytes.max(LEAST_BEHIND_BUCKET);
-                (bytes, MOST_PACKETS)
-            } else {
-                let packets = ((bytes / USUAL_PACKET) as usize).clamp(1, MOST_PACKETS);
-                (bytes, packets)
-            };
-            let each = (bytes / packets as f64) as usize;
-            let each = each.saturating_sub(self.config.overhead as usize);
-            let each = each.clamp(MIN_PROBE_BYTES, MAX_DATAGRAM_BYTES);
-            self.outbox.extend(std::iter::repeat_n(each, packets));
-        } else if futile {
+        let behind =
+            trains && self.silent == 0 && self.report.reachability == Reachability::Reachable;
+        let behind = behind.then(|| self.behind());
+        // A shaper's bucket lets a single packet pass whatever the rate behind it.
+        let shaped = self.trains.bucket() > 0.0;
+        let scouted = behind.filter(|b| !shaped && self.on_wire(*b) > SCOUTED_BYTES);
+        let first = match scouted {
+            Some(behind) => behind.each,
             // With room for times of tails in the reply.
-            self.outbox = VecDeque::from([LEAST_BYTES as usize]);
+            None if futile && behind.is_none() => LEAST_BYTES as usize,
+            None => MIN_PROBE_BYTES,
+        };
+        let mut total = self.wire(first) + behind.map_or(0.0, |b| self.on_wire(b));
+        if scouted.is_some() {
+            total += self.wire(MIN_PROBE_BYTES);
         }
-        let total: f64 = self.outbox.iter().map(|&n| self.wire(n)).sum();
         self.budget.spend(now, total);
         self.next = self.next_in_turn(now);
+        match scouted {
+            Some(_) => self.send(now, first, None, scouted),
+            None => self.send(now, first, behind, None),
+        }
+    }
+
+    /// As many bytes as the share allows, or as a shaper on the way asks for.
+    fn behind(&self) -> Behind {
+        let time = self.config.interval.mul_f64(self.config.share);
+        let bytes = self.trains.bytes_in(time) - self.wire(MIN_PROBE_BYTES);
+        let bytes = bytes.max(LEAST_BYTES);
+        let bucket = self.trains.bucket();
+        if bucket > 0.0 {
+            // As many packets as may be, so that enough of them come after the bucket's.
+            let bytes = bucket * BUCKET_MARGIN + bytes.max(LEAST_BEHIND_BUCKET);
+            return self.split(bytes, MOST_PACKETS);
+        }
+        let packets = ((bytes / USUAL_PACKET) as usize).clamp(1, MOST_PACKETS);
+        self.split(bytes, packets)
+    }
+
+    fn split(&self, bytes: f64, packets: usize) -> Behind {
+        let each = (bytes / packets as f64) as usize;
+        let each = each.saturating_sub(self.config.overhead as usize);
+        let each = each.clamp(MIN_PROBE_BYTES, MAX_DATAGRAM_BYTES);
+        Behind { packets, each }
+    }
+
+    /// The packet that went ahead was answered after `rtt`.
+    fn scouted(&mut self, now: Instant, behind: Behind, rtt: Duration) {
+        let usual = self.report.rtt.as_ref();
+        let above = usual.map_or(Duration::ZERO, |usual| {
+            rtt.saturating_sub(usual.least() + usual.variation() * 4)
+        });
+        let slower = SCOUT_SLOWER * self.wire(behind.each) / self.rate();
+        let as_it_was = above <= Duration::from_secs_f64(slower) + SCOUT_SLACK;
+        let behind = match as_it_was {
+            true => behind,
+            false => self.split(LEAST_BYTES, 1),
+        };
+        self.send(now, MIN_PROBE_BYTES, Some(behind), None);
+    }
+
+    /// A datagram of `first` bytes, and what is behind it, in one go.
+    fn send(
+        &mut self,
+        now: Instant,
+        first: usize,
+        behind: Option<Behind>,
+        follows: Option<Behind>,
+    ) {
+        self.outbox = VecDeque::from([first]);
+        if let Some(behind) = behind {
+            let others = std::iter::repeat_n(behind.each, behind.packets);
+            self.outbox.extend(others);
+        }
         let patience = self.report.rtt.as_ref().map_or(FIRST_PATIENCE, |rtt| {
             PATIENCE + (rtt.upper() * 2).min(LONGEST_WAIT)
         });
@@ -218,6 +283,7 @@ impl EdgeMonitor {
             last: first.saturating_add(self.outbox.len() as u32 - 1),
             lost_at: now + patience,
             heard: false,
+            follows,
         });
     }
 
@@ -237,6 +303,10 @@ impl EdgeMonitor {
 
     fn wire(&self, datagram: usize) -> f64 {
         datagram as f64 + f64::from(self.config.overhead)
+    }
+
+    fn on_wire(&self, behind: Behind) -> f64 {
+        behind.packets as f64 * self.wire(behind.each)
     }
 
     /// The next datagram of a train; `now` counts as the instant of its sending.
@@ -314,11 +384,14 @@ impl EdgeMonitor {
         let Some(train) = self.under_way.as_mut() else {
             return;
         };
-        if train.first == sent.number {
-            train.heard = true;
-            let held = reply.replied_us.wrapping_sub(reply.arrived_us);
-            let round = now.saturating_duration_since(sent.at);
-            let rtt = round.saturating_sub(Duration::from_micros(held.into()));
+        let (held, round) = (
+            reply.replied_us.wrapping_sub(reply.arrived_us),
+            now.saturating_duration_since(sent.at),
+        );
+        let rtt = round.saturating_sub(Duration::from_micros(held.into()));
+        train.heard |= train.first == sent.number;
+        let train = *train;
+        if train.first == sent.number && train.follows.is_none() {
             match &mut self.report.rtt {
                 Some(estimator) => estimator.update(rtt),
                 None => self.report.rtt = Some(RttEstimator::new(rtt)),
@@ -326,6 +399,9 @@ impl EdgeMonitor {
         }
         if train.last == sent.number {
             self.under_way = None;
+            if let Some(behind) = train.follows {
+                self.scouted(now, behind, rtt);
+            }
         }
     }
 
