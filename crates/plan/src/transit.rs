@@ -37,6 +37,8 @@ const USUAL: f64 = 0.02;
 const TOLD: usize = 8;
 /// The highest rate seen is forgotten with this half-life.
 const PEAK_MEMORY: f64 = 10.0;
+/// That answers came late is, too.
+const LATENESS_MEMORY: f64 = 0.5;
 /// No link of an edge device is faster (10 Gbit/s), bytes a second.
 const MAX_RATE: f64 = 1.25e9;
 
@@ -47,6 +49,8 @@ struct Sent {
     at: Instant,
     /// Seconds from sending to the answer.
     expected: f64,
+    /// One that was sent later has been answered: what holds this one up is not the link.
+    overtaken: bool,
 }
 
 /// Round trip and rate of the link, and what is under way on it.
@@ -72,8 +76,9 @@ pub struct Transit {
     done: Option<Instant>,
     /// Mean absolute difference between expected and measured round, seconds.
     deviation: f64,
-    /// By how much answers come later than expected, on average.
+    /// By how much answers come later than expected, on average; and when the last one came.
     lateness: f64,
+    answered: Option<Instant>,
     /// The last frames that were answered.
     rounds: Rounds,
     /// Round trips of the last frames in a row that took longer, but not for their size.
@@ -123,12 +128,14 @@ impl Transit {
         told.unwrap_or_else(|| self.trips.front().map_or(0.0, |t| t.1))
     }
 
-    /// By how much answers come later than the monitor's least round trip has it, on average, seconds; 0 without a monitor.
-    pub fn lateness(&self) -> f64 {
-        match self.told.is_empty() {
-            true => 0.0,
-            false => self.lateness.max(0.0),
-        }
+    /// By how much answers come later than the monitor's least round trip has it, on average, seconds; less as time goes by without
+    /// any; 0 without a monitor.
+    pub fn lateness(&self, now: Instant) -> f64 {
+        let Some(at) = self.answered.filter(|_| !self.told.is_empty()) else {
+            return 0.0;
+        };
+        let age = now.saturating_duration_since(at).as_secs_f64();
+        self.lateness.max(0.0) * (-age / LATENESS_MEMORY).exp2()
     }
 
     /// What it may be, as it was before.
@@ -150,6 +157,7 @@ impl Transit {
             bytes,
             at: now,
             expected,
+            overtaken: false,
         });
     }
 
@@ -157,12 +165,15 @@ impl Transit {
     pub fn answered(&mut self, number: u64, taken: f64, there: f64) -> Option<Instant> {
         let place = self.sent.iter().position(|s| s.number == number)?;
         let frame = self.sent.remove(place)?;
+        let before = self.sent.iter_mut().take(place);
+        before.for_each(|s| s.overtaken = true);
         let off = (taken - frame.expected).abs();
         let most = DEVIATIONS * self.deviation + USUAL;
         self.deviation += (off.min(most) - self.deviation) / 8.0;
         let late = (taken - frame.expected).clamp(-most, most);
         let at = frame.at + Duration::from_secs_f64(taken);
         self.lateness += (late - self.lateness) / 8.0;
+        self.answered = self.answered.max(Some(at));
         let trip = (taken - there).max(0.0);
         if self.told.is_empty() {
             self.trip(Duration::from_secs_f64(trip), at);
@@ -174,12 +185,8 @@ impl Transit {
         self.stalled = None;
         self.heard = self.heard.max(Some(at));
         self.rounds.add(frame.at, frame.bytes, trip);
-        let slower = self
-            .rate
-            .get()
-            .and_then(|rate| self.rounds.slower(rate, self.rtt_at_best(at)));
-        if let Some(rate) = slower {
-            self.is_slower(rate, at);
+        if let Some((rate, trip)) = self.explained(at) {
+            self.is_explained(rate, trip, at);
         } else if self.is_delay(frame.bytes, seconds) {
             self.took_longer(trip, at);
         } else {
@@ -189,12 +196,29 @@ impl Transit {
         Some(at)
     }
 
+    /// Rate and seconds of the round trip, if others than those that were known explain the last frames far better.
+    fn explained(&self, at: Instant) -> Option<(f64, f64)> {
+        let rate = self.rate.get()?;
+        let trip = self.rtt_at_best(at);
+        let slower = self.rounds.slower(rate, trip).map(|rate| (rate, trip));
+        slower.or_else(|| match self.told.is_empty() {
+            true => self.rounds.explained(rate),
+            false => None,
+        })
+    }
+
     /// So many bytes kept the link busy for so long, for nothing but its rate.
     fn got_through(&mut self, bytes: f64, seconds: f64, at: Instant) {
-        if seconds >= SHORTEST.max(self.deviation) {
+        // Whatever else may have held the frame up, the link is not slower than this. The way may be shorter than it is taken for, where
+        // no small packet has passed of late.
+        let longest = seconds + self.rtt() - self.rtt_at_best(at);
+        let surely = bytes / (longest + SHORTEST);
+        if self.rate.get().is_some_and(|rate| surely > rate) {
+            self.begin_anew(surely, at);
+        } else if seconds >= SHORTEST.max(self.deviation) {
             self.learn(bytes / seconds, at);
         } else {
-            // At least this; how much more, it does not say.
+            // How much more, it does not say.
             let least = bytes / (seconds + SHORTEST.max(self.deviation));
             if self.doubtful {
                 // It works again, most likely as it did.
@@ -216,6 +240,9 @@ impl Transit {
         let most = self.most(&frame, now);
         let waited = waited(&frame, now);
         if self.is_delay(frame.bytes, waited - self.rtt()) {
+            if frame.overtaken {
+                return;
+            }
             let before = self.stalled.unwrap_or_default();
             self.stalled = Some(before.max(waited - frame.expected));
             return;
@@ -296,12 +323,24 @@ impl Transit {
     }
 
     fn learn(&mut self, rate: f64, now: Instant) {
-        let rate = rate.min(MAX_RATE);
-        let doubtful = std::mem::take(&mut self.doubtful);
-        match self.age(now) {
-            Some(age) if age < Duration::from_secs(1) && !doubtful => self.rate.add(rate),
-            _ => self.rate.restart(rate),
+        let fresh = self
+            .age(now)
+            .is_some_and(|age| age < Duration::from_secs(1));
+        if !fresh || self.doubtful {
+            return self.begin_anew(rate, now);
         }
+        self.rate.add(rate.min(MAX_RATE));
+        self.learned(now);
+    }
+
+    /// What the rate was says nothing any more.
+    fn begin_anew(&mut self, rate: f64, now: Instant) {
+        self.doubtful = false;
+        self.rate.restart(rate.min(MAX_RATE));
+        self.learned(now);
+    }
+
+    fn learned(&mut self, now: Instant) {
         self.informed = Some(now);
         if let Some(rate) = self.rate.get()
             && rate >= self.peak(now)

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::{Choice, Path, Prediction, Profile, predict};
 use explain::explain;
-use rank::{Standing, rank, stays};
+use rank::{Standing, lasting, rank, stays};
 
 /// What to save among the choices that meet the budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,10 +99,12 @@ pub struct Decision {
 /// margin. Without a connection everything is done here.
 pub fn decide(situation: &Situation<'_>) -> Decision {
     let table = predict(situation.profile, situation.path);
+    let best_for_many = table.iter().min_by_key(|p| lasting(p, situation.interval));
+    let lasts = best_for_many.map_or(Duration::ZERO, |p| p.latency);
     let current = table
         .iter()
         .find(|p| Some(p.choice) == situation.current)
-        .map(|p| (p, rank(situation, p, situation.budget)));
+        .map(|p| (p, rank(situation, p, situation.budget, lasts)));
     // While the current choice meets the budget, another one has to meet it with room to spare: else two
     // choices about as slow as the budget would take turns.
     let budget = match current {
@@ -113,7 +115,7 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
     };
     let rank_of = |p: &Prediction| match current {
         Some((c, r)) if c.choice == p.choice => r,
-        _ => rank(situation, p, budget),
+        _ => rank(situation, p, budget, lasts),
     };
     // `Here` is always there, and first.
     let first = (&table[0], rank_of(&table[0]));

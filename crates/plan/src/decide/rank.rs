@@ -31,11 +31,16 @@ pub(super) struct Rank {
     pub(super) bytes: u64,
 }
 
-pub(super) fn rank(situation: &Situation<'_>, p: &Prediction, budget: Option<Duration>) -> Rank {
+pub(super) fn rank(
+    situation: &Situation<'_>,
+    p: &Prediction,
+    budget: Option<Duration>,
+    lasts: Duration,
+) -> Rank {
     let by_latency = situation.objective == Objective::Latency;
     let overloaded = situation.interval.is_some_and(|i| p.bottleneck() > i);
     let pile = if by_latency {
-        pile(situation, p)
+        pile(situation, p, lasts)
     } else {
         Duration::ZERO
     };
@@ -90,9 +95,20 @@ fn answered(situation: &Situation<'_>, p: &Prediction, budget: Duration) -> Dura
     Duration::try_from_secs_f64(mean).unwrap_or(Duration::MAX)
 }
 
+/// Latency on average where every frame is dealt with in this way. Where that keeps a station busy for longer than a frame lasts, the
+/// newest frame is begun whenever it is free; those before it are dropped, and take until its result. So each waits for half of
+/// the station's time.
+pub(super) fn lasting(p: &Prediction, interval: Option<Duration>) -> Duration {
+    match interval.is_some_and(|i| p.bottleneck() > i) {
+        true => p.latency.saturating_add(p.bottleneck() / 2),
+        false => p.latency,
+    }
+}
+
 /// What a choice costs the frames behind this one: the next one waits until this machine is free again; where more time
-/// passes than `in_flight` frames have, each waits for about half of what is too much.
-fn pile(situation: &Situation<'_>, p: &Prediction) -> Duration {
+/// passes than `in_flight` frames have, each waits for about half of what is too much. And as results leave in the order of their
+/// frames, the next one is held up that would be there sooner: by the choice that is best for many, which takes `lasts`.
+fn pile(situation: &Situation<'_>, p: &Prediction, lasts: Duration) -> Duration {
     let Some(interval) = situation.interval else {
         return Duration::ZERO;
     };
@@ -106,7 +122,9 @@ fn pile(situation: &Situation<'_>, p: &Prediction) -> Duration {
     } else {
         Duration::ZERO
     };
-    next.max(flight)
+    let begins = interval.saturating_sub(situation.waited).max(p.edge);
+    let held = p.latency.saturating_sub(begins.saturating_add(lasts));
+    next.max(flight).saturating_add(held)
 }
 
 /// Whether the current choice stays although another may be better.

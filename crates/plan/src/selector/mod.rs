@@ -69,6 +69,20 @@ pub struct Plan {
     pub patience: Duration,
 }
 
+/// Frames of the same choice, one after the other.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    choice: Choice,
+    /// Number of the first one that went to the server.
+    first: Option<u64>,
+}
+
+impl Row {
+    fn goes_on_with(&self, round: &Round) -> bool {
+        self.choice == round.choice && self.first.is_some_and(|first| round.number > first)
+    }
+}
+
 /// Estimators and the current choice.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
@@ -81,6 +95,7 @@ pub struct Selector {
     coded: Option<(usize, bool)>,
     /// The server has what the next frame of the video is predicted from.
     video: bool,
+    row: Option<Row>,
     crowd: Crowd,
     /// When the last frame went to the server.
     last_sent: Option<Instant>,
@@ -137,6 +152,12 @@ impl Selector {
 
     /// The streaming thread has worked so long on a frame of this choice, inference and coding.
     pub fn worked(&mut self, choice: Choice, took: Duration) {
+        if self.row.is_none_or(|row| row.choice != choice) {
+            self.row = Some(Row {
+                choice,
+                first: None,
+            });
+        }
         if let Some(speeds) = &mut self.speeds {
             speeds.worked(choice, took);
         }
@@ -153,6 +174,9 @@ impl Selector {
         let there = self.speeds.as_ref().map_or(0.0, |s| s.there(choice));
         self.last_sent = Some(now);
         self.link.sent(number, bytes, self.queue + there, now);
+        if let Some(row) = self.row.as_mut().filter(|row| row.choice == choice) {
+            row.first.get_or_insert(number);
+        }
         if let Choice::Candidate(i) = choice
             && self.coded.is_none_or(|(cut, _)| cut != i)
         {
@@ -172,7 +196,13 @@ impl Selector {
         self.queue += (round.queue.as_secs_f64() - self.queue) / 4.0;
         if let Some(speeds) = &mut self.speeds {
             speeds.served(round.choice, round.work);
-            if let Some(offload) = speeds.measured_mut().offload_mut(round.choice) {
+            // What is predicted from a frame further back is larger than it would be in a row.
+            let in_row = round.choice == Choice::Picture
+                || round.alone
+                || self.row.is_some_and(|row| row.goes_on_with(round));
+            if let Some(offload) = speeds.measured_mut().offload_mut(round.choice)
+                && in_row
+            {
                 let fresh = round.alone && round.choice != Choice::Picture;
                 let size = match fresh {
                     true => &mut offload.fresh_bytes,

@@ -43,7 +43,7 @@ impl Selector {
         };
         let rtt = match hopeful {
             true => self.link.rtt_at_best(now),
-            false => self.link.rtt() + self.link.lateness(),
+            false => self.link.rtt() + self.link.lateness(now),
         };
         Path {
             rtt: Duration::from_secs_f64(rtt),

@@ -54,6 +54,13 @@ fn answered(selector: &mut Selector, number: u64, choice: Choice, bytes: u64, al
     });
 }
 
+/// A frame is coded, sent and answered.
+fn passes(selector: &mut Selector, number: u64, choice: Choice, bytes: u64, alone: bool) {
+    selector.worked(choice, MS);
+    selector.sent(number, choice, bytes, Instant::now());
+    answered(selector, number, choice, bytes, alone);
+}
+
 /// What a frame of the video is thought to take now.
 fn video_bytes(selector: &Selector, now: Instant) -> u64 {
     selector.profile_now(&wish(), now).video.unwrap().bytes
@@ -92,9 +99,9 @@ fn a_server_that_takes_no_video_is_sent_none() {
 fn key_frames_are_no_measure_of_the_others_and_pictures_always_stand_alone() {
     let mut selector = selector();
     for n in 0..40 {
-        answered(&mut selector, 3 * n, Choice::Video, 20_000, true);
-        answered(&mut selector, 3 * n + 1, Choice::Video, 2_000, false);
-        answered(&mut selector, 3 * n + 2, Choice::Picture, 9_000, true);
+        passes(&mut selector, 3 * n, Choice::Video, 20_000, true);
+        passes(&mut selector, 3 * n + 1, Choice::Video, 2_000, false);
+        passes(&mut selector, 3 * n + 2, Choice::Picture, 9_000, true);
     }
     let profile = selector.profile().unwrap();
     let near = |bytes: u64, expected: u64| bytes.abs_diff(expected) < expected / 20;
@@ -105,6 +112,24 @@ fn key_frames_are_no_measure_of_the_others_and_pictures_always_stand_alone() {
     );
     let picture = profile.picture.as_ref().unwrap();
     assert!(near(picture.bytes, 9_000), "{picture:?}");
+}
+
+#[test]
+fn what_a_frame_takes_that_is_predicted_across_others_says_nothing_of_frames_in_a_row() {
+    let mut selector = selector();
+    for n in 0..20 {
+        passes(&mut selector, n, Choice::Video, 1_500, n == 0);
+    }
+    let bytes = |selector: &Selector| selector.profile().unwrap().video.as_ref().unwrap().bytes;
+    let in_row = bytes(&selector);
+    assert!(in_row.abs_diff(1_500) < 75, "{in_row}");
+    for n in (20..60).step_by(2) {
+        selector.worked(Choice::Here, 100 * MS);
+        passes(&mut selector, n, Choice::Video, 4_000, false);
+    }
+    assert_eq!(bytes(&selector), in_row);
+    passes(&mut selector, 60, Choice::Video, 1_000, false);
+    assert!(bytes(&selector) < in_row);
 }
 
 #[test]

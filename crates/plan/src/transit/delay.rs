@@ -31,7 +31,8 @@ impl Transit {
     /// For how long, seconds, the link has let nothing through for another reason than its rate; most likely it will not for
     /// as long again.
     pub fn stall(&self, now: Instant) -> f64 {
-        let delayed = |s: &&Sent| self.is_delay(s.bytes, waited(s, now) - self.rtt());
+        let delayed =
+            |s: &&Sent| !s.overtaken && self.is_delay(s.bytes, waited(s, now) - self.rtt());
         let overdue = self.overdue(now).filter(delayed);
         let overdue = overdue.map(|s| waited(s, now) - s.expected);
         overdue.fold(self.stalled.unwrap_or_default(), f64::max)
@@ -49,9 +50,8 @@ impl Transit {
         slower > 1.0 && (longer < slower.sqrt() || bytes < SLOWEST * seconds)
     }
 
-    /// The last frames took longer for a slower link and not for a longer way.
-    pub(super) fn is_slower(&mut self, rate: f64, at: Instant) {
-        let trip = self.rtt_at_best(at);
+    /// Rate and round trip are not what they were taken for.
+    pub(super) fn is_explained(&mut self, rate: f64, trip: f64, at: Instant) {
         self.longer.clear();
         self.rounds.clear();
         self.told.clear();
@@ -62,7 +62,7 @@ impl Transit {
         self.rate.restart(rate);
     }
 
-    /// One frame did so.
+    /// One frame took longer for another reason than its size.
     pub(super) fn took_longer(&mut self, trip: f64, at: Instant) {
         self.longer.push(trip);
         if self.longer.len() == LONGER {

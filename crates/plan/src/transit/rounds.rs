@@ -21,6 +21,10 @@ const LEFT: f64 = 0.25;
 /// Factor between two rates that are tried, and by how much the rate may have fallen.
 const STEP: f64 = 1.1;
 const FURTHEST: f64 = 1000.0;
+/// Bytes a second below which no rate is tried.
+const SLOWEST: f64 = 15_625.0;
+/// Round trips that scatter by no more than this, seconds, need no explanation.
+const LEAST_SCATTER: f64 = 0.003;
 
 #[derive(Clone, Copy, Debug)]
 struct Round {
@@ -67,20 +71,52 @@ impl Rounds {
             .min_by(|a, b| a.0.total_cmp(&b.0))?;
         (by_rate < by_way * LEFT).then_some(slower)
     }
+
+    /// The rate and the seconds of the round trip that explain together, far better than the link's `rate` of now, why larger
+    /// frames took longer than smaller ones. Where frames are about as large, a part of their time is easily taken for the way's.
+    pub(super) fn explained(&self, rate: f64) -> Option<(f64, f64)> {
+        if self.0.len() < MOST {
+            return None;
+        }
+        let now = self.scatter_at(rate).0;
+        let rates = std::iter::successors(Some(rate * FURTHEST), |r| Some(r / STEP));
+        let (by_rate, trip, rate) = rates
+            .take_while(|r| *r > (rate / FURTHEST).max(SLOWEST))
+            .map(|r| {
+                let (scatter, trip) = self.scatter_at(r);
+                (scatter, trip, r)
+            })
+            .min_by(|a, b| a.0.total_cmp(&b.0))?;
+        let telling = now > LEAST_SCATTER.powi(2) * MOST as f64;
+        (telling && trip > 0.0 && by_rate < now * LEFT).then_some((rate, trip))
+    }
+
+    /// Squared seconds by which round trips would scatter at this rate, and their mean.
+    fn scatter_at(&self, rate: f64) -> (f64, f64) {
+        let trips = || on_way(self.0.iter(), rate).map(|(way, round)| round.trip - way);
+        let mean = trips().sum::<f64>() / self.0.len() as f64;
+        (trips().map(|t| (t - mean).powi(2)).sum(), mean)
+    }
 }
 
 /// Squared seconds by which frames took something else than they would one after the other at this rate.
 fn error_at<'a>(rounds: impl Iterator<Item = &'a Round>, rate: f64, trip: f64) -> f64 {
-    let mut free: Option<Instant> = None;
-    rounds
-        .map(|round| {
-            let begin = free.map_or(round.sent, |free| free.max(round.sent));
-            let end = begin + Duration::from_secs_f64(round.bytes / rate);
-            free = Some(end);
-            let expected = (end - round.sent).as_secs_f64() + trip;
-            (expected - round.trip).powi(2)
-        })
+    on_way(rounds, rate)
+        .map(|(way, round)| (way + trip - round.trip).powi(2))
         .sum()
+}
+
+/// Seconds that each frame keeps the link busy or waits for it, one after the other at this rate.
+fn on_way<'a>(
+    rounds: impl Iterator<Item = &'a Round>,
+    rate: f64,
+) -> impl Iterator<Item = (f64, &'a Round)> {
+    rounds.scan(None::<Instant>, move |free, round| {
+        let begin = free.map_or(round.sent, |free| free.max(round.sent));
+        let end = begin + Duration::from_secs_f64(round.bytes / rate);
+        *free = Some(end);
+        Some(((end - round.sent).as_secs_f64(), round))
+    })
 }
 
 #[cfg(test)]

@@ -98,3 +98,69 @@ fn small_frames_show_that_the_link_has_become_slow() {
     assert!((rate / SLOW - 1.0).abs() < 0.15, "{rate}");
     assert!(transit.rtt() < 0.03, "{}", transit.rtt());
 }
+
+#[test]
+fn a_frame_that_a_later_one_has_overtaken_is_no_stall() {
+    let (mut lost, now) = unheard(300);
+    assert!(lost.stall(now) > 0.1);
+    lost.sent(11, 300, 0.0, now);
+    lost.answered(11, 0.021, 0.0);
+    let later = now + SECOND / 5;
+    assert_eq!(lost.stall(later), 0.0);
+    lost.given_up(10, later);
+    assert_eq!(lost.stall(later), 0.0);
+    // The next one that nothing is heard of may be one again.
+    lost.sent(12, 300, 0.0, later);
+    assert!(lost.stall(later + SECOND / 5) > 0.1);
+}
+
+#[test]
+fn a_frame_that_came_soon_shows_at_once_that_the_link_is_fast_however_much_others_scatter() {
+    let (mut transit, mut now) = (Transit::default(), Instant::now());
+    transit.trip(Duration::from_millis(10), now);
+    // 20 kB/s, and answers that come now sooner, now later.
+    for number in 0..40 {
+        let late = if number % 3 == 0 { 0.08 } else { 0.0 };
+        transit.sent(number, 2_000, 0.0, now);
+        transit.answered(number, 0.01 + on_wire(2_000) / 20e3 + late, 0.0);
+        now += SECOND / 5;
+    }
+    let (deviation, rate) = (transit.deviation(), transit.rate(now).unwrap());
+    assert!(deviation > 0.02 && rate < 40e3, "{deviation} {rate}");
+    transit.sent(40, 2_000, 0.0, now);
+    transit.answered(40, 0.014, 0.0);
+    let rate = transit.rate(now).unwrap();
+    assert!(rate > on_wire(2_000) / 0.007, "{rate}");
+}
+
+#[test]
+fn frames_of_several_sizes_tell_the_link_from_the_way_where_no_small_packet_did() {
+    const SLOW: f64 = 40_000.0;
+    let (mut transit, mut now) = (Transit::default(), Instant::now());
+    // What QUIC knows of its handshake: packets of 1,200 bytes on a slow link.
+    transit.trip(Duration::from_millis(90), now);
+    let sizes = [1_800, 2_600, 1_500, 4_800, 2_000, 1_700, 3_300, 2_200];
+    for (number, bytes) in (0..).zip(sizes.into_iter().cycle().take(24)) {
+        transit.sent(number, bytes, 0.0, now);
+        transit.answered(number, 0.03 + on_wire(bytes) / SLOW, 0.0);
+        now += SECOND / 5;
+    }
+    let (rate, trip) = (transit.rate(now).unwrap(), transit.rtt());
+    assert!((rate / SLOW - 1.0).abs() < 0.1, "{rate}");
+    assert!((trip - 0.03).abs() < 0.01, "{trip}");
+}
+
+#[test]
+fn that_answers_came_late_is_forgotten_where_none_come() {
+    let (mut transit, mut now) = known();
+    for number in 10..40 {
+        transit.monitored_rtt(Duration::from_millis(20));
+        transit.sent(number, 10_000, 0.0, now);
+        let late = if number % 2 == 0 { 0.03 } else { 0.01 };
+        transit.answered(number, 0.02 + on_wire(10_000) / 1e6 + late, 0.0);
+        now += SECOND / 30;
+    }
+    let late = transit.lateness(now);
+    assert!(late > 0.005, "{late}");
+    assert!(transit.lateness(now + 2 * SECOND) < late / 8.0);
+}
