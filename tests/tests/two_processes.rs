@@ -84,6 +84,7 @@ fn the_split_changes_while_it_plays_and_nothing_is_lost() {
     let setup = start(false, "edge");
     setup.stream.wait_until_connected();
     let mut splits = candidates(&setup.stream);
+    let cuts = splits.len() as u64;
     splits.extend(["server".into(), "server-video".into(), "edge".into()]);
     for number in 0..FRAMES {
         if number % 7 == 0 {
@@ -92,8 +93,17 @@ fn the_split_changes_while_it_plays_and_nothing_is_lost() {
         }
         setup.stream.push(number);
     }
+    let stats: gst::Structure = setup.stream.edge.property("stats");
     let received = setup.stream.finish();
     assert_complete(&received, FRAMES);
+    // A cut that the stream comes back to goes on where it was: only the frames of the first seven stand alone, until
+    // the server has answered one.
+    let frames = stats.get::<u64>("tensor-frames").unwrap();
+    let keys = stats.get::<u64>("tensor-key-frames").unwrap();
+    assert!(
+        frames > FRAMES / 3 && keys <= cuts * 7,
+        "{keys} of {frames}"
+    );
     for split in &splits {
         let n = received
             .iter()

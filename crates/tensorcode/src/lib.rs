@@ -30,6 +30,7 @@ pub mod picture;
 mod predictive;
 mod sensitivity;
 mod stream;
+mod streams;
 mod tuning;
 
 use std::ops::Range;
@@ -42,6 +43,7 @@ pub use predictive::{Predictive, PredictiveDecoder};
 pub use sensitivity::{Disturbed, Part, Response, Sensitivity};
 use splitinfer_tensor::Tensor;
 pub use stream::{Decoder, max_errors};
+pub use streams::Decoders;
 pub use tuning::{Findings, Look, Tuning};
 
 /// Value of `bits` that leaves the depth to the code.

@@ -78,6 +78,16 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// Nothing more comes for a while: only the newest frames are held, from which the stream may go on.
+    pub fn rest(&mut self) {
+        self.predictive.rest();
+    }
+
+    /// Of frames that are held to predict others from.
+    pub fn held_bytes(&self) -> usize {
+        self.predictive.held_bytes()
+    }
+
     fn of(&mut self, bytes: &[u8]) -> Result<&mut dyn Decode, CodeError> {
         match read_code(&mut Reader::new(bytes))? {
             AFFINE => Ok(&mut self.affine),

@@ -11,34 +11,49 @@ use splitinfer_plan::Choice;
 /// Frames that the encoder keeps.
 const KEPT: u32 = 16;
 
-#[derive(Clone, Copy, Debug, Default)]
+/// From which frame the next one of each cut is predicted.
+#[derive(Clone, Debug, Default)]
 pub struct Encoder {
-    cut: Option<Choice>,
-    /// Frame with which this cut began.
-    since: u32,
+    cuts: Vec<Cut>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    choice: Choice,
+    /// So many were sent since the acknowledged one.
+    unacknowledged: u32,
     acknowledged: Option<u32>,
 }
 
 impl Encoder {
-    /// `None`: the frame stands alone.
-    pub fn reference(&self, choice: Choice, frame: u32) -> Option<u32> {
-        let known = self.acknowledged.filter(|a| frame - a <= KEPT);
-        known.filter(|_| self.cut == Some(choice))
+    fn cut(&mut self, choice: Choice) -> &mut Cut {
+        let place = self.cuts.iter().position(|c| c.choice == choice);
+        let place = place.unwrap_or_else(|| {
+            self.cuts.push(Cut {
+                choice,
+                unacknowledged: 0,
+                acknowledged: None,
+            });
+            self.cuts.len() - 1
+        });
+        &mut self.cuts[place]
     }
 
-    pub fn sent(&mut self, choice: Choice, frame: u32) {
-        if matches!(choice, Choice::Candidate(_)) && self.cut != Some(choice) {
-            *self = Self {
-                cut: Some(choice),
-                since: frame,
-                acknowledged: None,
-            };
-        }
+    /// `None`: the frame stands alone.
+    pub fn reference(&mut self, choice: Choice) -> Option<u32> {
+        let cut = self.cut(choice);
+        cut.acknowledged.filter(|_| cut.unacknowledged < KEPT)
+    }
+
+    pub fn sent(&mut self, choice: Choice) {
+        self.cut(choice).unacknowledged += 1;
     }
 
     pub fn acknowledged(&mut self, choice: Choice, frame: u32) {
-        if self.cut == Some(choice) && frame >= self.since {
-            self.acknowledged = self.acknowledged.max(Some(frame));
+        let cut = self.cut(choice);
+        if cut.acknowledged.is_none_or(|a| a < frame) {
+            cut.acknowledged = Some(frame);
+            cut.unacknowledged = 0;
         }
     }
 }

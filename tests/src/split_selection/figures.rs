@@ -13,6 +13,7 @@ use splitinfer_plan::Choice;
 
 use super::run::{Frame, Run};
 use super::setting::Setting;
+use super::study::Draw;
 use crate::measure::quantile;
 
 /// A frame counts as near the oracle when it takes at most so many times as long, and this much.
@@ -21,7 +22,7 @@ const NEAR_BY: Duration = Duration::from_millis(2);
 /// After a step a policy has converged when so many frames in a row are near the oracle's.
 const IN_A_ROW: usize = 5;
 
-/// Of one run.
+/// Of a method on a trace, over all draws of what the trace leaves to chance.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
     pub mean_ms: f64,
@@ -29,28 +30,50 @@ pub struct Figures {
     /// Of the frames that the oracle has in time, percent.
     pub hit_pct: f64,
     pub bytes: f64,
-    pub switches: usize,
+    pub switches: f64,
     pub over_oracle_pct: f64,
-    /// After each step of the trace.
-    pub reconverge: Vec<usize>,
+    /// By step of the trace, and by draw.
+    pub reconverge: Vec<Vec<usize>>,
 }
 
 impl Figures {
-    pub fn of(run: &Run, oracle: &Run, setting: &Setting) -> Self {
-        let latencies: Vec<f64> = run.frames.iter().map(|f| ms(f.latency)).collect();
-        let of_oracle: Vec<f64> = oracle.frames.iter().map(|f| ms(f.latency)).collect();
-        let mean_ms = mean(&latencies);
-        let chosen: Vec<Choice> = run.frames.iter().filter_map(|f| f.choice).collect();
+    /// `runs`: draw by draw, with the oracle's run and the setting of the same draw.
+    pub fn of(runs: &[Run], draws: &[Draw]) -> Self {
+        let each = || runs.iter().zip(draws);
+        let latencies: Vec<f64> = runs
+            .iter()
+            .flat_map(|r| r.frames.iter().map(|f| ms(f.latency)))
+            .collect();
+        let mean_ms = mean_of(runs, Run::mean_ms);
+        let oracle_ms = mean_of(draws, |d| d.oracle.mean_ms());
+        let hits = each().map(|(run, draw)| hit_pct(run, &draw.oracle, &draw.setting));
+        let steps = each().map(|(run, draw)| reconverge(run, &draw.oracle, &draw.setting));
         Self {
             mean_ms,
             p99_ms: quantile(&latencies, 0.99),
-            hit_pct: hit_pct(run, oracle, setting),
-            bytes: run.wire_bytes as f64 / run.frames.len().max(1) as f64,
-            switches: chosen.windows(2).filter(|w| w[0] != w[1]).count(),
-            over_oracle_pct: (mean_ms / mean(&of_oracle) - 1.0) * 100.0,
-            reconverge: reconverge(run, oracle, setting),
+            hit_pct: mean(&hits.collect::<Vec<_>>()),
+            bytes: mean_of(runs, |r| r.wire_bytes as f64 / r.frames.len().max(1) as f64),
+            switches: mean_of(runs, |r| switches(r) as f64),
+            over_oracle_pct: (mean_ms / oracle_ms - 1.0) * 100.0,
+            reconverge: transposed(steps.collect()),
         }
     }
+}
+
+fn mean_of<T>(of: &[T], f: impl Fn(&T) -> f64) -> f64 {
+    mean(&of.iter().map(f).collect::<Vec<_>>())
+}
+
+fn switches(run: &Run) -> usize {
+    let chosen: Vec<Choice> = run.frames.iter().filter_map(|f| f.choice).collect();
+    chosen.windows(2).filter(|w| w[0] != w[1]).count()
+}
+
+fn transposed(rows: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
+    let columns = rows.first().map_or(0, Vec::len);
+    (0..columns)
+        .map(|i| rows.iter().map(|row| row[i]).collect())
+        .collect()
 }
 
 /// Frames in time, of those that the oracle has in time, percent; counted second by second, for of the frames of an

@@ -15,37 +15,39 @@ use splitinfer_tools::splits::{Panel, Picture, Point, rate};
 
 use super::figures::ms;
 use super::run::Frame;
-use super::study::{Cell, MONITORED, PLANNER};
+use super::study::{Cell, Draw, MONITORED, PLANNER};
 
-/// Writes the picture, as SVG.
+/// Writes the picture of the first draw, as SVG.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn draw(cell: &Cell, file: &Path) -> Result<()> {
-    let svg = picture(cell).svg()?;
+    let first = cell.draws.first().context("nothing was simulated")?;
+    let svg = picture(cell, first).svg()?;
     std::fs::write(file, svg).with_context(|| file.display().to_string())
 }
 
-fn picture(cell: &Cell) -> Picture {
+fn picture(cell: &Cell, draw: &Draw) -> Picture {
     let runs = [PLANNER, MONITORED].map(|method| {
-        let frames = cell.row(method).map(|r| r.run.frames.as_slice());
+        let run = cell.row(method).and_then(|r| r.runs.first());
+        let frames = run.map(|run| run.frames.as_slice());
         (method, frames.unwrap_or_default())
     });
-    let oracle = ("oracle", cell.oracle.frames.as_slice());
+    let oracle = ("oracle", draw.oracle.frames.as_slice());
     let panels = runs.into_iter().chain([oracle]);
     let panels = panels.map(|(title, frames)| Panel {
         title: title.to_owned(),
-        points: points(cell, frames),
+        points: points(draw, frames),
     });
     Picture {
         panels: panels.collect(),
-        rate: rate(&cell.setting.trace),
-        budget: Some(ms(cell.setting.budget)),
+        rate: rate(&draw.setting.trace),
+        budget: Some(ms(draw.setting.budget)),
     }
 }
 
-fn points(cell: &Cell, frames: &[Frame]) -> Vec<Point> {
-    let interval = cell.setting.interval.as_secs_f64();
+fn points(draw: &Draw, frames: &[Frame]) -> Vec<Point> {
+    let interval = draw.setting.interval.as_secs_f64();
     let point = |(i, frame): (usize, &Frame)| {
         let completed = match frame.by_server {
             true => Completed::Server,

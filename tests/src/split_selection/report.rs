@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::figures::{Figures, mean};
 use super::profile::{Coded, Profiles};
 use super::study::{
-    BEST_CUT, Cell, H264, HERE, JPEG, KNOWS_CODING, MONITORED, NEUROSURGEON, PLANNER, Stage,
+    BANDIT, BEST_CUT, Cell, H264, HERE, JPEG, KNOWS_CODING, MONITORED, NEUROSURGEON, PLANNER, Stage,
 };
 use crate::measure::{median, quantile};
 
@@ -105,11 +105,11 @@ pub fn stage(cells: &[Cell]) -> String {
     for cell in cells {
         let row = |m: &str| cell.row(m).map(|r| r.figures.clone()).unwrap_or_default();
         let (a, b) = (row(PLANNER), row(MONITORED));
-        let oracle = cell.oracle.mean_ms();
+        let oracle = cell.oracle_ms();
         let others = [
             NEUROSURGEON,
             KNOWS_CODING,
-            "bandit",
+            BANDIT,
             HERE,
             JPEG,
             H264,
@@ -122,13 +122,17 @@ pub fn stage(cells: &[Cell]) -> String {
                     .map_or("–".to_owned(), |r| format!("{:.1}", r.figures.mean_ms))
             })
             .collect();
-        let converge: Vec<String> = a.reconverge.iter().map(usize::to_string).collect();
+        let converge: Vec<String> = a
+            .reconverge
+            .iter()
+            .map(|draws| format!("{:.0}", median(&frames(draws))))
+            .collect();
         let _ = writeln!(
             out,
-            "| {} | {:.1} ({}) | {:.1} | {:.0} | {:.1} | {:.1} | {} | {:+.1} | {:+.1} | {} | {:.1}, {:.0} | {:.1} | {:+.1} | {:+.1} | {} |",
+            "| {} | {:.1} ({}) | {:.1} | {:.0} | {:.1} | {:.1} | {:.0} | {:+.1} | {:+.1} | {} | {:.1}, {:.0} | {:.1} | {:+.1} | {:+.1} | {} |",
             cell.trace,
             oracle,
-            cell.oracle_kind,
+            cell.oracle_kind(),
             a.mean_ms,
             a.p99_ms,
             a.hit_pct,
@@ -146,6 +150,10 @@ pub fn stage(cells: &[Cell]) -> String {
         );
     }
     out
+}
+
+fn frames(counts: &[usize]) -> Vec<f64> {
+    counts.iter().map(|n| *n as f64).collect()
 }
 
 /// What one method comes to over all traces and stages.
@@ -168,16 +176,15 @@ pub fn total(cells: &[Cell], method: &str) -> Total {
     let over = each(&|f| f.over_oracle_pct);
     let hits = each(&|f| f.hit_pct);
     let most = |v: &[f64]| v.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let frames: Vec<f64> = figures
-        .iter()
-        .flat_map(|f| f.reconverge.iter().map(|n| *n as f64))
-        .collect();
+    let steps = figures.iter().flat_map(|f| &f.reconverge);
+    let converge: Vec<f64> = steps.flat_map(|draws| frames(draws)).collect();
     let of_cells = |f: &dyn Fn(&Cell) -> f64| cells.iter().map(f).collect::<Vec<_>>();
     let worse = of_cells(&|c| c.worse_than_best_fixed_pct(method));
     let decisions: Vec<f64> = cells
         .iter()
         .filter_map(|c| c.row(method))
-        .flat_map(|r| r.run.decisions.iter().map(|d| d.as_secs_f64() * 1e6))
+        .flat_map(|r| &r.runs)
+        .flat_map(|run| run.decisions.iter().map(|d| d.as_secs_f64() * 1e6))
         .collect();
     Total {
         over_oracle_pct: mean(&over),
@@ -185,7 +192,7 @@ pub fn total(cells: &[Cell], method: &str) -> Total {
         hit_pct: mean(&hits),
         hit_worst_pct: hits.iter().copied().fold(f64::INFINITY, f64::min),
         worse_than_best_fixed_pct: most(&worse),
-        reconverge: [quantile(&frames, 0.5), quantile(&frames, 0.9)],
+        reconverge: [quantile(&converge, 0.5), quantile(&converge, 0.9)],
         decision_us_p99: quantile(&decisions, 0.99),
     }
 }

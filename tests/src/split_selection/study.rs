@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use splitinfer_plan::Choice;
 
 use super::baselines::{Bandit, Fixed, Neurosurgeon};
-use super::figures::Figures;
+use super::figures::{Figures, mean};
 use super::oracle;
 use super::planner::Planner;
 use super::profile::Profiles;
@@ -37,18 +37,24 @@ pub struct Stage {
 /// What a method came to on a trace.
 pub struct Row {
     pub method: String,
-    pub run: Run,
+    /// Draw by draw.
+    pub runs: Vec<Run>,
     pub figures: Figures,
+}
+
+/// Losses, jitter and scatter of one kind, and what the best could have done with them.
+pub struct Draw {
+    pub setting: Arc<Setting>,
+    pub oracle: Run,
+    /// Which oracle it is.
+    pub oracle_kind: String,
 }
 
 /// All methods on one trace and stage.
 pub struct Cell {
     pub trace: String,
     pub stage: Stage,
-    pub setting: Arc<Setting>,
-    pub oracle: Run,
-    /// Which oracle it is.
-    pub oracle_kind: String,
+    pub draws: Vec<Draw>,
     /// The project's selector, from passing frames alone and with the monitor; then all others.
     pub rows: Vec<Row>,
     /// Everything that can be held all the time, and its mean latency.
@@ -74,6 +80,7 @@ pub const PLANNER: &str = "planner";
 pub const MONITORED: &str = "planner, with monitor";
 pub const NEUROSURGEON: &str = "Neurosurgeon-style";
 pub const KNOWS_CODING: &str = "Neurosurgeon-style, with coding times";
+pub const BANDIT: &str = "bandit";
 pub const HERE: &str = "all here";
 pub const JPEG: &str = "picture, JPEG";
 pub const H264: &str = "picture, H.264";
@@ -82,6 +89,18 @@ pub const BEST_CUT: &str = "best cut";
 impl Cell {
     pub fn row(&self, method: &str) -> Option<&Row> {
         self.rows.iter().find(|r| r.method == method)
+    }
+
+    pub fn oracle_ms(&self) -> f64 {
+        let each: Vec<f64> = self.draws.iter().map(|d| d.oracle.mean_ms()).collect();
+        mean(&each)
+    }
+
+    /// What the oracle is in most of the draws.
+    pub fn oracle_kind(&self) -> &str {
+        let kinds = || self.draws.iter().map(|d| d.oracle_kind.as_str());
+        let most = kinds().max_by_key(|kind| kinds().filter(|k| k == kind).count());
+        most.unwrap_or_default()
     }
 
     /// Least mean latency of all choices that are held.
@@ -102,6 +121,7 @@ pub fn setting(
     profiles: &Profiles,
     stage: &Stage,
     trace: &Named,
+    seed: u64,
     frames: u32,
 ) -> Result<Arc<Setting>> {
     let model = profiles.models.iter().find(|m| m.name == stage.model);
@@ -114,66 +134,110 @@ pub fn setting(
         interval: Duration::from_secs(1) / stage.rate,
         budget: stage.budget,
         frames,
-        seed: trace.seed,
+        seed,
     }))
 }
 
+/// Between the seeds of two draws: far more than between those of two traces.
+const NEXT_DRAW: u64 = 1_000_003;
+
 /// # Errors
 /// As [`setting`].
-pub fn study(profiles: &Profiles, stage: &Stage, trace: &Named, frames: u32) -> Result<Cell> {
-    let setting = setting(profiles, stage, trace, frames)?;
-    let held: Vec<(Choice, Run)> = setting
-        .choices()
+pub fn study(
+    profiles: &Profiles,
+    stage: &Stage,
+    trace: &Named,
+    frames: u32,
+    draws: u64,
+) -> Result<Cell> {
+    let seeds = (0..draws).map(|i| trace.seed.wrapping_add(i * NEXT_DRAW));
+    let settings = seeds
+        .map(|seed| setting(profiles, stage, trace, seed, frames))
+        .collect::<Result<Vec<_>>>()?;
+    let choices = settings.first().map(|s| s.choices()).unwrap_or_default();
+    let held: Vec<(Choice, Vec<Run>)> = choices
         .into_iter()
-        .map(|choice| (choice, hold(&setting, choice)))
+        .map(|choice| (choice, settings.iter().map(|s| hold(s, choice)).collect()))
         .collect();
-    let fixed: Vec<(Choice, f64)> = held.iter().map(|(c, run)| (*c, run.mean_ms())).collect();
-    let mut rows = adaptive(&setting);
+    let draws: Vec<Draw> = settings
+        .into_iter()
+        .enumerate()
+        .map(|(i, setting)| {
+            let fixed: Vec<(Choice, f64)> = held
+                .iter()
+                .map(|(c, runs)| (*c, runs[i].mean_ms()))
+                .collect();
+            let (oracle_kind, oracle) = oracle(&setting, &fixed);
+            Draw {
+                setting,
+                oracle,
+                oracle_kind,
+            }
+        })
+        .collect();
+    let fixed = held.iter().map(|(c, runs)| (*c, mean_ms(runs))).collect();
+    let mut rows = adaptive(&draws);
     rows.extend(rows_of_held(held));
-    let (oracle_kind, oracle) = oracle(&setting, &fixed);
     let rows = rows
         .into_iter()
-        .map(|(method, run)| Row {
-            figures: Figures::of(&run, &oracle, &setting),
+        .map(|(method, runs)| Row {
+            figures: Figures::of(&runs, &draws),
             method,
-            run,
+            runs,
         })
         .collect();
     Ok(Cell {
         trace: trace.name.clone(),
         stage: *stage,
-        setting,
-        oracle,
-        oracle_kind,
+        draws,
         rows,
         fixed,
     })
 }
 
+fn mean_ms(runs: &[Run]) -> f64 {
+    mean(&runs.iter().map(Run::mean_ms).collect::<Vec<_>>())
+}
+
 /// All that change their mind.
-fn adaptive(setting: &Arc<Setting>) -> Vec<(String, Run)> {
-    let mut rows: Vec<(String, Run)> = Vec::new();
-    let mut add = |name: &str, policy: &mut dyn Policy, monitored| {
-        rows.push((name.to_owned(), run(setting, policy, monitored)));
-    };
-    add(PLANNER, &mut Planner::new(setting), false);
-    add(MONITORED, &mut Planner::new(setting), true);
-    add(NEUROSURGEON, &mut Neurosurgeon::as_published(setting), true);
-    add(KNOWS_CODING, &mut Neurosurgeon::with_coding(setting), true);
-    add("bandit", &mut Bandit::new(setting), false);
-    rows
+fn adaptive(draws: &[Draw]) -> Vec<(String, Vec<Run>)> {
+    type Make = fn(&Arc<Setting>) -> Box<dyn Policy>;
+    let methods: [(&str, Make, bool); 5] = [
+        (PLANNER, |s| Box::new(Planner::new(s)), false),
+        (MONITORED, |s| Box::new(Planner::new(s)), true),
+        (
+            NEUROSURGEON,
+            |s| Box::new(Neurosurgeon::as_published(s)),
+            true,
+        ),
+        (
+            KNOWS_CODING,
+            |s| Box::new(Neurosurgeon::with_coding(s)),
+            true,
+        ),
+        (BANDIT, |s| Box::new(Bandit::new(s)), false),
+    ];
+    methods
+        .into_iter()
+        .map(|(name, make, monitored)| {
+            let runs = draws
+                .iter()
+                .map(|d| run(&d.setting, make(&d.setting).as_mut(), monitored));
+            (name.to_owned(), runs.collect())
+        })
+        .collect()
 }
 
 /// Of the cuts the best one only.
-fn rows_of_held(held: Vec<(Choice, Run)>) -> Vec<(String, Run)> {
+fn rows_of_held(held: Vec<(Choice, Vec<Run>)>) -> Vec<(String, Vec<Run>)> {
     let is_cut = |choice: &Choice| matches!(choice, Choice::Candidate(_));
     let (cuts, others): (Vec<_>, Vec<_>) = held.into_iter().partition(|(c, _)| is_cut(c));
     let best = cuts
         .into_iter()
-        .min_by(|a, b| a.1.mean_ms().total_cmp(&b.1.mean_ms()));
-    let others = others.into_iter().map(|(c, run)| (name(c), run));
+        .min_by(|a, b| mean_ms(&a.1).total_cmp(&mean_ms(&b.1)));
+    let others = others.into_iter().map(|(c, runs)| (name(c), runs));
     others
-        .chain(best.map(|(_, run)| (BEST_CUT.to_owned(), run)))
+        .chain(best.map(|(_, runs)| (BEST_CUT.to_owned(), runs)))
         .collect()
 }
 

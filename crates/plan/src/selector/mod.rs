@@ -91,8 +91,8 @@ pub struct Selector {
     link: Transit,
     /// Mean wait on the server, seconds.
     queue: f64,
-    /// The last cut that was sent, and whether the server has answered a frame of it: what it lacks stands alone.
-    coded: Option<(usize, bool)>,
+    /// Cuts of which the server has answered a frame: what it lacks stands alone.
+    known: Vec<usize>,
     /// The server has what the next frame of the video is predicted from.
     video: bool,
     row: Option<Row>,
@@ -177,11 +177,6 @@ impl Selector {
         if let Some(row) = self.row.as_mut().filter(|row| row.choice == choice) {
             row.first.get_or_insert(number);
         }
-        if let Choice::Candidate(i) = choice
-            && self.coded.is_none_or(|(cut, _)| cut != i)
-        {
-            self.coded = Some((i, false));
-        }
     }
 
     /// A frame was answered in time.
@@ -217,11 +212,16 @@ impl Selector {
 
     /// The server has a frame of this choice, in time for its answer or not: the next ones can be predicted.
     pub fn decoded(&mut self, choice: Choice) {
-        if let (Choice::Candidate(i), Some((cut, known))) = (choice, &mut self.coded)
-            && i == *cut
+        if let Choice::Candidate(cut) = choice
+            && !self.known.contains(&cut)
         {
-            *known = true;
+            self.known.push(cut);
         }
+    }
+
+    /// The server has none of the tensors any more that next ones could be predicted from.
+    pub fn tensors_lost(&mut self) {
+        self.known.clear();
     }
 
     /// A frame was not answered in time.
@@ -239,7 +239,7 @@ impl Selector {
         self.link.disconnected();
         self.shown = None;
         self.crowd.disconnected();
-        self.coded = None;
+        self.tensors_lost();
         self.video = false;
     }
 

@@ -80,11 +80,11 @@ impl Selector {
         profile.whole = profile.whole.mul_f64(speeds.whole());
         profile.video = profile.video.filter(|_| wish.video);
         for (choice, offload) in profile.offloads_mut() {
-            let alone = match (choice, self.coded) {
-                (Choice::Here | Choice::Picture, _) => 0.0,
-                (Choice::Video, _) => f64::from(u8::from(!self.video)),
-                (Choice::Candidate(i), Some((cut, true))) if cut == i => 0.0,
-                (Choice::Candidate(_), _) => alone,
+            let alone = match choice {
+                Choice::Here | Choice::Picture => 0.0,
+                Choice::Video => f64::from(u8::from(!self.video)),
+                Choice::Candidate(cut) if self.known.contains(&cut) => 0.0,
+                Choice::Candidate(_) => alone,
             };
             let share = (alone / PAYS_BACK).min(1.0);
             let more = offload.fresh_bytes.saturating_sub(offload.bytes) as f64 * share;

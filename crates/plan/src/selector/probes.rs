@@ -188,7 +188,7 @@ impl Selector {
 
     /// The first tensors of a cut stand alone and are several times as large as those after them, so a cut may seem too slow where
     /// it would be the best for hundreds of frames. Then one frame of it goes there, so that the next ones can be predicted, if
-    /// it can be there in time. Not from cut to cut: a server holds what is predicted from of one only.
+    /// it can be there in time. Not from cut to cut, where there is little to gain.
     pub(super) fn start_cut(
         &mut self,
         wish: &Wish,

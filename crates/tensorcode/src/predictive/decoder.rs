@@ -23,6 +23,9 @@ const KEPT: usize = 32;
 /// A frame may be overtaken by as many later ones, which build on newer frames than it does.
 const OVERTAKEN: u64 = 8;
 
+/// Frames that are held of a stream that rests: which of the last ones its sender knows to be here, it has not said.
+const RESTING: usize = 4;
+
 /// Decoder of the predictive code.
 pub struct PredictiveDecoder {
     held: History,
@@ -69,6 +72,16 @@ impl PredictiveDecoder {
     /// As [`Predictive::set_parallel`](super::Predictive::set_parallel).
     pub fn set_parallel(&mut self, parallel: bool) {
         self.parallel = parallel;
+    }
+
+    /// As [`Decoder::rest`](crate::Decoder::rest).
+    pub fn rest(&mut self) {
+        self.held.keep_newest(RESTING);
+    }
+
+    /// As [`Decoder::held_bytes`](crate::Decoder::held_bytes).
+    pub fn held_bytes(&self) -> usize {
+        self.held.bytes()
     }
 
     fn read(

@@ -90,6 +90,11 @@ impl History {
         self.frames.retain(|f| f.0 >= frame);
     }
 
+    pub(super) fn keep_newest(&mut self, most: usize) {
+        let too_many = self.frames.len().saturating_sub(most);
+        self.frames.drain(..too_many);
+    }
+
     pub(super) fn clear(&mut self) {
         self.frames.clear();
     }

@@ -36,7 +36,7 @@ pub struct Version {
 
 impl Version {
     /// What this crate speaks.
-    pub const OURS: Self = Self { major: 1, minor: 5 };
+    pub const OURS: Self = Self { major: 1, minor: 6 };
 
     /// Whether updates of the weights can be sent.
     pub fn has_weights(self) -> bool {
@@ -61,6 +61,11 @@ impl Version {
     /// Whether a frame may be answered from a part of its payload.
     pub fn has_patience(self) -> bool {
         self.minor >= 5
+    }
+
+    /// Whether the server keeps what tensors are predicted from of each candidate, and not only of the last one.
+    pub fn keeps_each_candidate(self) -> bool {
+        self.minor >= 6
     }
 
     /// The version both sides speak, or `None` when their major versions differ.

@@ -18,7 +18,7 @@ use super::engine::Engine;
 /// What the network's thread has learned of the server's side of the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Feedback {
-    lost: bool,
+    pub(super) lost: bool,
     decoded: Option<u64>,
     /// The newest frame of the video that it does not have.
     pub(super) video_lost: Option<u64>,
@@ -65,25 +65,39 @@ pub(super) struct Wanted {
     pub(super) bits: u8,
     /// Accepted change of the outputs, in units of their spread, where the depth is left to the code.
     pub(super) output_error: f32,
+    /// The server keeps what is predicted from of each candidate, and not only of the last one.
+    pub(super) each_kept: bool,
 }
 
-/// The encoder of one started element.
+/// The encoders of one started element, one a candidate: a cut that the stream comes back to goes on from what the server has
+/// of it.
 pub(super) struct Crossing {
-    encoder: Predictive,
+    cuts: Vec<Cut>,
     /// Where the frame before was cut, and the version of its weights.
-    cut: Option<(usize, u64)>,
-    /// Of each candidate.
-    tunings: Vec<Tuning>,
+    last: Option<(usize, u64)>,
     checker: Option<Checker>,
+}
+
+/// The tensors of a candidate.
+struct Cut {
+    encoder: Predictive,
+    tuning: Tuning,
 }
 
 impl Crossing {
     /// Without a `checker` the depth is what the code takes where nothing is known.
-    pub(super) fn new(candidates: usize, checker: Option<Checker>, encoder: Predictive) -> Self {
+    pub(super) fn new(
+        candidates: usize,
+        checker: Option<Checker>,
+        encoder: impl Fn() -> Predictive,
+    ) -> Self {
+        let cut = |_| Cut {
+            encoder: encoder(),
+            tuning: Tuning::default(),
+        };
         Self {
-            encoder,
-            cut: None,
-            tunings: vec![Tuning::default(); candidates],
+            cuts: (0..candidates).map(cut).collect(),
+            last: None,
             checker,
         }
     }
@@ -91,11 +105,17 @@ impl Crossing {
     /// To be called before each frame.
     pub(super) fn heed(&mut self, feedback: &Feedback) {
         if feedback.lost {
-            self.encoder.reset();
+            self.start_afresh();
         }
         if let Some(number) = feedback.decoded {
-            self.encoder.acknowledge(number);
+            self.cuts
+                .iter_mut()
+                .for_each(|c| c.encoder.acknowledge(number));
         }
+    }
+
+    fn start_afresh(&mut self) {
+        self.cuts.iter_mut().for_each(|c| c.encoder.reset());
     }
 
     /// `engine`: where the tensors come from; without it nothing is checked.
@@ -108,36 +128,40 @@ impl Crossing {
         wanted: Wanted,
         engine: Option<&Arc<Engine>>,
     ) -> Result<(Vec<u8>, Coding), CodeError> {
-        let cut = (wanted.candidate, wanted.version);
-        if self.cut.replace(cut) != Some(cut) {
-            self.encoder.reset();
+        let before = self.last.replace((wanted.candidate, wanted.version));
+        if before.is_some_and(|before| !goes_on(before, &wanted)) {
+            self.start_afresh();
         }
         self.learn(wanted.output_error);
-        let tuning = self.tunings.get_mut(wanted.candidate);
-        let Some(tuning) = tuning.filter(|_| wanted.bits == AUTO) else {
-            let bytes = self.encoder.encode(wanted.number, tensors, wanted.bits)?;
-            return Ok((
-                bytes,
-                Coding {
-                    step: None,
-                    alone: self.encoder.stands_alone(),
-                    error: None,
-                    tuned: false,
-                },
-            ));
+        let Some(Cut { encoder, tuning }) = self.cuts.get_mut(wanted.candidate) else {
+            return Err(CodeError::TooLarge {
+                what: "the number of the candidate",
+                got: wanted.candidate,
+                max: self.cuts.len(),
+            });
         };
-        tuning.apply(&mut self.encoder);
-        let bytes = self.encoder.encode(wanted.number, tensors, AUTO)?;
+        if wanted.bits != AUTO {
+            let bytes = encoder.encode(wanted.number, tensors, wanted.bits)?;
+            let coding = Coding {
+                step: None,
+                alone: encoder.stands_alone(),
+                error: None,
+                tuned: false,
+            };
+            return Ok((bytes, coding));
+        }
+        tuning.apply(encoder);
+        let bytes = encoder.encode(wanted.number, tensors, AUTO)?;
         let coding = Coding {
             step: Some(tuning.step()),
-            alone: self.encoder.stands_alone(),
+            alone: encoder.stands_alone(),
             error: tuning.change(),
             tuned: tuning.is_complete(),
         };
         if let (Some(checker), Some(engine)) = (&self.checker, engine)
             && checker.is_ready()
             && let Some(look) = tuning.look(tensors)
-            && let Some(decoded) = self.encoder.decoded(wanted.number)
+            && let Some(decoded) = encoder.decoded(wanted.number)
         {
             checker.offer(Sample {
                 engine: Arc::clone(engine),
@@ -153,11 +177,16 @@ impl Crossing {
     fn learn(&mut self, target: f32) {
         let findings = self.checker.as_ref().map(Checker::take);
         for (candidate, found) in findings.unwrap_or_default() {
-            if let Some(tuning) = self.tunings.get_mut(candidate) {
-                tuning.learn(&found, target);
+            if let Some(cut) = self.cuts.get_mut(candidate) {
+                cut.tuning.learn(&found, target);
             }
         }
     }
+}
+
+/// Whether a frame may be predicted from those before it, the last of which had this candidate and version.
+fn goes_on((candidate, version): (usize, u64), wanted: &Wanted) -> bool {
+    version == wanted.version && (wanted.each_kept || candidate == wanted.candidate)
 }
 
 #[cfg(test)]
@@ -170,24 +199,20 @@ mod tests {
         [Tensor::new(vec![1, 3, 16, 16], values).unwrap()]
     }
 
-    fn encode(crossing: &mut Crossing, number: u64, candidate: usize) -> Vec<u8> {
-        encode_with(crossing, number, candidate, 0)
-    }
-
-    fn encode_with(
-        crossing: &mut Crossing,
-        number: u64,
-        candidate: usize,
-        version: u64,
-    ) -> Vec<u8> {
-        let wanted = Wanted {
+    fn wanted(number: u64, candidate: usize) -> Wanted {
+        Wanted {
             number,
-            version,
+            version: 0,
             candidate,
             bits: 6,
             output_error: 0.02,
-        };
-        crossing.encode(&tensor(number), wanted, None).unwrap().0
+            each_kept: true,
+        }
+    }
+
+    fn encode(crossing: &mut Crossing, wanted: Wanted) -> Vec<u8> {
+        let tensors = tensor(wanted.number);
+        crossing.encode(&tensors, wanted, None).unwrap().0
     }
 
     /// Whether a server that has just started can read it.
@@ -195,41 +220,68 @@ mod tests {
         Decoder::default().decode(bytes, &Limits::default()).is_ok()
     }
 
-    fn acknowledged() -> Crossing {
-        let mut crossing = Crossing::new(3, None, Predictive::default());
-        encode(&mut crossing, 0, 1);
+    fn hears(crossing: &mut Crossing, decoded: u64) {
         let mut feedback = Feedback::default();
-        feedback.decoded(0);
+        feedback.decoded(decoded);
         crossing.heed(&feedback);
+    }
+
+    /// The server has frame 0 of candidate 1.
+    fn acknowledged() -> Crossing {
+        let mut crossing = Crossing::new(3, None, Predictive::default);
+        encode(&mut crossing, wanted(0, 1));
+        hears(&mut crossing, 0);
         crossing
     }
 
     #[test]
     fn frames_are_predicted_once_the_server_has_one() {
-        let bytes = encode(&mut acknowledged(), 1, 1);
+        let bytes = encode(&mut acknowledged(), wanted(1, 1));
         assert!(!stands_alone(&bytes));
     }
 
     #[test]
-    fn another_cut_starts_afresh() {
-        let bytes = encode(&mut acknowledged(), 1, 2);
-        assert!(stands_alone(&bytes));
+    fn another_cut_starts_afresh_and_the_one_before_goes_on_where_it_was() {
+        for each_kept in [true, false] {
+            let mut crossing = acknowledged();
+            let wanted = |number, candidate| Wanted {
+                each_kept,
+                ..wanted(number, candidate)
+            };
+            assert!(stands_alone(&encode(&mut crossing, wanted(1, 2))));
+            hears(&mut crossing, 1);
+            assert!(!stands_alone(&encode(&mut crossing, wanted(2, 2))));
+            let back = encode(&mut crossing, wanted(3, 1));
+            assert_eq!(stands_alone(&back), !each_kept);
+        }
     }
 
     #[test]
     fn other_weights_start_afresh() {
-        let bytes = encode_with(&mut acknowledged(), 1, 1, 3);
-        assert!(stands_alone(&bytes));
+        let mut crossing = acknowledged();
+        let other = Wanted {
+            version: 3,
+            ..wanted(1, 1)
+        };
+        assert!(stands_alone(&encode(&mut crossing, other)));
     }
 
     #[test]
     fn a_server_that_has_nothing_gets_a_frame_that_stands_alone() {
         let mut crossing = acknowledged();
+        encode(&mut crossing, wanted(1, 2));
         let mut feedback = Feedback::default();
-        feedback.decoded(0);
+        feedback.decoded(1);
         feedback.lost();
         crossing.heed(&feedback);
-        assert!(stands_alone(&encode(&mut crossing, 1, 1)));
+        assert!(stands_alone(&encode(&mut crossing, wanted(2, 1))));
+        assert!(stands_alone(&encode(&mut crossing, wanted(3, 2))));
+    }
+
+    #[test]
+    fn a_candidate_that_is_none_is_told() {
+        let coded = acknowledged().encode(&tensor(1), wanted(1, 3), None);
+        assert!(coded.unwrap_err().to_string().contains("candidate"));
     }
 
     #[test]

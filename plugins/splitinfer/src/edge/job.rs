@@ -203,6 +203,7 @@ impl Job<'_> {
             candidate,
             bits: bits(self.settings),
             output_error: self.settings.output_error,
+            each_kept: self.link.is_some_and(Link::keeps_each_candidate),
         };
         let coded = self.crossing.encode(&tensors, wanted, Some(self.engine));
         let (payload, coding) = coded.map_err(|e| {

@@ -132,6 +132,11 @@ impl Planner {
         due.checked_sub(needed + margin(budget))
     }
 
+    /// The server has no tensors that later ones could be predicted from.
+    pub(super) fn tensors_lost(&mut self) {
+        self.selector.tensors_lost();
+    }
+
     /// The server lacks a picture of the video.
     pub(super) fn video_broken(&mut self) {
         self.selector.video_broken();

@@ -46,6 +46,8 @@ pub(super) struct Stats {
     sent_bytes: u64,
     video_frames: u64,
     video_keys: u64,
+    tensor_frames: u64,
+    tensor_keys: u64,
     coding: Option<Coding>,
     latency: LatencyWindow,
     times: Times,
@@ -78,6 +80,8 @@ impl Default for Stats {
             sent_bytes: 0,
             video_frames: 0,
             video_keys: 0,
+            tensor_frames: 0,
+            tensor_keys: 0,
             coding: None,
             latency: LatencyWindow::default(),
             times: Times::default(),
@@ -103,9 +107,17 @@ impl Stats {
         if let Some(sent) = &begun.sent {
             self.sent_frames += 1;
             self.sent_bytes += sent.bytes as u64;
-            if sent.choice == Choice::Video {
-                self.video_frames += 1;
-                self.video_keys += u64::from(sent.alone);
+            let alone = u64::from(sent.alone);
+            match sent.choice {
+                Choice::Video => {
+                    self.video_frames += 1;
+                    self.video_keys += alone;
+                }
+                Choice::Candidate(_) => {
+                    self.tensor_frames += 1;
+                    self.tensor_keys += alone;
+                }
+                Choice::Here | Choice::Picture => {}
             }
         }
     }
@@ -212,6 +224,8 @@ impl Stats {
             )
             .field("video-frames", self.video_frames)
             .field("video-key-frames", self.video_keys)
+            .field("tensor-frames", self.tensor_frames)
+            .field("tensor-key-frames", self.tensor_keys)
             .build();
         if let Some(step) = self.coding.and_then(|c| c.step) {
             stats.set("tensor-step", f64::from(step));

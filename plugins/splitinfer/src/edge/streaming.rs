@@ -76,7 +76,7 @@ impl Streaming {
         Ok(Self {
             tools: Some(Tools {
                 preprocessor: engine.preprocessor(),
-                crossing: Crossing::new(engine.candidates().len(), checker, settings.encoder()),
+                crossing: Crossing::new(engine.candidates().len(), checker, || settings.encoder()),
                 filming: Filming::new(engine, settings)?,
                 planner: Planner::new(),
                 unsurveyed: None,
@@ -260,6 +260,9 @@ impl Begun {
 impl Tools {
     fn heed(&mut self, feedback: &Feedback) {
         self.crossing.heed(feedback);
+        if feedback.lost {
+            self.planner.tensors_lost();
+        }
         if let (Some(filming), Some(lost)) = (&mut self.filming, feedback.video_lost)
             && filming.lost(lost)
         {

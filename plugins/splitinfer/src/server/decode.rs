@@ -113,7 +113,8 @@ fn brought(
             let route = subject.routes.get(candidate);
             let route =
                 route.ok_or_else(|| Failure::bad(format!("there is no candidate {candidate}")))?;
-            let tensors = crossing(&version, route, (payload, &job.missing), &limits)?;
+            let payload = (payload, &*job.missing);
+            let tensors = crossing(&version, (candidate, route), payload, &limits)?;
             return Ok(Brought {
                 version,
                 candidate: Some(candidate),
@@ -140,7 +141,7 @@ fn brought(
 /// frame that it is predicted from; nothing is predicted from what comes of that.
 fn crossing(
     version: &Version,
-    route: &Route,
+    (candidate, route): (usize, &Route),
     (payload, missing): (&[u8], &[Range<usize>]),
     limits: &Limits,
 ) -> Result<Vec<Tensor>, Failure> {
@@ -151,10 +152,11 @@ fn crossing(
         .get(route.cut)
         .ok_or_else(|| Failure::internal("the candidate has no cut"))?;
     // Earlier frames are of use even if a decoder has failed on one of them.
-    let mut decoder = version
-        .decoder
+    let mut decoders = version
+        .decoders
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
+    let decoder = decoders.of(candidate, limits);
     let decoded = match missing.is_empty() {
         true => decoder.decode(payload, limits),
         false => decoder.decode_partial(payload, missing, limits),
@@ -164,7 +166,7 @@ fn crossing(
         .into_iter()
         .map(Some)
         .collect();
-    drop(decoder);
+    drop(decoders);
     if sent.len() != cut.tensors.len() {
         let (got, want) = (sent.len(), cut.tensors.len());
         return Err(Failure::bad(format!(

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use splitinfer_tensorcode::Decoder;
+use splitinfer_tensorcode::Decoders;
 use splitinfer_weights::{Header, Versions};
 use splitinfer_wire::WeightsCode;
 
@@ -26,8 +26,8 @@ const MOST_READY: usize = 3;
 pub struct Version {
     pub number: u64,
     pub prepared: Arc<Prepared>,
-    /// Holds what its next frames may be predicted from: never tensors of another version.
-    pub decoder: Mutex<Decoder>,
+    /// One a candidate. They hold what its next frames may be predicted from: never tensors of another version.
+    pub decoders: Mutex<Decoders>,
 }
 
 /// The versions of one edge.
@@ -138,7 +138,7 @@ impl Version {
         Self {
             number,
             prepared,
-            decoder: Mutex::default(),
+            decoders: Mutex::default(),
         }
     }
 }

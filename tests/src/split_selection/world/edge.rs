@@ -87,7 +87,7 @@ impl World {
         let choice = order.choice;
         let reference = match choice {
             Choice::Video => self.stream.reference(),
-            _ => self.encoder.reference(choice, frame),
+            _ => self.encoder.reference(choice),
         };
         let place = (choice == Choice::Video).then(|| self.stream.coded(frame));
         let code = self.setting.code(choice, frame, reference, now);
@@ -113,7 +113,7 @@ impl World {
             return;
         };
         if work.order.probe && !work.completing {
-            self.encoder.sent(work.order.choice, work.frame);
+            self.encoder.sent(work.order.choice);
             self.tell_worked(work);
             if self.connected {
                 self.send(work);
@@ -145,7 +145,7 @@ impl World {
             self.tell_worked(work);
         }
         if choice != Choice::Here && !work.order.probe {
-            self.encoder.sent(choice, frame);
+            self.encoder.sent(choice);
             let deadline = self.deadline(frame);
             let patient = (work.begun + work.order.patience).min(deadline);
             let until = deadline.saturating_sub(work.order.reserve).max(patient);

@@ -110,7 +110,7 @@ impl World {
             so_far: self.so_far,
             streaming: self.streaming,
             flow: self.flow.clone(),
-            encoder: self.encoder,
+            encoder: self.encoder.clone(),
             stream: self.stream.clone(),
             jobs: self.jobs.clone(),
             queue: self.queue.clone(),

@@ -116,6 +116,7 @@ impl Link {
             feedback: Mutex::default(),
             newest: Mutex::default(),
             video: AtomicBool::new(false),
+            keeps_each_candidate: AtomicBool::new(false),
             versions: Mutex::default(),
             reports: Reports::default(),
             unasked: match settings.send_frames {
@@ -163,6 +164,10 @@ impl Link {
 
     pub(super) fn takes_video(&self) -> bool {
         self.shared.video.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn keeps_each_candidate(&self) -> bool {
+        self.shared.keeps_each_candidate.load(Ordering::Relaxed)
     }
 
     /// The newest version that the server has ready; `None` without a session.

@@ -6,6 +6,7 @@
 
 //! What the network's thread tells of frames and of the session, and whom it tells.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -37,10 +38,12 @@ pub(super) struct Shared {
     pub(super) sent: Mutex<Requests>,
     pub(super) news: Mutex<Vec<News>>,
     pub(super) feedback: Mutex<Feedback>,
-    /// The newest frame of this session that the server has all of.
-    pub(super) newest: Mutex<Option<u64>>,
+    /// The newest frame of each choice that the server has all of, in this session.
+    pub(super) newest: Mutex<HashMap<Choice, u64>>,
     /// Whether the server takes pictures as a video, and has not failed to read one.
     pub(super) video: AtomicBool,
+    /// Whether it keeps what tensors are predicted from of each candidate, and not only of the last one.
+    pub(super) keeps_each_candidate: AtomicBool,
     /// Versions of the weights that the server has ready.
     pub(super) versions: Mutex<Vec<u64>>,
     pub(super) reports: Reports,
@@ -67,11 +70,13 @@ impl Shared {
                 );
                 *self.server.lock().unwrap() = server.to_string();
                 self.video.store(welcome.video, Ordering::Relaxed);
+                let each = welcome.version.keeps_each_candidate();
+                self.keeps_each_candidate.store(each, Ordering::Relaxed);
                 let mut feedback = self.feedback.lock().unwrap();
                 feedback.lost();
                 feedback.video_lost(u64::MAX);
                 drop(feedback);
-                *self.newest.lock().unwrap() = None;
+                self.newest.lock().unwrap().clear();
                 *self.versions.lock().unwrap() = vec![0];
                 let reported = self.unasked.is_some() && welcome.version.has_reports();
                 self.reports.connected(reported, self.unasked.unwrap_or(0));
@@ -132,20 +137,21 @@ impl Shared {
                 choice: Choice::Video,
                 ..
             }) => {}
-            _ if status == Some(Status::NoReference) && !self.is_overtaken(number) => {
+            Some(sent)
+                if status == Some(Status::NoReference)
+                    && !self.is_overtaken(number, sent.choice) =>
+            {
                 self.feedback.lock().unwrap().lost();
             }
             _ => {}
         }
     }
 
-    /// The server has answered one after it: where it lacks what this one is predicted from, which came late, it is because
-    /// that one needed nothing so old any more.
-    fn is_overtaken(&self, number: u64) -> bool {
-        self.newest
-            .lock()
-            .unwrap()
-            .is_some_and(|newest| newest > number)
+    /// The server has answered one of the same choice after it: where it lacks what this one is predicted from, which came late, it
+    /// is because that one needed nothing so old any more.
+    fn is_overtaken(&self, number: u64, choice: Choice) -> bool {
+        let newest = self.newest.lock().unwrap().get(&choice).copied();
+        newest.is_some_and(|newest| newest > number)
     }
 
     /// A frame that was sent and has not been heard of is of use longer than its answer.
@@ -195,8 +201,6 @@ impl Shared {
         // The server keeps nothing of a frame that it had only a part of.
         if reply.part.is_none() {
             self.feedback.lock().unwrap().decoded(number);
-            let mut newest = self.newest.lock().unwrap();
-            *newest = newest.max(Some(number));
         }
         let server = ServerTimes {
             queue: reply.queued,
@@ -205,6 +209,11 @@ impl Shared {
         };
         let taken = reply.round;
         let sent = self.sent.lock().unwrap().take(number);
+        if let Some(sent) = sent.as_ref().filter(|_| reply.part.is_none()) {
+            let mut newest = self.newest.lock().unwrap();
+            let newest = newest.entry(sent.choice).or_default();
+            *newest = number.max(*newest);
+        }
         let in_time = sent.as_ref().is_none_or(|s| Instant::now() <= s.deadline);
         let alone = sent.as_ref().filter(|s| s.alone && reply.part.is_none());
         if let Some(sent) = alone.filter(|_| !in_time) {
