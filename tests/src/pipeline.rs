@@ -65,6 +65,9 @@ impl Numbered {
             .build()
             .expect("splitinfer-edge is there");
         edge.set_property_from_str("execution-provider", crate::provider().name());
+        // Digits are read right up to a change of 5 %. The element keeps the worst of the last frames looked at to what is asked for,
+        // and a frame between them may be off by twice that and more, here where three flat values decide.
+        edge.set_property("output-error", 0.5f32);
         configure(&edge);
         let caps = gst::Caps::builder("video/x-raw")
             .field("format", "RGB")

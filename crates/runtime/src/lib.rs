@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+mod arena;
 mod batch;
 mod carried;
 mod error;

@@ -10,7 +10,7 @@
 //! here first; `ort` is only ever given the absolute path of a library that was seen to serve.
 
 use crate::error::{RuntimeError, one_line};
-use crate::exit;
+use crate::{arena, exit};
 use libloading::Symbol;
 use ort::environment::Environment;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
@@ -86,6 +86,13 @@ fn loaded(near: Option<&Path>) -> Result<Arc<Loaded>, RuntimeError> {
         .map_err(|e| unusable(one_line(e.message())))?;
     // With a logger of one's own `ort` asks for everything; formatting what nobody reads costs time.
     environment.set_log_level(LogLevel::Error);
+    // Another plugin of this process may have done so: ONNX Runtime has one environment. Without it each session has its own.
+    if let Err(reason) = arena::share(&environment) {
+        log(
+            LogLevel::Info,
+            &format!("no new arena for all sessions: {reason}"),
+        );
+    }
     exit::guard_the_end();
     let loaded = Arc::new(Loaded {
         library,

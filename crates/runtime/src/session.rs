@@ -156,13 +156,15 @@ impl Session {
             })?;
         }
         if way == Way::OneUse {
-            // An arena keeps what it once got; probing needs all tensors of the model at once.
+            // The arena keeps what it once got; probing needs all tensors of the model at once.
             let cpu = ort::ep::CPU::default().with_arena_allocator(false).build();
             builder = builder
                 .with_execution_providers([cpu])
                 .map_err(RuntimeError::load)?
                 .with_memory_pattern(false)
                 .map_err(RuntimeError::load)?;
+        } else {
+            builder = builder.with_env_allocators().map_err(RuntimeError::load)?;
         }
         if let Way::Recorded(folder) = way {
             builder = builder

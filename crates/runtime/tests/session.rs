@@ -200,3 +200,40 @@ fn probing_tells_data_dependent_shapes_from_stable_ones() {
         Some(Tensor::new(vec![2], vec![8i64, 8]).unwrap())
     );
 }
+
+/// Megabytes of this process that no other has.
+#[cfg(target_os = "linux")]
+fn private_mb() -> u64 {
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+    let line = rollup
+        .lines()
+        .find_map(|l| l.strip_prefix("Private_Dirty:"));
+    let kb = line.and_then(|l| l.split_whitespace().next()).unwrap();
+    kb.parse::<u64>().unwrap() / 1024
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn sessions_that_run_one_after_another_take_memory_for_their_tensors_once() {
+    if !runtime() {
+        return;
+    }
+    const SIDE: usize = 2048;
+    // Between its input and its output of a few kilobytes a tensor of 16 MB.
+    let model = GraphBuilder::new(17)
+        .input("row", DType::F32, &[1, SIDE])
+        .weight("column", &[SIDE, 1], &[0.5; SIDE])
+        .node("Mul", &["row", "column"], &["square"], vec![])
+        .node("ReduceMax", &["square"], &["largest"], vec![])
+        .output("largest", DType::F32, &[1, 1])
+        .model()
+        .unwrap();
+    let row = random_tensor(DType::F32, &[1, SIDE], 1.0, 3);
+    let before = private_mb();
+    let sessions: Vec<_> = (0..16).map(|_| session(&model)).collect();
+    for session in &sessions {
+        session.run(&[("row", &row)]).unwrap();
+    }
+    let more = private_mb().saturating_sub(before);
+    assert!(more < 16 * 16 / 3, "{more} MB");
+}
