@@ -104,6 +104,10 @@ fn the_split_changes_while_it_plays_and_nothing_is_lost() {
         frames > FRAMES / 3 && keys <= cuts * 7,
         "{keys} of {frames}"
     );
+    // One of the splits is all here.
+    let here = received.len() - by_server(&received);
+    let most = FRAMES as usize / splits.len() + 100;
+    assert!(here < most, "{here} frames were completed here");
     for split in &splits {
         let n = received
             .iter()

@@ -7,7 +7,8 @@
 //! Traces on which nothing was tuned: the drawn kinds drawn anew, and the hand-written ones with other times, rates,
 //! delays, losses and speeds.
 //!
-//! They are for reports only. Who chooses a constant by them makes them useless.
+//! They are for reports only. Who chooses a constant by them, or looks for what goes wrong in them, makes them useless, and draws others
+//! (another [`FIRST_SEED`]).
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -22,8 +23,8 @@ use super::traces::{self, KINDS, Kind, LENGTH, Named, RATES};
 
 /// Of each kind, and of each hand-written trace.
 const EACH: u64 = 2;
-/// Away from the seeds of the traces that were tuned on.
-const FIRST_SEED: u64 = 1000;
+/// Away from the seeds of the traces that were tuned on; 1000 was looked at.
+const FIRST_SEED: u64 = 3000;
 /// Half a round trip of 5 to 150 ms.
 const DELAYS: RangeInclusive<f64> = 0.0025..=0.075;
 const MOST_LOSS: f64 = 0.05;

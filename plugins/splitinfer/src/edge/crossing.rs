@@ -7,6 +7,7 @@
 //! The tensors of a cut on their way to the server: predicted from frames that the server has, and afresh where it has
 //! none.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use splitinfer_tensor::Tensor;
@@ -15,11 +16,15 @@ use splitinfer_tensorcode::{AUTO, CodeError, Encode, Predictive, Tuning};
 use super::check::{Checker, Sample};
 use super::engine::Engine;
 
+/// Answers that are remembered from frame to frame; more than may be under way.
+const MOST_DECODED: usize = 64;
+
 /// What the network's thread has learned of the server's side of the stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Feedback {
     pub(super) lost: bool,
-    decoded: Option<u64>,
+    /// Frames that it has, of any cut.
+    decoded: VecDeque<u64>,
     /// The newest frame of the video that it does not have.
     pub(super) video_lost: Option<u64>,
 }
@@ -28,7 +33,7 @@ impl Feedback {
     /// The server has no tensors that could be built on: a new session, or it said so.
     pub(super) fn lost(&mut self) {
         self.lost = true;
-        self.decoded = None;
+        self.decoded.clear();
     }
 
     /// The server does not have this frame of the video.
@@ -38,7 +43,10 @@ impl Feedback {
 
     /// The server has this frame.
     pub(super) fn decoded(&mut self, number: u64) {
-        self.decoded = self.decoded.max(Some(number));
+        if self.decoded.len() == MOST_DECODED {
+            self.decoded.pop_front();
+        }
+        self.decoded.push_back(number);
     }
 }
 
@@ -107,10 +115,9 @@ impl Crossing {
         if feedback.lost {
             self.start_afresh();
         }
-        if let Some(number) = feedback.decoded {
-            self.cuts
-                .iter_mut()
-                .for_each(|c| c.encoder.acknowledge(number));
+        for number in &feedback.decoded {
+            let cuts = self.cuts.iter_mut();
+            cuts.for_each(|c| c.encoder.acknowledge(*number));
         }
     }
 
@@ -290,7 +297,23 @@ mod tests {
         feedback.lost();
         feedback.decoded(4);
         feedback.decoded(3);
-        assert_eq!(feedback.decoded, Some(4));
+        assert_eq!(feedback.decoded, [4, 3]);
         assert!(feedback.lost);
+    }
+
+    #[test]
+    fn what_the_server_has_of_each_cut_counts_however_much_is_heard_at_once() {
+        let mut crossing = acknowledged();
+        for (number, candidate) in [(1, 1), (2, 1), (3, 2), (4, 2)] {
+            encode(&mut crossing, wanted(number, candidate));
+        }
+        let mut feedback = Feedback::default();
+        (1..=4).for_each(|number| feedback.decoded(number));
+        crossing.heed(&feedback);
+        // From frame 2, not from frame 0.
+        let mut decoder = Decoder::default();
+        let bytes = encode(&mut crossing, wanted(5, 1));
+        let lacks = decoder.decode(&bytes, &Limits::default()).unwrap_err();
+        assert!(lacks.to_string().contains("frame 2"), "{lacks}");
     }
 }
