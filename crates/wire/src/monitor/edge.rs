@@ -9,7 +9,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::MIN_PROBE_BYTES;
 use super::bandwidth::Trains;
+use super::behind::{Behind, LEAST_BYTES};
 use super::budget::Budget;
 use super::keys::{MonitorKeys, Side};
 use super::packet::{Probe, Reply, header, seal};
@@ -17,26 +19,10 @@ use super::path::{Delay, Losses, Reachability, Report};
 use super::server::micros;
 use super::train::Train;
 use super::window::Window;
-use super::{MAX_DATAGRAM_BYTES, MIN_PROBE_BYTES};
 use crate::limits::MAX_CANDIDATES;
 use crate::message::Load;
 use crate::rtt::RttEstimator;
 
-/// Packets after the first of a train.
-const MOST_PACKETS: usize = 8;
-/// Wire bytes after the first packet, at least: a quarter of what half a second of 250 kbit/s allows.
-const LEAST_BYTES: f64 = 200.0;
-/// Wire bytes of a packet that a train's bytes are split into, about.
-const USUAL_PACKET: f64 = 600.0;
-/// Where a shaper lets a bucket of bytes pass at once, so much more than that bucket as trains have shown it, and then this.
-const BUCKET_MARGIN: f64 = 1.2;
-const LEAST_BEHIND_BUCKET: f64 = 800.0;
-/// Wire bytes from which a train is held back until a single packet of it has shown that the link is still what it was: on one
-/// that has fallen to a hundredth it would keep frames waiting for as long as thirty of them take.
-const SCOUTED_BYTES: f64 = 3_000.0;
-/// That packet may take as long as on a link so many times slower, and this, beside what usual scatter explains.
-const SCOUT_SLOWER: f64 = 4.0;
-const SCOUT_SLACK: Duration = Duration::from_millis(5);
 /// Between two single probes where trains tell nothing.
 const FUTILE_INTERVAL: Duration = Duration::from_secs(1);
 /// A train without any reply for so long (and twice the round trip) is lost.
@@ -93,14 +79,6 @@ struct UnderWay {
     heard: bool,
     /// It is a single packet, and this comes after it.
     follows: Option<Behind>,
-}
-
-/// What comes after a train's first, short packet.
-#[derive(Clone, Copy, Debug)]
-struct Behind {
-    packets: usize,
-    /// Bytes of each datagram.
-    each: usize,
 }
 
 /// State machine of the edge's side; see the module's documentation for how to drive it.
@@ -200,19 +178,18 @@ impl EdgeMonitor {
         self.budget.earn(now, self.rate());
         let futile = self.trains.are_futile();
         let trains = !futile || !self.budget.is_in_debt();
+        let answers = self.silent == 0 && self.report.reachability == Reachability::Reachable;
+        let time = self.config.interval.mul_f64(self.config.share);
         let behind =
-            trains && self.silent == 0 && self.report.reachability == Reachability::Reachable;
-        let behind = behind.then(|| self.behind());
-        // A shaper's bucket lets a single packet pass whatever the rate behind it.
-        let shaped = self.trains.bucket() > 0.0;
-        let scouted = behind.filter(|b| !shaped && self.on_wire(*b) > SCOUTED_BYTES);
+            (trains && answers).then(|| Behind::of(&self.trains, time, self.config.overhead));
+        let scouted = behind.filter(|b| b.is_scouted(&self.trains));
         let first = match scouted {
             Some(behind) => behind.each,
             // With room for times of tails in the reply.
             None if futile && behind.is_none() => LEAST_BYTES as usize,
             None => MIN_PROBE_BYTES,
         };
-        let mut total = self.wire(first) + behind.map_or(0.0, |b| self.on_wire(b));
+        let mut total = self.wire(first) + behind.map_or(0.0, Behind::wire_bytes);
         if scouted.is_some() {
             total += self.wire(MIN_PROBE_BYTES);
         }
@@ -224,40 +201,9 @@ impl EdgeMonitor {
         }
     }
 
-    /// As many bytes as the share allows, or as a shaper on the way asks for.
-    fn behind(&self) -> Behind {
-        let time = self.config.interval.mul_f64(self.config.share);
-        let bytes = self.trains.bytes_in(time) - self.wire(MIN_PROBE_BYTES);
-        let bytes = bytes.max(LEAST_BYTES);
-        let bucket = self.trains.bucket();
-        if bucket > 0.0 {
-            // As many packets as may be, so that enough of them come after the bucket's.
-            let bytes = bucket * BUCKET_MARGIN + bytes.max(LEAST_BEHIND_BUCKET);
-            return self.split(bytes, MOST_PACKETS);
-        }
-        let packets = ((bytes / USUAL_PACKET) as usize).clamp(1, MOST_PACKETS);
-        self.split(bytes, packets)
-    }
-
-    fn split(&self, bytes: f64, packets: usize) -> Behind {
-        let each = (bytes / packets as f64) as usize;
-        let each = each.saturating_sub(self.config.overhead as usize);
-        let each = each.clamp(MIN_PROBE_BYTES, MAX_DATAGRAM_BYTES);
-        Behind { packets, each }
-    }
-
     /// The packet that went ahead was answered after `rtt`.
     fn scouted(&mut self, now: Instant, behind: Behind, rtt: Duration) {
-        let usual = self.report.rtt.as_ref();
-        let above = usual.map_or(Duration::ZERO, |usual| {
-            rtt.saturating_sub(usual.least() + usual.variation() * 4)
-        });
-        let slower = SCOUT_SLOWER * self.wire(behind.each) / self.rate();
-        let as_it_was = above <= Duration::from_secs_f64(slower) + SCOUT_SLACK;
-        let behind = match as_it_was {
-            true => behind,
-            false => self.split(LEAST_BYTES, 1),
-        };
+        let behind = behind.after_scout(rtt, self.report.rtt.as_ref(), self.rate());
         self.send(now, MIN_PROBE_BYTES, Some(behind), None);
     }
 
@@ -303,10 +249,6 @@ impl EdgeMonitor {
 
     fn wire(&self, datagram: usize) -> f64 {
         datagram as f64 + f64::from(self.config.overhead)
-    }
-
-    fn on_wire(&self, behind: Behind) -> f64 {
-        behind.packets as f64 * self.wire(behind.each)
     }
 
     /// The next datagram of a train; `now` counts as the instant of its sending.

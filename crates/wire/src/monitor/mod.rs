@@ -17,6 +17,7 @@
 //! datagram came from.
 
 mod bandwidth;
+mod behind;
 mod budget;
 mod edge;
 mod keys;
