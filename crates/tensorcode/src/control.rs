@@ -181,8 +181,8 @@ mod tests {
     fn the_step_stays_within_its_range() {
         assert_eq!(run(0.0, 0.02, 500).last(), Some(&COARSEST));
         assert_eq!(run(1e3, 0.02, 500).last(), Some(&FINEST));
-        // At the end of the range, too, looking becomes seldom.
-        assert!(run(0.0, 0.02, 2000).len() < 60);
+        // At the end of the range, too, looking becomes seldom: 28 looks to get there, four for each of seven times that it grows.
+        assert!(run(0.0, 0.02, 2000).len() < 48);
     }
 
     #[test]
