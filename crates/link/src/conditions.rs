@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use crate::Burst;
+
 /// One direction of a link.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conditions {
@@ -19,8 +21,8 @@ pub struct Conditions {
     pub jitter: Duration,
     /// Share of packets that are lost after the queue, in the long run, 0 to 1.
     pub loss: f64,
-    /// Mean number of packets that are lost in a row, at least 1. With 1, losses are about independent.
-    pub burst: f64,
+    /// How many packets are lost in a row, or for how long.
+    pub burst: Burst,
     /// Share of packets that are held back by up to one `delay` while the ones behind overtake.
     pub reorder: f64,
     /// Bytes that wait at most; a packet that does not fit any more is dropped.
@@ -37,7 +39,7 @@ impl Default for Conditions {
             delay: Duration::ZERO,
             jitter: Duration::ZERO,
             loss: 0.0,
-            burst: 1.0,
+            burst: Burst::Packets(1.0),
             reorder: 0.0,
             queue: 256_000,
             cut: false,

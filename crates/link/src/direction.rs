@@ -115,7 +115,8 @@ impl Direction {
         if there.cut {
             return Fate::Lost(Loss::Cut);
         }
-        if self.loss.loses(there.loss, there.burst, &mut self.dice) {
+        let (loss, burst) = (there.loss, there.burst);
+        if self.loss.loses(left, loss, burst, &mut self.dice) {
             return Fate::Lost(Loss::Noise);
         }
         let jitter = self.jitter.next(left, there.jitter, &mut self.dice);

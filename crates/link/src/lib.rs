@@ -36,6 +36,6 @@ mod trace;
 pub use conditions::Conditions;
 pub use direction::{Direction, Fate, Loss};
 pub use link::{Link, Way};
-pub use loss::GilbertElliott;
+pub use loss::{Burst, GilbertElliott};
 pub use text::TraceError;
 pub use trace::{InvalidTrace, Step, Trace};

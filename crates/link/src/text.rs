@@ -23,7 +23,7 @@
 //! | `rate` | `6Mbit/s`, `300kbit/s`, `0` | see [`Conditions`](crate::Conditions) |
 //! | `delay`, `jitter` | `25ms`, `1.5s`, `300us` | |
 //! | `loss`, `reorder` | `0.5%` or a share, `0.005` | |
-//! | `burst` | packets, 1 or more | |
+//! | `burst` | packets, 1 or more, or a time, `8ms` | |
 //! | `queue` | `64kB`, `1500B`, `1MB` | |
 //! | `cut` | `yes`, `no` | |
 //! | `edge`, `server` | factor of speed, above 0 | of the machine at that end |
@@ -34,7 +34,7 @@ use std::fmt::{self, Write};
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::{Conditions, InvalidTrace, Step, Trace};
+use crate::{Burst, Conditions, InvalidTrace, Step, Trace};
 
 /// Where a text is no trace, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -123,7 +123,14 @@ fn set_one(c: &mut Conditions, line: usize, key: &str, text: &str) -> Result<(),
         "jitter" => c.jitter = value(line, text, time, duration)?,
         "loss" => c.loss = value(line, text, part, share)?,
         "reorder" => c.reorder = value(line, text, part, share)?,
-        "burst" => c.burst = value(line, text, "number of packets, such as 3", number)?,
+        "burst" => {
+            c.burst = value(
+                line,
+                text,
+                "number of packets or time, such as 3 or 8ms",
+                burst,
+            )?
+        }
         "queue" => c.queue = value(line, text, "size, such as 64kB or 1500B", size)?,
         "cut" => c.cut = value(line, text, "yes or no", yes)?,
         _ => {
@@ -183,6 +190,13 @@ fn share(text: &str) -> Option<f64> {
     match text.strip_suffix('%') {
         Some(percent) => number(percent).map(|x| x / 100.0),
         None => number(text),
+    }
+}
+
+fn burst(text: &str) -> Option<Burst> {
+    match number(text) {
+        Some(packets) => Some(Burst::Packets(packets)),
+        None => duration(text).map(Burst::Time),
     }
 }
 
@@ -254,7 +268,10 @@ fn values(c: &Conditions) -> [String; 8] {
         time(c.delay),
         time(c.jitter),
         c.loss.to_string(),
-        c.burst.to_string(),
+        match c.burst {
+            Burst::Packets(mean) => mean.to_string(),
+            Burst::Time(mean) => time(mean),
+        },
         c.reorder.to_string(),
         format!("{}B", c.queue),
         if c.cut { "yes" } else { "no" }.to_owned(),
@@ -298,6 +315,9 @@ mod tests {
             ("0s up.cut=1", ["line 1", "'1' is no yes or no"]),
             ("0s loss=-1%", ["'-1%'", "share"]),
             ("0s loss=150%", ["step 0", "loss is a share"]),
+            ("0s burst=0.5", ["step 0", "1 or more"]),
+            ("0s burst=0ms", ["step 0", "a time above 0"]),
+            ("0s burst=long", ["'long' is no number", "8ms"]),
             ("1s rate=1Mbit/s", ["first", "at 0"]),
             ("0s\n2s\n1s", ["step 2", "not later"]),
             ("0s\n2s end\n3s", ["line 3", "after the end"]),
@@ -311,7 +331,11 @@ mod tests {
 
     fn any_conditions() -> impl Strategy<Value = Conditions> {
         let times = (0u64..10_000_000_000, 0u64..1_000_000_000);
-        let shares = (0.0f64..=1.0, 1.0f64..100.0, 0.0f64..=1.0);
+        let burst = prop_oneof![
+            (1.0f64..100.0).prop_map(Burst::Packets),
+            (1u64..10_000_000_000).prop_map(|ns| Burst::Time(Duration::from_nanos(ns)))
+        ];
+        let shares = (0.0f64..=1.0, burst, 0.0f64..=1.0);
         (
             0u64..1_000_000_000,
             times,

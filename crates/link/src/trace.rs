@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::{Conditions, Way};
+use crate::{Burst, Conditions, Way};
 
 /// What holds from a point in time on.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,8 +150,12 @@ fn check(step: &Step) -> Result<(), &'static str> {
         if !share(c.reorder) {
             return Err("reorder is a share from 0 to 1");
         }
-        if !(c.burst >= 1.0 && c.burst.is_finite()) {
-            return Err("burst is a number of packets, 1 or more");
+        let lasts = match c.burst {
+            Burst::Packets(mean) => mean >= 1.0 && mean.is_finite(),
+            Burst::Time(mean) => !mean.is_zero(),
+        };
+        if !lasts {
+            return Err("burst is a number of packets, 1 or more, or a time above 0");
         }
     }
     for speed in [step.edge, step.server] {

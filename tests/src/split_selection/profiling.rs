@@ -26,10 +26,14 @@ use crate::model::LocalModel;
 pub(crate) const JPEG_QUALITY: u8 = 90;
 /// As the element accepts it by default.
 const OUTPUT_ERROR: f32 = 0.02;
-/// Frames on which the step of a cut settles, before anything is counted.
-const SETTLING: usize = 24;
-/// No more, however many channels there are to be tried.
+/// Frames for which the step of a cut stays as it is, all channels having been tried, before anything is counted: right after a
+/// change of what is known of them it is halved, and it grows by looks that get rarer.
+const CALM: usize = 64;
+/// No more altogether.
 const MOST_SETTLING: usize = 2000;
+
+/// Frames before those that count: what a stream costs right after its beginning, it does not cost later.
+pub(super) const LEAD: usize = 48;
 
 /// Measures every model at hand on `frames` frames of its video.
 ///
@@ -62,14 +66,14 @@ pub fn measure_h264(profiles: &mut Profiles, frames: usize) -> Result<()> {
     Ok(())
 }
 
-/// The model, and frames as it sees them.
+/// The model, and as many frames as it sees them after those of the [`LEAD`].
 fn load(subject: &Subject, count: usize) -> Result<(LocalModel, Vec<Picture>)> {
     let options = SessionOptions {
         threads: 1,
         ..SessionOptions::default()
     };
     let mut model = LocalModel::load(&subject.model, &options)?;
-    let (caps, buffers) = measure::frames(&subject.source, count)?;
+    let (caps, buffers) = measure::frames(&subject.source, LEAD + count)?;
     let video = gst_video::VideoInfo::from_caps(&caps)?;
     let pictures = buffers
         .iter()
@@ -84,7 +88,7 @@ fn measure_one(subject: &Subject, count: usize) -> Result<ModelProfile> {
         .iter()
         .map(|p| model.tensor(p))
         .collect::<Result<Vec<_>>>()?;
-    let (whole, parts) = times(&model, &inputs)?;
+    let (whole, parts) = times(&model, &inputs[LEAD..])?;
     let candidates = model.split.candidates().to_vec();
     let bar = measure::progress(candidates.len());
     bar.set_message(subject.name.clone());
@@ -110,12 +114,12 @@ fn measure_one(subject: &Subject, count: usize) -> Result<ModelProfile> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let jpeg = jpeg(&pictures)?;
+    let jpeg = jpeg(&pictures[LEAD..])?;
     Ok(ModelProfile {
         name: subject.name.clone(),
         video: format!(
             "{} frames of {}",
-            pictures.len(),
+            pictures.len() - LEAD,
             if subject.source.starts_with("scenesrc") {
                 "scenesrc"
             } else {
@@ -160,10 +164,12 @@ pub(crate) fn settle(model: &LocalModel, cut: usize, frames: &[Vec<Tensor>]) -> 
         let outputs = model.split.tail(cut, tensors).ok()?;
         Some(outputs.into_iter().map(|(_, tensor)| tensor).collect())
     };
+    let mut calm = 0;
     for (n, tensors) in frames.iter().cycle().take(MOST_SETTLING).enumerate() {
-        if n >= SETTLING && tuning.is_complete() {
+        if calm >= CALM {
             break;
         }
+        let step = tuning.step();
         tuning.apply(&mut encoder);
         encoder.encode(n as u64, tensors, AUTO)?;
         let Some(decoded) = encoder.decoded(n as u64) else {
@@ -175,11 +181,15 @@ pub(crate) fn settle(model: &LocalModel, cut: usize, frames: &[Vec<Tensor>]) -> 
             tuning.learn(&found, OUTPUT_ERROR);
         }
         encoder.acknowledge(n as u64);
+        calm = match tuning.is_complete() && tuning.step() == step {
+            true => calm + 1,
+            false => 0,
+        };
     }
     Ok(tuning)
 }
 
-/// Every frame coded so, alone or predicted from the one that many frames before.
+/// Every frame after the [`LEAD`] coded so, alone or predicted from the one that many frames before.
 fn coded(frames: &[Vec<Tensor>], tuning: &Tuning, age: Option<usize>) -> Result<Coded> {
     let mut encoder = Predictive::default();
     let mut decoder = PredictiveDecoder::default();
@@ -188,8 +198,6 @@ fn coded(frames: &[Vec<Tensor>], tuning: &Tuning, age: Option<usize>) -> Result<
     decoder.set_parallel(false);
     tuning.apply(&mut encoder);
     let (mut encode, mut decode, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
-    // The first ones have nothing to be predicted from.
-    let first = age.unwrap_or(0);
     for (n, tensors) in frames.iter().enumerate() {
         let begun = processor_time();
         let code = encoder.encode(n as u64, tensors, AUTO)?;
@@ -197,7 +205,7 @@ fn coded(frames: &[Vec<Tensor>], tuning: &Tuning, age: Option<usize>) -> Result<
         let begun = processor_time();
         decoder.decode(&code, &Limits::default())?;
         let decoded = processor_time() - begun;
-        if n >= first {
+        if n >= LEAD {
             encode.push(micros(encoded));
             decode.push(micros(decoded));
             bytes.push(u32::try_from(code.len())?);

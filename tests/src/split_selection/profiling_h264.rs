@@ -17,7 +17,7 @@ use splitinfer_video::{VideoDecoder, VideoEncoder};
 use splitinfer_vision::Picture;
 
 use super::profile::{AGES, Coded, H264};
-use super::profiling::{JPEG_QUALITY, change, micros};
+use super::profiling::{JPEG_QUALITY, LEAD, change, micros};
 use crate::measure::{median, processor_time, processor_time_of_all};
 use crate::model::LocalModel;
 use crate::tensor_code::subject::Outputs;
@@ -56,7 +56,7 @@ fn answer(model: &mut LocalModel, picture: &Picture) -> Result<Outputs> {
 /// Mean over the frames, as the measurement of the tensor code has it.
 fn jpeg_error(model: &mut LocalModel, pictures: &[Picture], exact: &[Outputs]) -> Result<f64> {
     let mut errors = Vec::new();
-    for (picture, exact) in pictures.iter().zip(exact) {
+    for (picture, exact) in pictures.iter().zip(exact).skip(LEAD) {
         let seen = as_jpeg(picture)?.0;
         errors.extend(change(exact, &answer(model, &seen)?).map(f64::from));
     }
@@ -66,9 +66,12 @@ fn jpeg_error(model: &mut LocalModel, pictures: &[Picture], exact: &[Outputs]) -
 fn stream_error(model: &mut LocalModel, pictures: &[Picture], exact: &[Outputs]) -> Result<f64> {
     let mut codec = Codec::of(pictures)?;
     let mut errors = Vec::new();
-    for (picture, exact) in pictures.iter().zip(exact) {
+    for (n, (picture, exact)) in pictures.iter().zip(exact).enumerate() {
         let bytes = codec.encode(picture, false)?;
         let seen = codec.decoder.decode(&bytes)?;
+        if n < LEAD {
+            continue;
+        }
         errors.extend(change(exact, &answer(model, &seen)?).map(f64::from));
     }
     Ok(super::figures::mean(&errors))
@@ -121,26 +124,26 @@ struct Stream {
 }
 
 impl Stream {
-    /// Every frame that has one `age` frames before it, predicted from that.
+    /// Every frame after the [`LEAD`], predicted from the one `age` frames before it.
     fn of_age(pictures: &[Picture], age: usize) -> Result<Self> {
         let mut stream = Self::default();
         for offset in 0..age {
             let mut codec = Codec::of(pictures)?;
             for n in (offset..pictures.len()).step_by(age) {
-                stream.pass(&mut codec, n, &pictures[n], (false, n != offset))?;
+                stream.pass(&mut codec, n, &pictures[n], (false, n >= LEAD))?;
             }
         }
         Ok(stream)
     }
 
-    /// Every frame as a key frame between others.
+    /// Every frame after the [`LEAD`] as a key frame between others.
     fn of_keys(pictures: &[Picture]) -> Result<Self> {
         let mut stream = Self::default();
         for odd in 0..2 {
             let mut codec = Codec::of(pictures)?;
             for (n, picture) in pictures.iter().enumerate() {
                 let key = n % 2 == odd;
-                stream.pass(&mut codec, n, picture, (key, key))?;
+                stream.pass(&mut codec, n, picture, (key, key && n >= LEAD))?;
             }
         }
         Ok(stream)

@@ -175,9 +175,7 @@ fn predicted(by_age: &[Coded], frame: u32, reference: u32) -> (&Coded, f64) {
     let upper = AGES.iter().position(|a| *a >= age).unwrap_or(0);
     let bytes = |i: usize| {
         let bytes = &by_age[i].bytes;
-        // Sizes begin with the first frame that had a reference.
-        let place = (frame as usize + AGES[AGES.len() - 1] - AGES[i]) % bytes.len();
-        f64::from(bytes[place])
+        f64::from(bytes[frame as usize % bytes.len()])
     };
     if AGES[upper] == age {
         return (&by_age[upper], bytes(upper));

@@ -93,6 +93,9 @@ pub struct Selector {
     queue: f64,
     /// Cuts of which the server has answered a frame: what it lacks stands alone.
     known: Vec<usize>,
+    keeps_last_only: bool,
+    /// Of the last frame that was sent of one.
+    last_cut: Option<usize>,
     /// The server has what the next frame of the video is predicted from.
     video: bool,
     row: Option<Row>,
@@ -173,6 +176,11 @@ impl Selector {
     pub fn sent(&mut self, number: u64, choice: Choice, bytes: u64, now: Instant) {
         let there = self.speeds.as_ref().map_or(0.0, |s| s.there(choice));
         self.last_sent = Some(now);
+        if let Choice::Candidate(cut) = choice {
+            self.last_cut = Some(cut);
+            self.known
+                .retain(|known| *known == cut || !self.keeps_last_only);
+        }
         self.link.sent(number, bytes, self.queue + there, now);
         if let Some(row) = self.row.as_mut().filter(|row| row.choice == choice) {
             row.first.get_or_insert(number);
@@ -213,10 +221,16 @@ impl Selector {
     /// The server has a frame of this choice, in time for its answer or not: the next ones can be predicted.
     pub fn decoded(&mut self, choice: Choice) {
         if let Choice::Candidate(cut) = choice
+            && (self.last_cut == Some(cut) || !self.keeps_last_only)
             && !self.known.contains(&cut)
         {
             self.known.push(cut);
         }
+    }
+
+    /// The server keeps what frames are predicted from of the last cut only, as older ones do, and not of each.
+    pub fn set_keeps_last_only(&mut self, last_only: bool) {
+        self.keeps_last_only = last_only;
     }
 
     /// The server has none of the tensors any more that next ones could be predicted from.

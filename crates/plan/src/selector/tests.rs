@@ -84,6 +84,35 @@ fn a_video_costs_its_key_frame_until_the_server_has_one_and_after_it_was_lost() 
 }
 
 #[test]
+fn a_cut_costs_a_frame_that_stands_alone_where_the_server_has_none_of_it() {
+    for last_only in [false, true] {
+        let (mut selector, now) = (selector(), Instant::now());
+        selector.set_profile(Profile {
+            candidates: vec![offload(1_000, 10_000); 2],
+            ..selector.profile().unwrap().clone()
+        });
+        selector.set_keeps_last_only(last_only);
+        let bytes = |selector: &Selector, cut: usize| {
+            let profile = selector.profile_now(&wish(), now);
+            profile.candidates[cut].bytes
+        };
+        let known = |selector: &Selector| [0, 1].map(|cut| bytes(selector, cut) == 1_000);
+        assert_eq!(known(&selector), [false, false]);
+        passes(&mut selector, 0, Choice::Candidate(0), 10_000, true);
+        passes(&mut selector, 1, Choice::Picture, 15_000, true);
+        assert_eq!(known(&selector), [true, false]);
+        selector.sent(2, Choice::Candidate(0), 1_000, now);
+        selector.sent(3, Choice::Candidate(1), 10_000, now);
+        answered(&mut selector, 2, Choice::Candidate(0), 1_000, false);
+        assert_eq!(known(&selector), [!last_only, false]);
+        answered(&mut selector, 3, Choice::Candidate(1), 10_000, true);
+        assert_eq!(known(&selector), [!last_only, true]);
+        selector.tensors_lost();
+        assert_eq!(known(&selector), [false, false]);
+    }
+}
+
+#[test]
 fn a_server_that_takes_no_video_is_sent_none() {
     let (mut selector, now) = (selector(), Instant::now());
     selector.monitored(Some(10 * MS), Some((125e3, now)), now);

@@ -67,6 +67,8 @@ pub(super) struct Chosen {
 /// The planner of one started element; on the streaming thread.
 pub(super) struct Planner {
     selector: Selector,
+    /// Of the weights that the last frame was for.
+    version: Option<u64>,
     /// While it is being found out what the choices cost on this machine.
     survey: Option<Survey>,
     surveyed: bool,
@@ -78,6 +80,7 @@ impl Planner {
     pub(super) fn new() -> Self {
         Self {
             selector: Selector::new(RandomState::new().hash_one(0)),
+            version: None,
             survey: None,
             surveyed: false,
             fixed: Fixed::default(),
@@ -165,6 +168,12 @@ impl Planner {
         let choice = settings.split.resolve(candidates, settings.remote_only);
         if let Some(link) = &started.link {
             self.hear(link, now);
+            self.selector
+                .set_keeps_last_only(!link.keeps_each_candidate());
+        }
+        // Tensors are predicted from those of the same weights only.
+        if self.version.replace(engine.version()) != Some(engine.version()) {
+            self.selector.tensors_lost();
         }
         let (wanted, reason, predicted) = match (choice, &started.link) {
             (Ok(Some(choice)), _) => {
