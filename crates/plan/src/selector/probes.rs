@@ -158,6 +158,7 @@ impl Selector {
             .is_some_and(|at| now.saturating_duration_since(at) < WATCHED);
         let age = self.link.silent(now);
         if age.is_some_and(|age| age < self.probes.0.wait)
+            || decision.choice != Choice::Here && self.link.unanswered() > 0
             || self.probes.0.too_soon(now)
             || watched && speeds.server_known()
             || self.crowd.stays_away(now).is_some()

@@ -25,6 +25,8 @@ const FURTHEST: f64 = 1000.0;
 const SLOWEST: f64 = 15_625.0;
 /// Round trips that scatter by no more than this, seconds, need no explanation.
 const LEAST_SCATTER: f64 = 0.003;
+/// What leaves them scattering by more than this part of the trip that it finds is none: some of them passed before a change.
+const MOST_SCATTER: f64 = 0.5;
 
 #[derive(Clone, Copy, Debug)]
 struct Round {
@@ -87,7 +89,8 @@ impl Rounds {
                 (scatter, trip, r)
             })
             .min_by(|a, b| a.0.total_cmp(&b.0))?;
-        let telling = now > LEAST_SCATTER.powi(2) * MOST as f64;
+        let telling = now > LEAST_SCATTER.powi(2) * MOST as f64
+            && by_rate < (MOST_SCATTER * trip).powi(2) * MOST as f64;
         (telling && trip > 0.0 && by_rate < now * LEFT).then_some((rate, trip))
     }
 
@@ -154,6 +157,18 @@ mod tests {
         assert_eq!(found(longer), None);
         let scattered = [0.09, 0.06, 0.12, 0.05, 0.1, 0.07];
         assert_eq!(found(scattered.into_iter()), None);
+    }
+
+    #[test]
+    fn frames_from_before_and_after_a_change_explain_nothing() {
+        // At 2 MB/s and then at 30 kB/s, about as large all of them.
+        let (mut rounds, now) = (Rounds::default(), Instant::now());
+        let trips = [10, 10, 10, 10, 118, 123, 146, 153].map(|ms| f64::from(ms) / 1e3);
+        let sent = [0, 66, 133, 199, 266, 788, 1166, 1307].map(Duration::from_millis);
+        for (trip, sent) in trips.into_iter().zip(sent) {
+            rounds.add(now + sent, 3_000.0, trip);
+        }
+        assert_eq!(rounds.explained(22_000.0), None);
     }
 
     #[test]
