@@ -176,6 +176,51 @@ fn a_slow_link_takes_the_video_where_the_picture_is_too_large() {
     );
 }
 
+#[test]
+fn the_link_is_not_asked_while_an_answer_is_under_way() {
+    for under_way in [false, true] {
+        let (mut selector, start) = (selector(), Instant::now());
+        selector.set_profile(Profile {
+            whole: 200 * MS,
+            picture: Some(offload(50_000, 50_000)),
+            video: None,
+            candidates: vec![Offload {
+                head: 30 * MS,
+                ..offload(500, 500)
+            }],
+        });
+        let wish = Wish {
+            budget: 300 * MS,
+            interval: Some(100 * MS),
+            ..wish()
+        };
+        let cut = Choice::Candidate(0);
+        let mut now = start;
+        // A slow link lets small frames through.
+        for number in 0..10 {
+            selector.worked(cut, 31 * MS);
+            selector.sent(number, cut, 500, now);
+            selector.answered(&Round {
+                number,
+                choice: cut,
+                bytes: 500,
+                alone: number == 0,
+                taken: 60 * MS,
+                queue: Duration::ZERO,
+                work: 10 * MS,
+            });
+            now += 100 * MS;
+        }
+        now += 300 * MS;
+        if under_way {
+            selector.sent(10, cut, 500, now - 10 * MS);
+        }
+        let plan = selector.decide(&wish, now);
+        assert_eq!(selector.current(), Some(cut), "{}", plan.decision.reason);
+        assert_eq!(plan.decision.choice != cut, !under_way);
+    }
+}
+
 /// Frames of others keep the server busy, and this edge has left it.
 fn sent_home() -> (Selector, Instant) {
     let (mut selector, mut now) = (selector(), Instant::now());
