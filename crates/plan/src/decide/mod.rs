@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use crate::{Choice, Path, Prediction, Profile, predict};
 use explain::explain;
-use rank::{Standing, lasting, rank, stays};
+pub(crate) use rank::lasting;
+use rank::{Standing, rank, stays};
 
 /// What to save among the choices that meet the budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

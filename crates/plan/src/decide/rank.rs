@@ -98,7 +98,7 @@ fn answered(situation: &Situation<'_>, p: &Prediction, budget: Duration) -> Dura
 /// Latency on average where every frame is dealt with in this way. Where that keeps a station busy for longer than a frame lasts, the
 /// newest frame is begun whenever it is free; those before it are dropped, and take until its result. So each waits for half of
 /// the station's time.
-pub(super) fn lasting(p: &Prediction, interval: Option<Duration>) -> Duration {
+pub(crate) fn lasting(p: &Prediction, interval: Option<Duration>) -> Duration {
     match interval.is_some_and(|i| p.bottleneck() > i) {
         true => p.latency.saturating_add(p.bottleneck() / 2),
         false => p.latency,

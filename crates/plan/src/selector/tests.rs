@@ -177,6 +177,34 @@ fn a_slow_link_takes_the_video_where_the_picture_is_too_large() {
 }
 
 #[test]
+fn the_link_is_asked_with_the_smallest_of_what_would_be_faster() {
+    for objective in [Objective::Latency, Objective::EdgeLoad] {
+        let (mut selector, start) = (selector(), Instant::now());
+        selector.set_profile(Profile {
+            candidates: vec![Offload {
+                head: 40 * MS,
+                ..offload(900, 9_000)
+            }],
+            ..selector.profile().unwrap().clone()
+        });
+        let wish = Wish {
+            objective,
+            ..wish()
+        };
+        // Nothing comes back for so long that all is done here.
+        for number in 0..4 {
+            selector.sent(number, Choice::Video, 10_000, start);
+            selector.given_up(number, start + 800 * MS);
+        }
+        let plan = selector.decide(&wish, start + 2_000 * MS);
+        let reason = &plan.decision.reason;
+        assert!(plan.probe, "{objective:?}: {reason}");
+        let smallest = plan.decision.choice == Choice::Candidate(0);
+        assert_eq!(smallest, objective == Objective::Latency);
+    }
+}
+
+#[test]
 fn the_link_is_not_asked_while_an_answer_is_under_way() {
     for under_way in [false, true] {
         let (mut selector, start) = (selector(), Instant::now());
