@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::Selector;
-use crate::{Choice, Decision, Path, Situation, decide};
+use crate::{Choice, Decision, Doubt, Path, Situation, decide};
 
 impl Selector {
     /// The decision, or to stay here while the server is left to others.
@@ -42,7 +42,8 @@ impl Selector {
     }
 }
 
-/// Whether frames would go on to the server if none waited there.
+/// Whether frames would go on to the server if none waited there. That answers are late or do not come at all shows the queue then,
+/// and no link that stalls.
 fn would_stay_alone(situation: &Situation<'_>) -> bool {
     let Some(mut path) = situation.path.cloned() else {
         return false;
@@ -50,6 +51,7 @@ fn would_stay_alone(situation: &Situation<'_>) -> bool {
     path.server.queue = Duration::ZERO;
     let alone = decide(&Situation {
         path: Some(&path),
+        doubt: Doubt::default(),
         ..situation.clone()
     });
     alone.choice != Choice::Here
