@@ -98,11 +98,21 @@ impl Crowd {
         self.came = Some(now);
     }
 
+    /// The server has refused a frame, because of those that wait there.
+    pub(crate) fn refused(&mut self, now: Instant) {
+        self.others = Some(now);
+        // Those that were under way at the same time tell nothing more.
+        if self.stays_away(now).is_none() {
+            self.left(now);
+        }
+    }
+
     /// The next frame stays here, because others keep the server busy.
     pub(crate) fn left(&mut self, now: Instant) {
         self.leaving = None;
-        let stayed = self.came.map(|at| now.saturating_duration_since(at));
-        if stayed.is_none_or(|stayed| stayed >= SETTLED) {
+        // One that has not come back at all has not found room either.
+        let stayed = self.came.take().map(|at| now.saturating_duration_since(at));
+        if stayed.is_some_and(|stayed| stayed >= SETTLED) {
             self.next = FIRST;
         }
         // Between a half and three halves of it.
@@ -158,6 +168,21 @@ mod tests {
         now += SETTLED;
         crowd.left(now);
         assert!(crowd.stays_away(now).unwrap() < SECOND * 3 / 2);
+    }
+
+    #[test]
+    fn who_is_refused_stays_away_and_longer_while_it_only_asks() {
+        let (mut crowd, mut now) = (Crowd::new(3), Instant::now());
+        crowd.refused(now);
+        let away = crowd.stays_away(now).unwrap();
+        assert!(crowd.is_there(now) && away < SECOND * 3 / 2);
+        crowd.refused(now + away / 2);
+        assert_eq!(crowd.stays_away(now), Some(away), "it was under way");
+        for _ in 0..6 {
+            now += crowd.stays_away(now).unwrap();
+            crowd.refused(now);
+        }
+        assert!(crowd.stays_away(now).unwrap() >= SECOND * 15);
     }
 
     #[test]

@@ -205,6 +205,23 @@ impl SplitModel {
         gather(&live, cut.tensors.iter().map(|t| t.name.as_str()))
     }
 
+    /// From the tensors of a candidate to those of the next one: all heads one after the other, at the price of the last.
+    ///
+    /// # Errors
+    /// When there is no such or no next candidate, the tensors are not those that cross it (in number, type or shape), or
+    /// ONNX Runtime fails.
+    pub fn onward(
+        &self,
+        candidate: usize,
+        tensors: &[Tensor],
+    ) -> Result<Vec<Tensor>, RuntimeError> {
+        let next = self.candidate(candidate + 1)?;
+        let _inside = exit::enter()?;
+        let mut live = self.resume(self.candidate(candidate)?, tensors)?;
+        self.advance(candidate + 1, &mut live, None)?;
+        gather(&live, next.tensors.iter().map(|t| t.name.as_str()))
+    }
+
     /// From the tensors of a candidate to the model's outputs, in the model's order.
     ///
     /// # Errors

@@ -63,8 +63,15 @@ fn assert_split_is_the_whole(split: &SplitModel, tolerance: f32) {
     for seed in [1, 2] {
         let input = sample(split.input(), seed).unwrap();
         let whole = split.whole(&input).unwrap();
+        let mut walked = split.head(0, &input).unwrap();
         for (i, cut) in split.candidates().iter().enumerate() {
             let crossing = split.head(i, &input).unwrap();
+            if let Some(last) = i.checked_sub(1) {
+                walked = split.onward(last, &walked).unwrap();
+            }
+            for (a, b) in walked.iter().zip(&crossing) {
+                assert!(a == b, "{}: from candidate to candidate", cut.name);
+            }
             for (tensor, spec) in crossing.iter().zip(&cut.tensors) {
                 let (got, expected) =
                     ((tensor.dtype(), tensor.shape()), (spec.dtype, &*spec.shape));
@@ -192,6 +199,9 @@ fn what_does_not_fit_is_refused_with_names_and_numbers() {
             .contains("0 were given")
     );
     let crossing = split.head(0, &input).unwrap();
+    let last = split.head(n - 1, &input).unwrap();
+    let e = split.onward(n - 1, &last).unwrap_err().to_string();
+    assert!(e.contains(&format!("no candidate number {n}")), "{e}");
     let bad = vec![wrong; crossing.len()];
     let e = split.tail(0, &bad).unwrap_err().to_string();
     assert!(e.contains(&split.candidates()[0].tensors[0].name), "{e}");

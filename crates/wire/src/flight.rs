@@ -90,6 +90,11 @@ impl Flights {
         self.open.get(&number).map(|flight| flight.content)
     }
 
+    /// When the frame in flight of this number was sent.
+    pub fn sent_at(&self, number: u64) -> Option<Instant> {
+        self.open.get(&number).map(|flight| flight.sent_at)
+    }
+
     pub fn next_deadline(&self) -> Option<Instant> {
         self.open.values().map(|f| f.deadline).min()
     }

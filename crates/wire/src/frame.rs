@@ -18,6 +18,8 @@ use crate::patience::{PATIENCE_BYTES, Patience};
 pub const FRAME_HEADER_BYTES: usize = 68;
 /// Bytes of a [`ResultHeader`] in version 1.0.
 pub const RESULT_HEADER_BYTES: usize = 36;
+/// Bytes of [`FrameHeader::longest_us`], which version 1.7 appends.
+const LONGEST_BYTES: usize = 4;
 /// Bytes of [`ResultHeader::missing`], which version 1.5 appends where some are missing.
 const MISSING_BYTES: usize = 4;
 
@@ -95,6 +97,9 @@ pub struct FrameHeader {
     pub attachment_len: u32,
     /// `None`: the server waits for the whole payload as long as the budget lasts. From version 1.5 on.
     pub patience: Option<Patience>,
+    /// The longest that the server may take from the last byte of the payload to the answer, µs, at least 1: where it would take
+    /// longer, because others wait, it is to refuse the frame at once. `None`: it is not to. From version 1.7 on.
+    pub longest_us: Option<u32>,
 }
 
 impl FrameHeader {
@@ -116,7 +121,11 @@ impl FrameHeader {
                 max: MAX_CANDIDATES as u64 - 1,
             });
         }
-        let appended = self.patience.map_or(0, |_| PATIENCE_BYTES);
+        let appended = match (self.patience, self.longest_us) {
+            (_, Some(_)) => PATIENCE_BYTES + LONGEST_BYTES,
+            (Some(_), None) => PATIENCE_BYTES,
+            (None, None) => 0,
+        };
         let mut w = Writer::new();
         w.u16((FRAME_HEADER_BYTES + appended) as u16);
         w.u16(self.content.code());
@@ -135,8 +144,13 @@ impl FrameHeader {
         w.u16(self.picture_size.1);
         w.u32(self.payload_len);
         w.u32(self.attachment_len);
-        if let Some(patience) = &self.patience {
-            patience.write(&mut w);
+        match (&self.patience, self.longest_us) {
+            (Some(patience), _) => patience.write(&mut w),
+            (None, Some(_)) => Patience::write_none(&mut w),
+            (None, None) => {}
+        }
+        if let Some(longest) = self.longest_us {
+            w.u32(longest);
         }
         Ok(w.into_vec())
     }
@@ -169,6 +183,10 @@ impl FrameHeader {
             payload_len: r.u32("FrameHeader.payload_len")?,
             attachment_len: r.u32("FrameHeader.attachment_len")?,
             patience: Patience::read(&mut r)?,
+            longest_us: match r.remaining() < LONGEST_BYTES {
+                true => None,
+                false => Some(r.u32("FrameHeader.longest")?).filter(|&us| us > 0),
+            },
         };
         Ok(Some((this, len)))
     }

@@ -36,6 +36,12 @@ impl Patience {
         w.u16(self.least_permille.min(WHOLE));
     }
 
+    /// The server is to wait for all; where something else follows.
+    pub(crate) fn write_none(w: &mut Writer) {
+        w.u32(0);
+        w.u16(0);
+    }
+
     /// `None` where the header ends before it, or says that the server shall wait for all.
     pub(crate) fn read(r: &mut Reader) -> Result<Option<Self>, DecodeError> {
         if r.remaining() < PATIENCE_BYTES {

@@ -80,6 +80,7 @@ mod tests {
                 wait_us: 25_000,
                 least_permille: 500,
             }),
+            longest_us: None,
         };
         let header = header.encode().unwrap();
         let payload: Vec<u8> = (0..payload).map(|i| i as u8).collect();

@@ -94,7 +94,7 @@ proptest! {
             bytes[..2].copy_from_slice(&len.to_be_bytes());
             (bytes, usize::from(len))
         };
-        let (bytes, len) = lengthen(frame.encode().unwrap(), 74);
+        let (bytes, len) = lengthen(frame.encode().unwrap(), 78);
         prop_assert_eq!(FrameHeader::decode(&bytes), Ok(Some((frame, len))));
         let (bytes, len) = lengthen(result.encode(), 40);
         prop_assert_eq!(ResultHeader::decode(&bytes), Ok(Some((result, len))));

@@ -386,6 +386,7 @@ fn the_server_refuses_what_breaks_its_bounds() {
         payload_len: 10,
         attachment_len: 0,
         patience: None,
+        longest_us: None,
     };
     type H = FrameHeader;
     type Change<'a> = &'a dyn Fn(&mut H);

@@ -194,6 +194,7 @@ fn the_frame_header_is_as_documented() {
         payload_len: 7312,
         attachment_len: 0,
         patience: None,
+        longest_us: None,
     };
     assert_vector("FrameHeader", &header.encode().unwrap());
     let bytes = vector("FrameHeader");
@@ -216,7 +217,16 @@ fn the_frame_header_is_as_documented() {
     assert_eq!(beginning.header, short);
 
     let bytes = vector("PatientFrameHeader");
-    assert_eq!(FrameHeader::decode(&bytes), Ok(Some((header, 74))));
+    assert_eq!(FrameHeader::decode(&bytes), Ok(Some((header.clone(), 74))));
+
+    let header = FrameHeader {
+        patience: None,
+        longest_us: Some(45_000),
+        ..header
+    };
+    assert_vector("HurriedFrameHeader", &header.encode().unwrap());
+    let bytes = vector("HurriedFrameHeader");
+    assert_eq!(FrameHeader::decode(&bytes), Ok(Some((header, 78))));
 }
 
 #[test]

@@ -248,6 +248,14 @@ impl Selector {
         self.video = false;
     }
 
+    /// The server has refused a frame as soon as it had come, for it would have had to wait there for `queue`. `taken`: from
+    /// sending to that answer.
+    pub fn refused(&mut self, number: u64, taken: Duration, queue: Duration, now: Instant) {
+        self.link.answered(number, taken.as_secs_f64(), 0.0);
+        self.queue = queue.as_secs_f64();
+        self.crowd.refused(now);
+    }
+
     /// The session is gone, and what the server had with it.
     pub fn disconnected(&mut self) {
         self.link.disconnected();

@@ -6,7 +6,7 @@
 
 //! The edge's frames: opened within the window, matched with their results by number.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -55,6 +55,7 @@ impl EdgeSession {
             payload_len: frame.payload_len as u32,
             attachment_len: frame.attachment_len as u32,
             patience: frame.patience.filter(|_| known),
+            longest_us: frame.longest.map(at_least_1_us),
         };
         let bytes = header.encode()?.into();
         let flight = Flight {
@@ -152,7 +153,7 @@ impl EdgeSession {
         if !self.accept_result_header(now, stream, &header) {
             return;
         }
-        match self.read_body(stream, &header, body) {
+        match self.read_body(now, stream, &header, body) {
             Ok(body) => {
                 if let Some(flight) = self.flights.end(stream, Ending::Answered) {
                     self.events.push_back(EdgeEvent::Result {
@@ -169,6 +170,7 @@ impl EdgeSession {
 
     fn read_body(
         &self,
+        now: Instant,
         number: u64,
         header: &ResultHeader,
         body: Bytes,
@@ -178,6 +180,12 @@ impl EdgeSession {
             return Err(Failure::BodyLength { announced, there });
         }
         let status = header.status;
+        if status == Status::Overloaded && header.queue_us > 0 {
+            let queue = Duration::from_micros(header.queue_us.into());
+            let sent = self.flights.sent_at(number).unwrap_or(now);
+            let took = now.saturating_duration_since(sent);
+            return Err(Failure::Refused { queue, took });
+        }
         if status != Status::Ok {
             let text = match header.body {
                 BodyKind::Text => String::from_utf8_lossy(&body).into_owned(),
@@ -223,4 +231,8 @@ impl EdgeSession {
             self.heard = Some(now);
         }
     }
+}
+
+fn at_least_1_us(time: Duration) -> u32 {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX).max(1)
 }

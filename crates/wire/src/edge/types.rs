@@ -128,6 +128,9 @@ pub enum ResultBody {
 pub enum Failure {
     #[error("the server could not complete it ({status:?}): {text}")]
     Server { status: Status, text: String },
+    /// As soon as it had come. `took`: from `open_frame` to now.
+    #[error("the server has too much to do: it would have waited there for {queue:?}")]
+    Refused { queue: Duration, took: Duration },
     #[error("the stream answered for frame {0}")]
     WrongNumber(u64),
     #[error("the result's body is {0:?}, which was not asked for")]
@@ -162,6 +165,8 @@ pub struct FrameOpening {
     pub attachment_len: usize,
     /// With less than the whole payload the server may go on; left out where it is of a version that cannot.
     pub patience: Option<Patience>,
+    /// The longest that the server may take once it has all of it; beyond that it refuses the frame at once, from version 1.7 on.
+    pub longest: Option<Duration>,
 }
 
 /// Why a frame cannot be sent.

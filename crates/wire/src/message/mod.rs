@@ -36,7 +36,7 @@ pub struct Version {
 
 impl Version {
     /// What this crate speaks.
-    pub const OURS: Self = Self { major: 1, minor: 6 };
+    pub const OURS: Self = Self { major: 1, minor: 7 };
 
     /// Whether updates of the weights can be sent.
     pub fn has_weights(self) -> bool {

@@ -200,6 +200,7 @@ pub fn frame_header() -> impl Strategy<Value = FrameHeader> {
         any::<u32>(),
         any::<u32>(),
         proptest::option::of((1u32.., 0u16..=1000)),
+        proptest::option::of(1u32..),
     );
     (identity, rest).prop_map(
         |((number, content, model_version, pts), rest)| FrameHeader {
@@ -216,6 +217,7 @@ pub fn frame_header() -> impl Strategy<Value = FrameHeader> {
                 wait_us,
                 least_permille,
             }),
+            longest_us: rest.7,
         },
     )
 }

@@ -209,6 +209,7 @@ impl Pair {
             payload_len: 1000,
             attachment_len: 0,
             patience: None,
+            longest: None,
         }
     }
 

@@ -9,15 +9,13 @@
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use splitinfer_tensor::Tensor;
 use splitinfer_tensorcode::{Findings, Look};
 
 use super::engine::Engine;
-
-/// The thread rests for this many times what a sample took, so that what it takes from the frames is bounded.
-const REST: u32 = 3;
+use super::load;
 
 /// The tensors of one frame, as they are and as the server has them.
 pub(super) struct Sample {
@@ -36,8 +34,8 @@ pub(super) type Finding = (usize, Findings);
 /// What the thread and who asks it share.
 struct Shared {
     findings: Vec<Finding>,
-    /// When the thread has rested; none while it works.
-    rested: Option<Instant>,
+    /// When the last sample was done, and how long that took; none while the thread works.
+    last: Option<(Instant, Duration)>,
 }
 
 /// Owns the thread. Dropping it ends the thread, after the sample it works on.
@@ -54,7 +52,7 @@ impl Checker {
         let (samples, work) = sync_channel(1);
         let shared = Arc::new(Mutex::new(Shared {
             findings: Vec::new(),
-            rested: Some(Instant::now()),
+            last: Some((Instant::now(), Duration::ZERO)),
         }));
         let found = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -67,15 +65,15 @@ impl Checker {
         })
     }
 
-    /// Whether a sample would be looked at.
-    pub(super) fn is_ready(&self) -> bool {
-        let rested = self.shared.lock().unwrap().rested;
-        rested.is_some_and(|rested| Instant::now() >= rested)
+    /// Whether a sample would be looked at. After each the thread rests, so that it takes this share of all time at most.
+    pub(super) fn is_ready(&self, share: f64) -> bool {
+        let last = self.shared.lock().unwrap().last;
+        last.is_some_and(|(done, took)| done.elapsed() >= load::rest(took, share))
     }
 
     /// Without waiting. To be given only what it is [ready](Self::is_ready) for.
     pub(super) fn offer(&self, sample: Sample) {
-        self.shared.lock().unwrap().rested = None;
+        self.shared.lock().unwrap().last = None;
         if let Some(samples) = &self.samples
             && let Err(TrySendError::Disconnected(_)) = samples.try_send(sample)
         {
@@ -101,10 +99,10 @@ fn check(work: &Receiver<Sample>, shared: &Mutex<Shared>) {
     while let Ok(sample) = work.recv() {
         let begun = Instant::now();
         let found = examine(&sample);
-        let took = begun.elapsed();
+        let done = Instant::now();
         let mut shared = shared.lock().unwrap();
         shared.findings.extend(found.map(|f| (sample.candidate, f)));
-        shared.rested = Some(Instant::now() + took * REST);
+        shared.last = Some((done, done - begun));
     }
 }
 

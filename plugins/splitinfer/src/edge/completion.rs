@@ -27,6 +27,8 @@ pub(super) struct Finished {
     pub(super) server: Option<ServerTimes>,
     /// The server was asked and did not answer in time.
     pub(super) missed: bool,
+    /// The server was asked and had too much to do.
+    pub(super) refused: bool,
     /// Inference was wanted for this frame.
     pub(super) inferred: bool,
 }
@@ -44,6 +46,7 @@ pub(super) fn finish(
         server,
         received,
         missed,
+        refused,
     } = match frame.work {
         Work::Skipped => Done::default(),
         Work::Done(outcome) => Done {
@@ -99,6 +102,7 @@ pub(super) fn finish(
         latency,
         server,
         missed,
+        refused,
         inferred,
     })
 }

@@ -75,6 +75,8 @@ pub(super) struct Wanted {
     pub(super) output_error: f32,
     /// The server keeps what is predicted from of each candidate, and not only of the last one.
     pub(super) each_kept: bool,
+    /// Of all time, the part that may go to finding out how much coding matters.
+    pub(super) checked: f64,
 }
 
 /// The encoders of one started element, one a candidate: a cut that the stream comes back to goes on from what the server has
@@ -166,7 +168,7 @@ impl Crossing {
             tuned: tuning.is_complete(),
         };
         if let (Some(checker), Some(engine)) = (&self.checker, engine)
-            && checker.is_ready()
+            && checker.is_ready(wanted.checked)
             && let Some(look) = tuning.look(tensors)
             && let Some(decoded) = encoder.decoded(wanted.number)
         {
@@ -214,6 +216,7 @@ mod tests {
             bits: 6,
             output_error: 0.02,
             each_kept: true,
+            checked: 0.25,
         }
     }
 

@@ -191,6 +191,15 @@ impl Engine {
         self.here()?.head(candidate, input).map_err(failed)
     }
 
+    /// From the tensors of a candidate to those of the next one.
+    pub(super) fn onward(
+        &self,
+        candidate: usize,
+        tensors: &[Tensor],
+    ) -> Result<Vec<Tensor>, gst::ErrorMessage> {
+        self.here()?.onward(candidate, tensors).map_err(failed)
+    }
+
     pub(super) fn tail(
         &self,
         candidate: usize,

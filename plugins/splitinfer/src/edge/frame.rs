@@ -92,6 +92,8 @@ pub(super) enum Answer {
     },
     /// The server could not do it, or the connection broke.
     Failed,
+    /// The server has too much to do, and this machine is done sooner.
+    Refused,
 }
 
 /// The body of an answer.

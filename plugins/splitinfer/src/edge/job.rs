@@ -40,6 +40,8 @@ pub(super) struct Request {
     pub(super) pts_ns: Option<u64>,
     /// When the server shall go on with what it has of the payload.
     pub(super) patience: Option<Until>,
+    /// The longest that the server may take once it has all of it; `None`: there is no other way to a result.
+    pub(super) longest: Option<Duration>,
 }
 
 /// What goes to the server for a frame, for the statistics.
@@ -132,6 +134,13 @@ impl Job<'_> {
             model_version: self.engine.version(),
             pts_ns: self.pts.map(gst::ClockTime::nseconds),
             patience: None,
+            longest: match self.settings.on_deadline() {
+                OnDeadline::Complete => {
+                    let until = of_use.saturating_duration_since(now);
+                    Some(wanted.longest.map_or(until, |longest| longest.min(until)))
+                }
+                OnDeadline::Skip => None,
+            },
         };
         let rtt = self.link.and_then(|link| monitor::rtt(&link.stats()));
         let leaving = |give_up_at, deadline| Leaving {
@@ -204,6 +213,7 @@ impl Job<'_> {
             bits: bits(self.settings),
             output_error: self.settings.output_error,
             each_kept: self.link.is_some_and(Link::keeps_each_candidate),
+            checked: self.planner.load().share(),
         };
         let coded = self.crossing.encode(&tensors, wanted, Some(self.engine));
         let (payload, coding) = coded.map_err(|e| {

@@ -20,6 +20,7 @@ mod imp;
 mod incomplete;
 mod job;
 mod link;
+mod load;
 mod mirror;
 mod model_file;
 mod monitor;

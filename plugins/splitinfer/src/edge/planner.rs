@@ -17,6 +17,7 @@ use super::engine::Engine;
 use super::filming::Filming;
 use super::imp::Started;
 use super::link::{Link, News};
+use super::load::Load;
 use super::monitor;
 use super::settings::Settings;
 use super::split;
@@ -26,9 +27,6 @@ use super::survey::{Finding, Survey};
 /// here is begun as late as possible.
 const MARGIN: f64 = 0.05;
 const LEAST_MARGIN: Duration = Duration::from_millis(2);
-/// Of the time between two frames, what may go to measuring the choices on one of them.
-const SURVEYED: f64 = 0.25;
-const USUAL_INTERVAL: Duration = Duration::from_millis(40);
 
 /// A change of the split, as the message `splitinfer-plan` tells it.
 pub(super) struct PlanChange {
@@ -62,6 +60,9 @@ pub(super) struct Chosen {
     pub(super) probe: bool,
     /// How long an answer is waited for from then on, even if completion here is late for the deadline then.
     patience: Duration,
+    /// The longest that the server may take for an answer to be there sooner than without it; `None`: it is of use until it is of
+    /// none at all.
+    pub(super) longest: Option<Duration>,
 }
 
 /// The planner of one started element; on the streaming thread.
@@ -72,6 +73,7 @@ pub(super) struct Planner {
     /// While it is being found out what the choices cost on this machine.
     survey: Option<Survey>,
     surveyed: bool,
+    load: Load,
     fixed: Fixed,
     turnaround: Turnaround,
 }
@@ -83,13 +85,20 @@ impl Planner {
             version: None,
             survey: None,
             surveyed: false,
+            load: Load::default(),
             fixed: Fixed::default(),
             turnaround: Turnaround::default(),
         }
     }
 
+    /// What the frames leave of this machine's time.
+    pub(super) fn load(&self) -> Load {
+        self.load
+    }
+
     /// The streaming thread's work on a frame, completion not included.
     pub(super) fn worked(&mut self, choice: Choice, took: Duration) {
+        self.load.work = took;
         self.selector.worked(choice, took);
         self.fixed.worked(took);
     }
@@ -120,6 +129,21 @@ impl Planner {
     pub(super) fn rest(&self, choice: Choice, engine: &Engine, budget: Duration) -> Duration {
         let known = self.selector.time_to_complete(choice);
         known.unwrap_or_else(|| engine.time_to_complete(choice)) + margin(budget)
+    }
+
+    /// See [`Chosen::longest`]. A machine that cannot keep up by itself, or is to be spared, rather waits.
+    fn longest(
+        &self,
+        choice: Choice,
+        engine: &Engine,
+        settings: &Settings,
+        interval: Option<Duration>,
+    ) -> Option<Duration> {
+        let rest = self.selector.time_to_complete(choice);
+        let rest = rest.unwrap_or_else(|| engine.time_to_complete(choice));
+        let keeps_up = interval.is_none_or(|interval| rest <= interval);
+        let soonest = Objective::from(settings.objective) == Objective::Latency;
+        (soonest && keeps_up && !rest.is_zero()).then_some(rest)
     }
 
     /// When the server has to be at work on a frame at the latest for its answer to be here at `due`; `None` before it has
@@ -156,6 +180,7 @@ impl Planner {
         interval: Option<Duration>,
         now: Instant,
     ) -> (Chosen, Option<PlanChange>) {
+        self.load.interval = interval;
         let candidates = engine.candidates();
         let old = self.selector.current();
         let fixed = |choice| Chosen {
@@ -163,6 +188,7 @@ impl Planner {
             at: now,
             probe: false,
             patience: Duration::ZERO,
+            longest: None,
         };
         let video = filming && started.link.as_ref().is_some_and(|l| l.takes_video());
         let choice = settings.split.resolve(candidates, settings.remote_only);
@@ -210,14 +236,16 @@ impl Planner {
                 let plan = self.plan(link, settings, video, interval, now);
                 let budget = settings.latency_budget;
                 let rest = self.rest(plan.decision.choice, engine, budget);
+                let choice = plan.decision.choice;
                 let wanted = Chosen {
-                    choice: plan.decision.choice,
+                    choice,
                     at: now,
                     probe: plan.probe,
                     patience: match can_pay(budget, rest) {
                         true => plan.patience,
                         false => Duration::ZERO,
                     },
+                    longest: self.longest(choice, engine, settings, interval),
                 };
                 (wanted, plan.decision.reason, Some(plan.decision.predicted))
             }
@@ -260,6 +288,15 @@ impl Planner {
                     self.fixed.answered_in_part(number);
                     let rtt = monitor::rtt(&link.stats()).unwrap_or_default();
                     self.turnaround.answered_in_part(choice, there, after, rtt);
+                }
+                News::Refused {
+                    number,
+                    taken,
+                    queue,
+                    at,
+                } => {
+                    self.selector.refused(number, taken, queue, at);
+                    self.fixed.given_up(number, now);
                 }
                 News::GivenUp { number, at } => {
                     self.selector.given_up(number, at);
@@ -314,11 +351,9 @@ impl Planner {
         settings: &Settings,
         picture: &Picture,
         filming: &mut Option<Filming>,
-        interval: Option<Duration>,
     ) -> Result<(), gst::ErrorMessage> {
-        let survey = self.survey.get_or_insert_with(|| Survey::new(engine));
-        let patience = interval.unwrap_or(USUAL_INTERVAL).mul_f64(SURVEYED);
-        for finding in survey.go_on(engine, settings, picture, filming, patience)? {
+        let survey = self.survey.get_or_insert_with(Survey::new);
+        for finding in survey.go_on(engine, settings, picture, filming, self.load)? {
             match finding {
                 Finding::Profile(profile) => self.selector.set_profile(profile),
                 Finding::Choice(choice, offload) => self.selector.measured(choice, offload),

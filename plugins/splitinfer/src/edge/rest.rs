@@ -29,6 +29,8 @@ pub(super) struct Done {
     pub(super) received: Option<f64>,
     /// The server was asked, and its answer was not there in time.
     pub(super) missed: bool,
+    /// The server was asked, and had too much to do.
+    pub(super) refused: bool,
 }
 
 /// Why there is no outcome.
@@ -59,21 +61,33 @@ impl Parties<'_> {
         on_deadline: OnDeadline,
     ) -> Result<Done, Unfinished> {
         let (rest, placement, answer) = remote.into_parts();
+        let refused = matches!(answer, Some(Answer::Refused));
         if let Some(done) = taken(answer, self.engine, &placement) {
             return Ok(done);
         }
         match on_deadline {
-            OnDeadline::Complete => self.complete(number, &rest, &placement),
+            OnDeadline::Complete if refused => {
+                let done = self.complete(&rest, &placement)?;
+                Ok(done.unwrap_or_else(|outcome| Done {
+                    outcome,
+                    refused,
+                    ..Done::default()
+                }))
+            }
+            OnDeadline::Complete => {
+                let done = self.complete(&rest, &placement)?;
+                Ok(done.unwrap_or_else(|outcome| self.missed(number, outcome)))
+            }
             OnDeadline::Skip => Ok(self.missed(number, Outcome::default())),
         }
     }
 
+    /// What came of an answer that was there first, or else what this machine has found.
     fn complete(
         &self,
-        number: u64,
         rest: &Rest,
         placement: &Placement,
-    ) -> Result<Done, Unfinished> {
+    ) -> Result<Result<Done, Outcome>, Unfinished> {
         let begun = Instant::now();
         let stop = Arc::new(Stop::new().map_err(engine::failed)?);
         let flushing = |_| Unfinished::Flushing;
@@ -81,7 +95,7 @@ impl Parties<'_> {
         let here = self.engine.complete_until(rest, placement, &stop)?;
         let answer = self.flow.end_race().map_err(flushing)?;
         if let Some(done) = taken(answer, self.engine, placement) {
-            return Ok(done);
+            return Ok(Ok(done));
         }
         let outcome = match here {
             Some(outcome) => {
@@ -93,7 +107,7 @@ impl Parties<'_> {
             // For an answer that could not be used.
             None => self.engine.complete(rest, placement)?,
         };
-        Ok(self.missed(number, outcome))
+        Ok(Err(outcome))
     }
 
     fn missed(&self, number: u64, outcome: Outcome) -> Done {
@@ -132,7 +146,7 @@ fn taken(answer: Option<Answer>, engine: &Engine, placement: &Placement) -> Opti
             outcome,
             server: Some(server),
             received,
-            missed: false,
+            ..Done::default()
         }),
         Err(problem) => {
             gst::warning!(

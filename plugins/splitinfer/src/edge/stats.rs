@@ -38,6 +38,7 @@ pub(super) struct Stats {
     skipped: u64,
     deadline_misses: u64,
     local_completions: u64,
+    refused_frames: u64,
     switches: u64,
     swaps: u64,
     last_swap: Duration,
@@ -72,6 +73,7 @@ impl Default for Stats {
             skipped: 0,
             deadline_misses: 0,
             local_completions: 0,
+            refused_frames: 0,
             switches: 0,
             swaps: 0,
             last_swap: Duration::ZERO,
@@ -134,6 +136,7 @@ impl Stats {
         self.split.clone_from(&finished.result.split);
         self.latency.add(finished.latency);
         self.deadline_misses += u64::from(finished.missed);
+        self.refused_frames += u64::from(finished.refused);
         let completed = finished.result.completed;
         match completed {
             Completed::Edge => self.completed_edge += 1,
@@ -194,6 +197,7 @@ impl Stats {
             .field("without-result", self.skipped)
             .field("deadline-misses", self.deadline_misses)
             .field("local-completions", self.local_completions)
+            .field("refused-frames", self.refused_frames)
             .field("switches", self.switches)
             .field("swaps", self.swaps)
             .field("last-swap-ms", ms(Some(self.last_swap)))

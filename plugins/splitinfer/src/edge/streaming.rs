@@ -226,12 +226,9 @@ impl Streaming {
         let Some(picture) = tools.unsurveyed.take() else {
             return Ok(());
         };
-        let interval = self.video.as_ref().and_then(|v| interval(v, settings));
         let engine = started.current.get();
         let filming = &mut tools.filming;
-        tools
-            .planner
-            .survey(&engine, settings, &picture, filming, interval)
+        tools.planner.survey(&engine, settings, &picture, filming)
     }
 }
 

@@ -6,8 +6,10 @@
 
 //! What the choices cost on this machine, measured on the first pictures that pass: a little now and then, so that no frame
 //! has to wait long. What is not measured yet is taken for as dear, by the size of its tensors, as what is.
+//!
+//! The model is run part by part on two pictures, and from the tensors of one cut to those of the next. The first picture shows what tensors
+//! take that stand alone, the second what is left to send once the server has those of the first.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use splitinfer_plan::{Choice, Offload, Profile};
@@ -18,30 +20,37 @@ use splitinfer_vision::Picture;
 use super::engine::Engine;
 use super::filming::{self, Filming};
 use super::job::{JPEG_QUALITY, bits};
+use super::load::{self, Load};
 use super::settings::Settings;
 use super::split;
 
-/// The part of the time that the survey takes at most.
-const SHARE: f64 = 0.25;
+const USUAL_INTERVAL: Duration = Duration::from_millis(40);
 
 /// A survey under way.
 pub(super) struct Survey {
-    pictures: u64,
-    /// Candidates that no picture has been encoded of, those with the smallest tensors first.
-    left: VecDeque<usize>,
-    /// Those of which one has, standing alone: the next picture tells what is left to send once the server has the first.
-    begun: VecDeque<Begun>,
+    picture: Option<Offload>,
+    /// What has been found of the candidates so far, in their order.
+    known: Vec<Known>,
+    walk: Option<Walk>,
+    /// Pictures that the model has been run on.
+    walked: u64,
     video: VideoSurvey,
     /// Frames have the time until then.
     rest_until: Option<Instant>,
 }
 
-struct Begun {
-    candidate: usize,
+/// A candidate whose tensors have been encoded.
+struct Known {
     encoder: Predictive,
-    /// The picture that it knows.
-    number: u64,
     fresh_bytes: u64,
+}
+
+/// The model on a picture, part by part.
+struct Walk {
+    input: Tensor,
+    /// Those of the last candidate that was reached.
+    tensors: Vec<Tensor>,
+    next: usize,
 }
 
 /// How much of the video is known.
@@ -63,25 +72,22 @@ pub(super) enum Finding {
 }
 
 impl Survey {
-    pub(super) fn new(engine: &Engine) -> Self {
-        let cuts = engine.candidates();
-        let mut left: Vec<usize> = (0..cuts.len()).collect();
-        left.sort_by_key(|i| cuts[*i].raw_bytes);
+    pub(super) fn new() -> Self {
         Self {
-            pictures: 0,
-            left: left.into(),
-            begun: VecDeque::new(),
+            picture: None,
+            known: Vec::new(),
+            walk: None,
+            walked: 0,
             video: VideoSurvey::Nothing,
             rest_until: None,
         }
     }
 
     pub(super) fn is_done(&self) -> bool {
-        let candidates = self.left.is_empty() && self.begun.is_empty();
-        self.pictures > 0 && candidates && matches!(self.video, VideoSurvey::Done)
+        self.walked == 2 && matches!(self.video, VideoSurvey::Done)
     }
 
-    /// Goes on with this picture for about `patience`, unless it is the frames' turn.
+    /// Goes on, with this picture where it needs one, unless it is the frames' turn.
     ///
     /// # Errors
     /// When inference or coding fails.
@@ -91,38 +97,106 @@ impl Survey {
         settings: &Settings,
         picture: &Picture,
         filming: &mut Option<Filming>,
-        patience: Duration,
+        load: Load,
     ) -> Result<Vec<Finding>, gst::ErrorMessage> {
         let since = Instant::now();
         if self.rest_until.is_some_and(|until| since < until) {
             return Ok(Vec::new());
         }
-        let number = self.pictures;
-        self.pictures += 1;
-        let input = engine.tensor(picture)?;
+        let share = load.share();
+        let patience = load.interval.unwrap_or(USUAL_INTERVAL).mul_f64(share);
         let mut found = Vec::new();
-        if number == 0 {
-            let first = self.first(engine, settings, picture, &input)?;
-            found.push(Finding::Profile(first));
+        if self.picture.is_none() {
+            self.picture = Some(jpeg(picture, engine.profile()?.whole)?);
+            if engine.candidates().is_empty() {
+                self.walked = 2;
+                found.push(Finding::Profile(self.estimates(engine, None)?));
+            }
         }
         if let Some(offload) = self.video(engine, picture, filming)? {
             found.push(Finding::Choice(Choice::Video, offload));
         }
-        while since.elapsed() < patience {
-            let known = self.ready(number);
-            if let Some(begun) = known {
-                let candidate = begun.candidate;
-                let offload = predicted(engine, settings, &input, begun, number)?;
-                found.push(Finding::Choice(Choice::Candidate(candidate), offload));
-            } else if let Some(candidate) = self.left.pop_front() {
-                let (begun, _) = alone(engine, settings, candidate, &input, number)?;
-                self.begun.push_back(begun);
-            } else {
+        if self.walk.is_none() && self.walked < 2 {
+            self.walk = Some(Walk {
+                input: engine.tensor(picture)?,
+                tensors: Vec::new(),
+                next: 0,
+            });
+        }
+        while let Some(walk) = &mut self.walk {
+            let candidate = walk.next;
+            walk.step(engine)?;
+            found.push(self.look(engine, settings, candidate)?);
+            if candidate + 1 == engine.candidates().len() {
+                self.walk = None;
+                self.walked += 1;
+            }
+            if since.elapsed() >= patience {
                 break;
             }
         }
-        self.rest_until = Some(Instant::now() + since.elapsed().mul_f64(1.0 / SHARE - 1.0));
+        self.rest_until = Some(Instant::now() + load::rest(since.elapsed(), share));
         Ok(found)
+    }
+
+    /// Encodes the tensors of the candidate that has been reached.
+    fn look(
+        &mut self,
+        engine: &Engine,
+        settings: &Settings,
+        candidate: usize,
+    ) -> Result<Finding, gst::ErrorMessage> {
+        let tensors = self.walk.as_ref().map_or(&[][..], |walk| &walk.tensors);
+        if candidate == self.known.len() {
+            self.known.push(Known {
+                encoder: settings.encoder(),
+                fresh_bytes: 0,
+            });
+        }
+        let known = &mut self.known[candidate];
+        let since = Instant::now();
+        let bytes = known
+            .encoder
+            .encode(self.walked, tensors, bits(settings))
+            .map_err(|e| failed(&e))?;
+        let encode = since.elapsed();
+        known.encoder.acknowledge(self.walked);
+        let bytes = bytes.len() as u64;
+        if self.walked == 0 {
+            known.fresh_bytes = bytes;
+        }
+        let bytes = [bytes, known.fresh_bytes];
+        let timed = engine.profile()?;
+        let offload = offload(engine, &timed, candidate, encode, bytes);
+        Ok(match (self.walked, candidate) {
+            (0, 0) => Finding::Profile(self.estimates(engine, Some(&offload))?),
+            _ => Finding::Choice(Choice::Candidate(candidate), offload),
+        })
+    }
+
+    /// The picture and the first candidate as they were measured, the others estimated from that.
+    fn estimates(
+        &self,
+        engine: &Engine,
+        first: Option<&Offload>,
+    ) -> Result<Profile, gst::ErrorMessage> {
+        let timed = engine.profile()?;
+        let cuts = engine.candidates();
+        let estimate = |first: &Offload, i: usize| {
+            let larger = cuts[i].raw_bytes as f64 / cuts[0].raw_bytes.max(1) as f64;
+            let bytes = (first.bytes as f64 * larger) as u64;
+            let encode = first.encode.mul_f64(larger);
+            offload(engine, &timed, i, encode, [bytes, bytes])
+        };
+        let candidates = first.map_or_else(Vec::new, |first| {
+            (0..cuts.len()).map(|i| estimate(first, i)).collect()
+        });
+        Ok(Profile {
+            whole: timed.whole,
+            picture: self.picture.clone(),
+            video: None,
+            candidates,
+        })
     }
 
     /// A key picture first, and then one that is predicted from it.
@@ -161,41 +235,17 @@ impl Survey {
         }
         Ok(None)
     }
+}
 
-    /// A candidate that knows an earlier picture.
-    fn ready(&mut self, number: u64) -> Option<Begun> {
-        let ready = self.begun.front().is_some_and(|b| b.number < number);
-        ready.then(|| self.begun.pop_front())?
-    }
-
-    /// The picture itself and the smallest tensors are measured, the others estimated from these.
-    fn first(
-        &mut self,
-        engine: &Engine,
-        settings: &Settings,
-        picture: &Picture,
-        input: &Tensor,
-    ) -> Result<Profile, gst::ErrorMessage> {
-        let timed = engine.profile()?;
-        let picture = Some(jpeg(picture, timed.whole)?);
-        let mut candidates = Vec::new();
-        if let Some(smallest) = self.left.pop_front() {
-            let (begun, encode) = alone(engine, settings, smallest, input, 0)?;
-            let cuts = engine.candidates();
-            let bytes = begun.fresh_bytes as f64;
-            candidates.extend((0..cuts.len()).map(|i| {
-                let larger = cuts[i].raw_bytes as f64 / cuts[smallest].raw_bytes.max(1) as f64;
-                let bytes = (bytes * larger) as u64;
-                offload(engine, &timed, i, encode.mul_f64(larger), [bytes, bytes])
-            }));
-            self.begun.push_back(begun);
-        }
-        Ok(Profile {
-            whole: timed.whole,
-            picture,
-            video: None,
-            candidates,
-        })
+impl Walk {
+    /// To the tensors of the next candidate.
+    fn step(&mut self, engine: &Engine) -> Result<(), gst::ErrorMessage> {
+        self.tensors = match self.next.checked_sub(1) {
+            None => engine.head(0, &self.input)?,
+            Some(last) => engine.onward(last, &self.tensors)?,
+        };
+        self.next += 1;
+        Ok(())
     }
 }
 
@@ -219,50 +269,6 @@ fn jpeg(picture: &Picture, whole: Duration) -> Result<Offload, gst::ErrorMessage
         decode: encode,
         tail: whole,
     })
-}
-
-/// Encodes the tensors of a candidate for the first time; how long that took.
-fn alone(
-    engine: &Engine,
-    settings: &Settings,
-    candidate: usize,
-    input: &Tensor,
-    number: u64,
-) -> Result<(Begun, Duration), gst::ErrorMessage> {
-    let mut encoder = settings.encoder();
-    let tensors = engine.head(candidate, input)?;
-    let since = Instant::now();
-    let bytes = encoder
-        .encode(number, &tensors, bits(settings))
-        .map_err(|e| failed(&e))?;
-    let took = since.elapsed();
-    encoder.acknowledge(number);
-    let begun = Begun {
-        candidate,
-        encoder,
-        number,
-        fresh_bytes: bytes.len() as u64,
-    };
-    Ok((begun, took))
-}
-
-fn predicted(
-    engine: &Engine,
-    settings: &Settings,
-    input: &Tensor,
-    mut begun: Begun,
-    number: u64,
-) -> Result<Offload, gst::ErrorMessage> {
-    let tensors = engine.head(begun.candidate, input)?;
-    let since = Instant::now();
-    let bytes = begun
-        .encoder
-        .encode(number, &tensors, bits(settings))
-        .map_err(|e| failed(&e))?;
-    let encode = since.elapsed();
-    let bytes = [bytes.len() as u64, begun.fresh_bytes];
-    let timed = engine.profile()?;
-    Ok(offload(engine, &timed, begun.candidate, encode, bytes))
 }
 
 /// `bytes`: of a frame that is predicted, and of one that stands alone.

@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 /// Names one connection of one client; never used twice while the server runs.
 pub type ClientId = u64;
@@ -85,6 +86,20 @@ impl<T> FairQueue<T> {
         self.state.lock().unwrap().len
     }
 
+    /// What is served before one more job of this client would be, were it put here now.
+    pub fn ahead_of(&self, client: ClientId, work: impl Fn(&T) -> Duration) -> Duration {
+        let state = self.state.lock().unwrap();
+        let own = state.waiting.get(&client).map_or(0, VecDeque::len);
+        let ahead = state.waiting.iter().flat_map(|(other, queue)| {
+            let most = match *other == client {
+                true => own,
+                false => own + 1,
+            };
+            queue.iter().take(most)
+        });
+        ahead.map(work).sum()
+    }
+
     /// Drops what a client that left had waiting.
     pub fn forget(&self, client: ClientId) {
         let mut state = self.state.lock().unwrap();
@@ -134,6 +149,22 @@ mod tests {
         queue.push(3, (3, 0)).unwrap();
         let first: Vec<_> = (0..4).map(|_| queue.pop().unwrap()).collect();
         assert_eq!(first, [(1, 0), (2, 0), (3, 0), (1, 1)]);
+    }
+
+    #[test]
+    fn each_other_client_has_a_turn_before_a_clients_next_job() {
+        let queue = FairQueue::new(9);
+        for (client, ms) in [(1, 10), (1, 20), (1, 40), (2, 100), (3, 1000)] {
+            queue.push(client, ms).unwrap();
+        }
+        let ahead = |client| queue.ahead_of(client, |ms| Duration::from_millis(*ms));
+        assert_eq!(ahead(4).as_millis(), 10 + 100 + 1000);
+        assert_eq!(ahead(3).as_millis(), 10 + 20 + 100 + 1000);
+        assert_eq!(ahead(1).as_millis(), 70 + 100 + 1000);
+        let served: Vec<_> = std::iter::from_fn(|| (queue.len() > 0).then(|| queue.pop()))
+            .flatten()
+            .collect();
+        assert_eq!(served, [10, 100, 1000, 20, 40]);
     }
 
     #[test]

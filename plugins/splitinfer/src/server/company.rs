@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::timing::Smoothed;
 
+/// Of the time that frames take one by one, what gains nothing takes.
+const NOTHING: f64 = 0.9;
+
 /// How long frames take of which one, two, four, … are computed together.
 pub struct Company {
     times: Vec<Smoothed>,
@@ -82,6 +85,12 @@ impl Company {
         Some(sum / waiting as f64)
     }
 
+    /// Two frames take as long together as one by one, or nearly.
+    pub fn gains_nothing(&self) -> bool {
+        let [one, two] = [1, 2].map(|n| self.time_of(n).as_secs_f64());
+        two > NOTHING * 2.0 * one
+    }
+
     /// Whether there is a number of frames that would be computed together.
     pub fn pays(&self) -> bool {
         self.sizes().any(|n| self.choose(n) > 1)
@@ -120,6 +129,12 @@ mod tests {
         let company = company(&[1000, 2000, 4000, 8000]);
         assert!((1..=20).all(|waiting| company.choose(waiting) == 1));
         assert!(!company.pays());
+    }
+
+    #[test]
+    fn nearly_as_long_together_is_nothing_gained() {
+        assert!(company(&[1000, 1810]).gains_nothing());
+        assert!(!company(&[1000, 1790]).gains_nothing());
     }
 
     #[test]

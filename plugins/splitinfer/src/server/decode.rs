@@ -44,6 +44,11 @@ pub(super) struct Ready {
 }
 
 impl Ready {
+    /// How long it has waited, decoding aside, when it is computed now.
+    pub fn waited(&self, now: Instant) -> Duration {
+        self.queue + now.saturating_duration_since(self.since)
+    }
+
     /// Index among the cuts of the prepared model; `None`: the whole model.
     pub fn cut(&self) -> Option<usize> {
         let route = self.version.prepared.subject.routes.get(self.candidate?)?;

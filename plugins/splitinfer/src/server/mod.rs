@@ -8,6 +8,7 @@
 //! results to the pipeline behind it.
 
 mod answer;
+mod backlog;
 mod company;
 mod decode;
 mod imp;

@@ -7,7 +7,7 @@
 //! The two stages of a server that has started: what READY has loaded, and what serves from PAUSED on.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use super::ServerElement;
+use super::backlog::Backlog;
 use super::models::Models;
 use super::pads::Pads;
 use super::service::{Figures, QUEUED_PER_CLIENT, Served, Serving};
@@ -96,7 +97,7 @@ impl Running {
             accept_models: settings.takes_models(),
             pads: Arc::new(Pads::default()),
             queue: queue.clone(),
-            ready: AtomicUsize::new(0),
+            backlog: Backlog::default(),
             utilisation: Utilisation::new(count, Instant::now()),
             policy: settings.policy(),
             together: Runs::default(),

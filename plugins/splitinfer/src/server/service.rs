@@ -6,16 +6,19 @@
 
 //! What the element makes of the network's clients: sessions with models, pads, messages and figures.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gst::glib;
 use gst::prelude::*;
-use splitinfer_wire::{Hello, Load, REPORT_BIT, RefuseCode, SendFrames, Wants, WeightsEvent};
+use splitinfer_wire::{
+    Content, FrameHeader, Hello, Load, REPORT_BIT, RefuseCode, SendFrames, Wants, WeightsEvent,
+};
 
 use super::ServerElement;
+use super::backlog::Backlog;
 use super::in_order::InOrder;
 use super::models::{Models, Prepared, Subject, short};
 use super::pads::{Outlet, Pads, Source, Told};
@@ -25,12 +28,29 @@ use super::versions::{EdgeVersions, SharedVersions};
 use super::video::Video;
 use super::weights;
 use crate::net::server::{
-    ClientId, ClientInfo, Decision, FairQueue, Job, Outbox, Refusal, Report, Service,
+    ClientId, ClientInfo, Decision, FairQueue, Forecast, Job, Outbox, Refusal, Report, Service,
     WeightsRefusal,
 };
 
 /// Frames of one edge that may wait for a worker.
 pub const QUEUED_PER_CLIENT: usize = 16;
+
+/// To find out whether frames are better computed together, while frames wait already, takes a tenth of the time.
+const FIND_OUT_REST: u32 = 9;
+
+/// Waits for so long, while it is of use; whether it still is.
+fn rest(time: Duration, of_use: impl Fn() -> bool) -> bool {
+    const STEP: Duration = Duration::from_millis(20);
+    let until = Instant::now() + time;
+    while of_use() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        std::thread::sleep(left.min(STEP));
+    }
+    false
+}
 
 /// One edge that is being served.
 pub struct Served {
@@ -77,6 +97,8 @@ pub struct Figures {
     pub failures: AtomicU64,
     /// Too late, or given up by their edge.
     pub dropped: AtomicU64,
+    /// Their edges had the result sooner by themselves.
+    pub refused: AtomicU64,
     pub payload_bytes: AtomicU64,
     pub queue_us: AtomicU64,
     pub compute_us: AtomicU64,
@@ -109,6 +131,7 @@ impl Figures {
             ("incomplete", get(&self.incomplete).to_send_value()),
             ("failures", get(&self.failures).to_send_value()),
             ("dropped", get(&self.dropped).to_send_value()),
+            ("refused", get(&self.refused).to_send_value()),
             ("payload-bytes", get(&self.payload_bytes).to_send_value()),
             ("mean-queue-ms", mean_ms(&self.queue_us).to_send_value()),
             ("mean-compute-ms", mean_ms(&self.compute_us).to_send_value()),
@@ -123,8 +146,7 @@ pub struct Serving {
     pub accept_models: bool,
     pub pads: Arc<Pads>,
     pub queue: Arc<FairQueue<Job<Served>>>,
-    /// Frames that are decoded and wait for their model.
-    pub ready: AtomicUsize,
+    pub backlog: Backlog,
     pub utilisation: Utilisation,
     pub policy: Policy,
     pub together: Runs,
@@ -156,11 +178,14 @@ impl Serving {
             return;
         }
         let (prepared, most, cut) = (prepared.clone(), self.policy.most, station.cut());
+        let queue = self.queue.clone();
         let thread = std::thread::Builder::new().name("splitinfer-batch".to_owned());
         let started = thread.spawn(move || {
             let subject = &prepared.subject;
             let place = cut.map_or("", |cut| prepared.split.candidates()[cut].name.as_str());
-            let found = prepared.station(cut).find_out(&prepared.split, most);
+            let rest = |took: Duration| rest(took * FIND_OUT_REST, || !queue.is_closed());
+            let station = prepared.station(cut);
+            let found = station.find_out(&prepared.split, most, rest);
             gst::info!(
                 super::CAT,
                 "{} from '{place}': computing frames together {found}",
@@ -280,6 +305,32 @@ impl Service for Serving {
         );
     }
 
+    fn admit(
+        &self,
+        client: ClientId,
+        session: &Served,
+        header: &FrameHeader,
+    ) -> Result<Forecast, Duration> {
+        let candidate = match header.content {
+            Content::Candidate(candidate) => Some(usize::from(candidate)),
+            _ => None,
+        };
+        let micros = |us: u32| Duration::from_micros(us.into());
+        let queued = self.queue.ahead_of(client, |job| job.forecast.work);
+        let forecast = Forecast {
+            ahead: self.backlog.ahead(queued, self.together.mean()),
+            work: micros(session.subject.timing(candidate).micros()),
+        };
+        let longest = header.longest_us.map(micros);
+        let admitted = self.backlog.admit(forecast, longest);
+        if admitted.is_err() {
+            for figures in [&session.figures, &self.totals] {
+                figures.refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        admitted
+    }
+
     fn frame_begun(&self, session: &Served, number: u64) {
         if let Some(frame) = session.shown(number) {
             session.told.lock().unwrap().begin(frame);
@@ -310,9 +361,7 @@ impl Service for Serving {
     fn load(&self, session: &Served) -> Load {
         let timings = &session.subject.timings;
         Load {
-            queue: self
-                .together
-                .of(self.queue.len() + self.ready.load(Ordering::Relaxed)),
+            queue: self.together.of(self.queue.len() + self.backlog.ready()),
             utilisation_permille: self.utilisation.permille(Instant::now()),
             whole_us: timings.whole.micros(),
             tail_us: timings.tails.iter().map(|t| t.micros()).collect(),

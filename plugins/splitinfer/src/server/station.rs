@@ -134,10 +134,16 @@ impl Station {
         !self.asked.swap(true, Ordering::Relaxed)
     }
 
-    /// Finds out whether frames are to be computed together, which takes as long as some dozens of them. Says what was
+    /// Finds out whether frames are to be computed together, which takes as long as some dozens of them where it does, and as nine where it
+    /// does not. `rest` is told after each run how long it took, and returns when it is time for the next; false if there is to be none. Says what was
     /// found.
-    pub fn find_out(&self, split: &SplitModel, most: usize) -> String {
-        let found = self.measure(split, most);
+    pub fn find_out(
+        &self,
+        split: &SplitModel,
+        most: usize,
+        rest: impl Fn(Duration) -> bool,
+    ) -> String {
+        let found = self.measure(split, most, rest);
         let text = match &found {
             Ok(together) => format!("pays: {}", describe(&together.company)),
             Err(reason) => reason.clone(),
@@ -146,7 +152,12 @@ impl Station {
         text
     }
 
-    fn measure(&self, split: &SplitModel, most: usize) -> Result<Together, String> {
+    fn measure(
+        &self,
+        split: &SplitModel,
+        most: usize,
+        rest: impl Fn(Duration) -> bool,
+    ) -> Result<Together, String> {
         let failed = |e: RuntimeError| e.to_string();
         let session = split.batched(self.from).map_err(failed)?;
         let input = sample(split.input(), 1).map_err(failed)?;
@@ -161,11 +172,15 @@ impl Station {
             for _ in 0..TIMED {
                 let begun = Instant::now();
                 session.run(&frames).map_err(failed)?;
-                shortest = shortest.min(begun.elapsed());
+                let took = begun.elapsed();
+                shortest = shortest.min(took);
+                if !rest(took) {
+                    return Err("the server stops".into());
+                }
             }
             company.took(size, shortest);
-            // What four do not gain eight seldom do, and they take twice as long to try.
-            if size >= 4 && !company.pays() {
+            // What two do not gain at all four seldom do, and what four do not, eight; each takes twice as long to try.
+            if size >= 4 && !company.pays() || size == 2 && company.gains_nothing() {
                 break;
             }
         }

@@ -85,6 +85,11 @@ impl Runs {
         u32::try_from(runs).unwrap_or(u32::MAX)
     }
 
+    /// How many frames are computed together, as of late.
+    pub fn mean(&self) -> f64 {
+        f64::from(self.recent.micros().max(1000)) / 1e3
+    }
+
     /// All runs, and the frames that were computed in them.
     pub fn totals(&self) -> (u64, u64) {
         let get = |n: &AtomicU64| n.load(Ordering::Relaxed);

@@ -63,7 +63,7 @@ pub(super) fn serve(serving: &Serving, job: Job<Served>, begun: Instant, decoded
     };
     let prepared = ready.version.prepared.clone();
     let station = prepared.station(ready.cut());
-    serving.ready.fetch_add(1, Ordering::Relaxed);
+    serving.backlog.decoded(&ready.job.forecast);
     let crowded = station.put(ready);
     if crowded || !serving.policy.window.is_zero() {
         serving.consider_company(&prepared, station);
@@ -76,9 +76,10 @@ pub(super) fn serve(serving: &Serving, job: Job<Served>, begun: Instant, decoded
 
 fn compute(serving: &Serving, prepared: &Prepared, station: &Station, mut turn: Turn<'_, Ready>) {
     let now = Instant::now();
-    serving
-        .ready
-        .fetch_sub(turn.frames.len(), Ordering::Relaxed);
+    for frame in &turn.frames {
+        let waited = frame.waited(now);
+        serving.backlog.taken(&frame.job.forecast, waited);
+    }
     let frames: Vec<_> = std::mem::take(&mut turn.frames)
         .into_iter()
         .filter_map(|frame| still_wanted(serving, frame, now))
@@ -86,11 +87,13 @@ fn compute(serving: &Serving, prepared: &Prepared, station: &Station, mut turn: 
     if frames.is_empty() {
         return;
     }
+    let longest = frames.iter().map(|f| f.job.forecast.work).max();
+    let run = serving.backlog.runs(longest.unwrap_or_default(), now);
     let tensors: Vec<_> = frames.iter().map(|f| f.tensors.as_slice()).collect();
     let computed = guarded(|| Ok(station.compute(&prepared.split, &tensors)));
     let took = now.elapsed();
     // The next ones are computed while these are answered.
-    drop(turn);
+    drop((run, turn));
     serving.together.add(frames.len());
     match computed {
         Ok(outputs) => {
@@ -134,7 +137,7 @@ fn conclude(
     outputs: Result<Outputs, Failure>,
 ) {
     let answer = outputs.and_then(|outputs| guarded(|| answer(&frame, outputs, took)));
-    let queue = frame.queue + begun.saturating_duration_since(frame.since);
+    let queue = frame.waited(begun);
     finish(serving, frame.job, queue, answer);
 }
 

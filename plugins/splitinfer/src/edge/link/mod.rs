@@ -72,6 +72,15 @@ pub(super) enum News {
         after: Duration,
         at: Instant,
     },
+    /// The server had too much to do, and said so at once.
+    Refused {
+        number: u64,
+        /// From sending to that answer.
+        taken: Duration,
+        /// How long it would have waited there.
+        queue: Duration,
+        at: Instant,
+    },
     /// A frame that stood alone was too late for its answer, and the server has it.
     Decoded(Choice),
     /// A frame was not answered in time.
@@ -216,6 +225,7 @@ impl Link {
             attachment: Vec::new(),
             attachment_rate: None,
             patience: request.patience,
+            longest: request.longest,
         });
         if !sent {
             self.shared.forget(number);
@@ -255,6 +265,7 @@ impl Link {
             payload: report.result.into_bytes(),
             attachment: report.picture,
             patience: None,
+            longest: None,
             attachment_rate: reports::picture_rate(self.bandwidth()),
         });
         if !sent {

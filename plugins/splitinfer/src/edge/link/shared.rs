@@ -107,7 +107,14 @@ impl Shared {
             ClientEvent::Weights(event) => self.on_weights(event),
             ClientEvent::Failed { number, reason } => {
                 self.failed(number, &reason);
-                if self.flow.answer(number, Answer::Failed) {
+                let answer = match reason {
+                    Failure::Refused { queue, round } => {
+                        self.refused(number, round, queue);
+                        Answer::Refused
+                    }
+                    _ => Answer::Failed,
+                };
+                if self.flow.answer(number, answer) {
                     gst::debug!(
                         crate::edge::imp::CAT,
                         "frame {number} failed on the server: {reason}"
@@ -115,6 +122,18 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// It answers, so that it can be relied on for all that.
+    fn refused(&self, number: u64, taken: Duration, queue: Duration) {
+        self.tell_plan(News::Refused {
+            number,
+            taken,
+            queue,
+            at: Instant::now(),
+        });
+        let change = self.health.lock().unwrap().answered();
+        self.announce(change, "");
     }
 
     /// What that means for the frames after it.

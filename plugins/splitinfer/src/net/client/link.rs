@@ -397,6 +397,7 @@ fn failure(why: splitinfer_wire::Failure) -> Failure {
     use splitinfer_wire::Failure as Wire;
     match why {
         Wire::Server { status, text } => Failure::Server { status, text },
+        Wire::Refused { queue, took } => Failure::Refused { queue, round: took },
         Wire::SessionEnded | Wire::Stream(_) => Failure::Disconnected,
         other => Failure::Answer(other.to_string()),
     }

@@ -75,6 +75,9 @@ pub struct FrameRequest {
     pub attachment: Vec<u8>,
     /// When the server shall go on with what it has of the payload; `None`: it waits for all of it.
     pub patience: Option<Until>,
+    /// The longest that the server may take once it has all of it: where others would hold it up longer, it refuses the frame at
+    /// once.
+    pub longest: Option<Duration>,
     /// How many bytes of the attachment are sent a second at most; `None`: as many as go.
     pub attachment_rate: Option<f64>,
 }
@@ -137,6 +140,9 @@ pub enum Failure {
     Disconnected,
     #[error("the server answered {status:?}: {text}")]
     Server { status: Status, text: String },
+    /// As soon as it had come, for it would have waited there for `queue`. `round`: from [`Client::send`] to that answer.
+    #[error("the server has too much to do: it would have waited there for {queue:?}")]
+    Refused { queue: Duration, round: Duration },
     #[error("the server's answer is not valid: {0}")]
     Answer(String),
     #[error("it cannot be sent: {0}")]

@@ -24,6 +24,7 @@ pub fn opening(frame: &FrameRequest, now: Instant) -> FrameOpening {
         payload_len: frame.payload.len(),
         attachment_len: frame.attachment.len(),
         patience: frame.patience.map(|until| patience(until, now)),
+        longest: frame.longest,
     }
 }
 

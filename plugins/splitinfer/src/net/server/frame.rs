@@ -125,6 +125,10 @@ async fn compute<S: Service>(
         client.common.service.reported(session, report);
         return finish(client, number, acknowledged());
     }
+    let forecast = match client.common.service.admit(client.id, session, &header) {
+        Ok(forecast) => forecast,
+        Err(wait) => return finish(client, number, refusal(wait)),
+    };
     let (reply, outcome) = oneshot::channel();
     let job = Job {
         session: session.clone(),
@@ -133,6 +137,7 @@ async fn compute<S: Service>(
         missing,
         received: Instant::now(),
         deadline,
+        forecast,
         reply,
     };
     if client.common.queue.push(client.id, job).is_err() {
@@ -175,6 +180,18 @@ fn failure(status: Status, text: String) -> Outcome {
     Outcome {
         body: OutcomeBody::Failure(status, text),
         ..acknowledged()
+    }
+}
+
+/// The edge has the result sooner by itself than after this wait, which it is told.
+fn refusal(wait: Duration) -> Outcome {
+    let text = format!(
+        "others are before it for {:.1} ms",
+        wait.as_secs_f64() * 1e3
+    );
+    Outcome {
+        queue: wait.max(Duration::from_micros(1)),
+        ..failure(Status::Overloaded, text)
     }
 }
 

@@ -241,6 +241,7 @@ mod tests {
                 wait_us: 25_000,
                 least_permille: 500,
             }),
+            longest_us: None,
         };
         let mut stream = header.encode().unwrap();
         let len = stream.len();

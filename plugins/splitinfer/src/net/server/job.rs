@@ -25,6 +25,7 @@ pub struct Job<S> {
     /// When the last byte of it had come, or the others were no longer waited for.
     pub received: Instant,
     pub deadline: Instant,
+    pub forecast: Forecast,
     pub(super) reply: oneshot::Sender<Outcome>,
 }
 
@@ -50,6 +51,15 @@ impl<S> Job<S> {
         // Nobody to tell, if the edge has gone meanwhile.
         let _ = self.reply.send(outcome);
     }
+}
+
+/// What was expected of a frame when it came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forecast {
+    /// The work that was before it.
+    pub ahead: Duration,
+    /// On it; zero where none like it has been computed yet.
+    pub work: Duration,
 }
 
 /// What became of a job.

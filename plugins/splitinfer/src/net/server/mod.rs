@@ -38,7 +38,7 @@ pub use super::fair_queue::{ClientId, FairQueue};
 use super::identity::Identity;
 use super::transport;
 use super::trust::{TrustError, server_config};
-pub use job::{Job, Outcome, OutcomeBody};
+pub use job::{Forecast, Job, Outcome, OutcomeBody};
 use monitor::{Monitor, MonitorFigures};
 pub use service::{
     ClientInfo, Decision, Errand, Outbox, Refusal, Report, Service, Update, WeightsRefusal,

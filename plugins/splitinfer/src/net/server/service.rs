@@ -8,12 +8,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use splitinfer_wire::{Hello, Load, RefuseCode, WeightsCode, WeightsEvent};
+use splitinfer_wire::{FrameHeader, Hello, Load, RefuseCode, WeightsCode, WeightsEvent};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::ClientId;
+use super::{ClientId, Forecast};
 
 /// An edge with a session, or on the way to one.
 #[derive(Clone, Debug)]
@@ -112,6 +113,17 @@ pub trait Service: Send + Sync + 'static {
 
     /// An open session has ended; on the network thread.
     fn closed(&self, client: &ClientInfo, reason: &str);
+
+    /// All of a frame has come, which is no report; on the network thread.
+    ///
+    /// # Errors
+    /// When it is better refused: how long it would have to wait.
+    fn admit(
+        &self,
+        client: ClientId,
+        session: &Self::Session,
+        header: &FrameHeader,
+    ) -> Result<Forecast, Duration>;
 
     /// A frame, or a report of one, has begun to come; on the network thread.
     fn frame_begun(&self, session: &Self::Session, number: u64);

@@ -180,6 +180,7 @@ impl Edge {
             attachment: Vec::new(),
             attachment_rate: None,
             patience: None,
+            longest: None,
         }
     }
 

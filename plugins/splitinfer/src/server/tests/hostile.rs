@@ -142,6 +142,7 @@ fn header_of(
         payload_len,
         attachment_len: 0,
         patience,
+        longest_us: None,
     }
     .encode()
     .unwrap()

@@ -73,6 +73,7 @@ impl Session {
                 wait_us: WAIT.as_micros() as u32,
                 least_permille,
             }),
+            longest_us: None,
         };
         let (mut send, mut recv) = self.connection.open_bi().await.unwrap();
         send.write_all(&header.encode().unwrap()).await.unwrap();

@@ -11,5 +11,6 @@ mod hostile;
 mod incomplete;
 mod link;
 mod monitor;
+mod refused;
 mod reports;
 mod video;
