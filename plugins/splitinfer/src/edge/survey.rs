@@ -26,6 +26,9 @@ use super::split;
 
 const USUAL_INTERVAL: Duration = Duration::from_millis(40);
 
+/// Pictures on which the model is run.
+const WALKS: u64 = 2;
+
 /// A survey under way.
 pub(super) struct Survey {
     picture: Option<Offload>,
@@ -43,6 +46,16 @@ pub(super) struct Survey {
 struct Known {
     encoder: Predictive,
     fresh_bytes: u64,
+}
+
+/// A piece of the survey.
+enum Step {
+    Picture,
+    /// There is nothing to choose among but the picture.
+    Nothing,
+    Video,
+    /// The next one of the walk.
+    Candidate,
 }
 
 /// The model on a picture, part by part.
@@ -84,7 +97,7 @@ impl Survey {
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.walked == 2 && matches!(self.video, VideoSurvey::Done)
+        self.walked == WALKS && matches!(self.video, VideoSurvey::Done)
     }
 
     /// Goes on, with this picture where it needs one, unless it is the frames' turn.
@@ -105,31 +118,35 @@ impl Survey {
         }
         let share = load.share();
         let patience = load.interval.unwrap_or(USUAL_INTERVAL).mul_f64(share);
+        let mut fresh = true;
         let mut found = Vec::new();
-        if self.picture.is_none() {
-            self.picture = Some(jpeg(picture, engine.profile()?.whole)?);
-            if engine.candidates().is_empty() {
-                self.walked = 2;
-                found.push(Finding::Profile(self.estimates(engine, None)?));
-            }
-        }
-        if let Some(offload) = self.video(engine, picture, filming)? {
-            found.push(Finding::Choice(Choice::Video, offload));
-        }
-        if self.walk.is_none() && self.walked < 2 {
-            self.walk = Some(Walk {
-                input: engine.tensor(picture)?,
-                tensors: Vec::new(),
-                next: 0,
-            });
-        }
-        while let Some(walk) = &mut self.walk {
-            let candidate = walk.next;
-            walk.step(engine)?;
-            found.push(self.look(engine, settings, candidate)?);
-            if candidate + 1 == engine.candidates().len() {
-                self.walk = None;
-                self.walked += 1;
+        while let Some(step) = self.next(engine, fresh) {
+            match step {
+                Step::Picture => self.picture = Some(jpeg(picture, engine.profile()?.whole)?),
+                Step::Nothing => {
+                    self.walked = WALKS;
+                    found.push(Finding::Profile(self.estimates(engine, None)?));
+                }
+                Step::Video => {
+                    let offload = self.video(engine, picture, filming)?;
+                    found.extend(offload.map(|offload| Finding::Choice(Choice::Video, offload)));
+                    fresh = false;
+                }
+                Step::Candidate => {
+                    let walk = match &mut self.walk {
+                        Some(walk) => walk,
+                        none => none.insert(Walk::new(engine.tensor(picture)?)),
+                    };
+                    let candidate = walk.next;
+                    walk.step(engine)?;
+                    found.push(self.look(engine, settings, candidate)?);
+                    if candidate + 1 == engine.candidates().len() {
+                        self.walk = None;
+                        self.walked += 1;
+                        // The next one is on another picture.
+                        break;
+                    }
+                }
             }
             if since.elapsed() >= patience {
                 break;
@@ -137,6 +154,19 @@ impl Survey {
         }
         self.rest_until = Some(Instant::now() + load::rest(since.elapsed(), share));
         Ok(found)
+    }
+
+    /// What there is to do, the first candidate before the video, whose encoder takes long to be made. `fresh`: no picture of the video has been
+    /// made of this one.
+    fn next(&self, engine: &Engine, fresh: bool) -> Option<Step> {
+        let begun = self.walked > 0 || self.walk.is_some();
+        let videoed = matches!(self.video, VideoSurvey::Done);
+        match self.picture {
+            None => Some(Step::Picture),
+            Some(_) if engine.candidates().is_empty() && self.walked < WALKS => Some(Step::Nothing),
+            Some(_) if begun && fresh && !videoed => Some(Step::Video),
+            Some(_) => (self.walked < WALKS).then_some(Step::Candidate),
+        }
     }
 
     /// Encodes the tensors of the candidate that has been reached.
@@ -238,6 +268,14 @@ impl Survey {
 }
 
 impl Walk {
+    fn new(input: Tensor) -> Self {
+        Self {
+            input,
+            tensors: Vec::new(),
+            next: 0,
+        }
+    }
+
     /// To the tensors of the next candidate.
     fn step(&mut self, engine: &Engine) -> Result<(), gst::ErrorMessage> {
         self.tensors = match self.next.checked_sub(1) {
