@@ -25,6 +25,8 @@ use probes::{Probes, Shown, Starts};
 const SIZE_MEMORY: u64 = 8;
 /// A monitor's word counts where the frames have not told anything for so long.
 const SILENT: Duration = Duration::from_millis(250);
+/// And the server's own on how fast it is.
+const FORGOTTEN: Duration = Duration::from_secs(1);
 /// Completion here may take so many times as long as usual.
 const CAUTION: f64 = 1.05;
 
@@ -288,19 +290,20 @@ impl Selector {
 
     /// What the server tells of itself without a frame: how long a new one would wait there, and how long it works on
     /// frames of a choice, as it has on those of others. It counts where this one's frames have not told anything for a
-    /// while, the times until they tell it for the first time.
+    /// while, so that an edge which has met it in a bad moment does not stay away for good.
     pub fn server(
         &mut self,
         queue: Duration,
         times: impl Iterator<Item = (Choice, Duration)>,
         now: Instant,
     ) {
-        let silent = |at: Instant| now.saturating_duration_since(at) >= SILENT;
-        if self.last_sent.is_none_or(silent) {
+        let silence = self.last_sent.map(|at| now.saturating_duration_since(at));
+        if silence.is_none_or(|silence| silence >= SILENT) {
             self.queue = queue.as_secs_f64();
         }
-        let unknown = self.speeds.as_mut().filter(|s| !s.server_known());
-        if let Some(speeds) = unknown {
+        let forgotten = silence.is_none_or(|silence| silence >= FORGOTTEN);
+        let speeds = self.speeds.as_mut();
+        if let Some(speeds) = speeds.filter(|speeds| forgotten || !speeds.server_known()) {
             times.for_each(|(choice, took)| speeds.served(choice, took));
         }
     }

@@ -324,6 +324,32 @@ fn monitored_from_here() -> (Selector, Instant, Plan) {
     (selector, now, plan)
 }
 
+#[test]
+fn an_edge_that_met_the_server_in_a_bad_moment_believes_later_what_it_says_of_itself() {
+    let (mut selector, now) = (selector(), Instant::now());
+    for number in 0..4 {
+        selector.sent(number, Choice::Picture, 15_000, now);
+        selector.answered(&Round {
+            number,
+            choice: Choice::Picture,
+            bytes: 15_000,
+            alone: true,
+            taken: 310 * MS,
+            queue: Duration::ZERO,
+            work: 300 * MS,
+        });
+    }
+    let there = |selector: &mut Selector, at: Instant| {
+        for _ in 0..20 {
+            let times = [(Choice::Picture, 20 * MS)].into_iter();
+            selector.server(Duration::ZERO, times, at);
+        }
+        selector.path(at, false).server.picture.unwrap()
+    };
+    assert!(there(&mut selector, now + FORGOTTEN - MS) > 290 * MS);
+    assert!(there(&mut selector, now + FORGOTTEN) < 25 * MS);
+}
+
 /// The probe of number 7 comes back after so long.
 fn probed(selector: &mut Selector, choice: Choice, sent: Instant, taken: Duration) {
     selector.sent(7, choice, 1_000, sent);

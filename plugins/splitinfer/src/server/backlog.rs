@@ -16,7 +16,11 @@ use crate::net::server::Forecast;
 /// What waits behind less work than this tells nothing of how fast work is done.
 const TELLING: Duration = Duration::from_millis(1);
 /// A run that should be done by now takes this part of its time yet.
-const OVERDUE: u32 = 8;
+const NEARLY_DONE: u32 = 8;
+/// One that has taken so many times as long as expected shows that the machine has become slower. How much is not known before it is
+/// done; it may take half as long again as it has.
+const OVERDUE: f64 = 1.5;
+const MOST_SLOWNESS: f64 = 16.0;
 /// A wait counts as so many times the work that was before it, at least and at most.
 const PACES: (f64, f64) = (0.1, 4.0);
 
@@ -105,9 +109,15 @@ impl Backlog {
     pub fn ahead(&self, queued: Duration, together: f64) -> Duration {
         let ready = Duration::from_micros(self.ready_us.load(Ordering::Relaxed));
         let left = self.running().runs.iter().map(Expected::left).sum();
-        (queued + ready)
-            .div_f64(together.max(1.0))
-            .saturating_add(left)
+        let waiting = (queued + ready).mul_f64(self.slowness() / together.max(1.0));
+        waiting.saturating_add(left)
+    }
+
+    /// How many times as long as expected work takes just now, as far as runs show that are not done yet; at least 1.
+    pub fn slowness(&self) -> f64 {
+        let running = self.running();
+        let slowest = running.runs.iter().filter_map(Expected::slowness);
+        slowest.fold(1.0, f64::max).min(MOST_SLOWNESS)
     }
 
     /// Whether the frame is taken. `longest`: until its result, beyond which its edge has it sooner by itself. What nothing is
@@ -118,8 +128,9 @@ impl Backlog {
     pub fn admit(&self, frame: Forecast, longest: Option<Duration>) -> Result<Forecast, Duration> {
         let pace = *self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = frame.ahead.mul_f64(pace);
+        let work = frame.work.mul_f64(self.slowness());
         match longest {
-            Some(longest) if !wait.is_zero() && wait + frame.work > longest => Err(wait),
+            Some(longest) if !wait.is_zero() && wait + work > longest => Err(wait),
             _ => Ok(frame),
         }
     }
@@ -138,8 +149,20 @@ impl Drop for Run<'_> {
 
 impl Expected {
     fn left(&self) -> Duration {
-        let left = self.takes.saturating_sub(self.begun.elapsed());
-        left.max(self.takes / OVERDUE)
+        let elapsed = self.begun.elapsed();
+        match self.slowness() {
+            Some(_) => elapsed / 2,
+            None => self
+                .takes
+                .saturating_sub(elapsed)
+                .max(self.takes / NEARLY_DONE),
+        }
+    }
+
+    /// `None` while it may still be done as expected.
+    fn slowness(&self) -> Option<f64> {
+        let times = self.begun.elapsed().as_secs_f64() / self.takes.as_secs_f64();
+        (!self.takes.is_zero() && times > OVERDUE).then_some(times)
     }
 }
 
@@ -195,9 +218,31 @@ mod tests {
     #[test]
     fn a_run_that_takes_longer_than_expected_is_before_the_next_for_all_that() {
         let backlog = Backlog::default();
-        let begun = Instant::now() - MS(50);
-        let _run = backlog.runs(MS(24), begun);
-        assert_eq!(backlog.ahead(MS(0), 1.0), MS(3));
+        let begun = Instant::now() - MS(3_600_000);
+        let run = backlog.runs(MS(3_500_000), begun);
+        assert_eq!(backlog.ahead(MS(0), 1.0), MS(437_500));
+        assert_eq!(backlog.slowness(), 1.0);
+        drop(run);
+        assert_eq!(backlog.slowness(), 1.0);
+    }
+
+    #[test]
+    fn a_run_that_is_long_overdue_shows_a_machine_that_has_become_slower() {
+        let backlog = Backlog::default();
+        let _run = backlog.runs(MS(900_000), Instant::now() - MS(3_600_000));
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 0.01 * b, "{a} for {b}");
+        near(backlog.slowness(), 4.0);
+        let seconds = |queued| backlog.ahead(MS(queued), 1.0).as_secs_f64();
+        near(seconds(0), 1800.0);
+        near(seconds(100_000), 2200.0);
+        // Its own work will take longer, too.
+        let longest = Some(MS(2_500_000));
+        assert!(backlog.admit(frame(1_800_000, 150_000), longest).is_ok());
+        assert!(backlog.admit(frame(1_800_000, 200_000), longest).is_err());
+        // Of one of which nothing was expected nothing follows.
+        let other = Backlog::default();
+        let _run = other.runs(MS(0), Instant::now() - MS(3_600_000));
+        near(other.slowness(), 1.0);
     }
 
     #[test]

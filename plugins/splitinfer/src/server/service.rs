@@ -23,7 +23,7 @@ use super::in_order::InOrder;
 use super::models::{Models, Prepared, Subject, short};
 use super::pads::{Outlet, Pads, Source, Told};
 use super::station::{Policy, Station};
-use super::timing::{Runs, Utilisation};
+use super::timing::{Runs, Smoothed, Utilisation};
 use super::versions::{EdgeVersions, SharedVersions};
 use super::video::Video;
 use super::weights;
@@ -360,11 +360,13 @@ impl Service for Serving {
 
     fn load(&self, session: &Served) -> Load {
         let timings = &session.subject.timings;
+        let slowness = self.backlog.slowness();
+        let time = |time: &Smoothed| (f64::from(time.micros()) * slowness) as u32;
         Load {
             queue: self.together.of(self.queue.len() + self.backlog.ready()),
             utilisation_permille: self.utilisation.permille(Instant::now()),
-            whole_us: timings.whole.micros(),
-            tail_us: timings.tails.iter().map(|t| t.micros()).collect(),
+            whole_us: time(&timings.whole),
+            tail_us: timings.tails.iter().map(time).collect(),
         }
     }
 
