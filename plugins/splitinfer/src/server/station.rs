@@ -20,7 +20,7 @@ use super::decode::Ready;
 use super::lane::{Lane, Turn};
 
 /// How often a number of frames is timed; the shortest time counts, as others are computed meanwhile.
-const TIMED: u32 = 3;
+const TIMED: u32 = 4;
 
 /// One way into a prepared model.
 pub struct Station {
@@ -134,7 +134,7 @@ impl Station {
         !self.asked.swap(true, Ordering::Relaxed)
     }
 
-    /// Finds out whether frames are to be computed together, which takes as long as some dozens of them where it does, and as nine where it
+    /// Finds out whether frames are to be computed together, which takes as long as some dozens of them where it does, and as a dozen where it
     /// does not. `rest` is told after each run how long it took, and returns when it is time for the next; false if there is to be none. Says what was
     /// found.
     pub fn find_out(
@@ -166,19 +166,26 @@ impl Station {
             None => vec![input],
         };
         let company = Company::new(most);
-        for size in company.sizes() {
+        let time = |size: usize| -> Result<Duration, String> {
             let frames = vec![frame.as_slice(); size];
-            let mut shortest = Duration::MAX;
-            for _ in 0..TIMED {
-                let begun = Instant::now();
-                session.run(&frames).map_err(failed)?;
-                let took = begun.elapsed();
-                shortest = shortest.min(took);
-                if !rest(took) {
-                    return Err("the server stops".into());
-                }
+            let begun = Instant::now();
+            session.run(&frames).map_err(failed)?;
+            let took = begun.elapsed();
+            match rest(took) {
+                true => Ok(took),
+                false => Err("the server stops".into()),
             }
-            company.took(size, shortest);
+        };
+        let mut alone = Duration::MAX;
+        for size in company.sizes().skip(1) {
+            let mut together = Duration::MAX;
+            // In turns, so that what else the machine does falls on both alike.
+            for _ in 0..TIMED {
+                alone = alone.min(time(1)?);
+                together = together.min(time(size)?);
+            }
+            company.measured(1, alone);
+            company.measured(size, together);
             // What two do not gain at all four seldom do, and what four do not, eight; each takes twice as long to try.
             if size >= 4 && !company.pays() || size == 2 && company.gains_nothing() {
                 break;

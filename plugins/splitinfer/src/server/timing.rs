@@ -22,6 +22,12 @@ impl Smoothed {
         self.add_number(u32::try_from(time.as_micros()).unwrap_or(u32::MAX));
     }
 
+    /// In place of all before.
+    pub fn set(&self, time: Duration) {
+        let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+        self.0.store(micros.max(1), Ordering::Relaxed);
+    }
+
     fn add_number(&self, number: u32) {
         let new = number.max(1);
         let _ = self
