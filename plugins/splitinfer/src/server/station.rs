@@ -19,8 +19,10 @@ use super::company::Company;
 use super::decode::Ready;
 use super::lane::{Lane, Turn};
 
-/// How often a number of frames is timed; the shortest time counts, as others are computed meanwhile.
-const TIMED: u32 = 4;
+/// How often a number of frames is timed. Others are computed meanwhile, so that one run may take twice as long as the next: the mean
+/// counts, of times that are no larger than so many times the shortest.
+const TIMED: usize = 12;
+const LONGEST: u32 = 3;
 
 /// One way into a prepared model.
 pub struct Station {
@@ -134,9 +136,9 @@ impl Station {
         !self.asked.swap(true, Ordering::Relaxed)
     }
 
-    /// Finds out whether frames are to be computed together, which takes as long as some dozens of them where it does, and as a dozen where it
-    /// does not. `rest` is told after each run how long it took, and returns when it is time for the next; false if there is to be none. Says what was
-    /// found.
+    /// Finds out whether frames are to be computed together, which takes as long as three dozens of them where two gain nothing, and some
+    /// hundreds where they do. `rest` is told after each run how long it took, and returns when it is time for the next; false if there is to be
+    /// none. Says what was found.
     pub fn find_out(
         &self,
         split: &SplitModel,
@@ -176,16 +178,15 @@ impl Station {
                 false => Err("the server stops".into()),
             }
         };
-        let mut alone = Duration::MAX;
         for size in company.sizes().skip(1) {
-            let mut together = Duration::MAX;
+            let (mut alone, mut together) = (Vec::new(), Vec::new());
             // In turns, so that what else the machine does falls on both alike.
             for _ in 0..TIMED {
-                alone = alone.min(time(1)?);
-                together = together.min(time(size)?);
+                alone.push(time(1)?);
+                together.push(time(size)?);
             }
-            company.measured(1, alone);
-            company.measured(size, together);
+            company.measured(1, usual(&alone));
+            company.measured(size, usual(&together));
             // What two do not gain at all four seldom do, and what four do not, eight; each takes twice as long to try.
             if size >= 4 && !company.pays() || size == 2 && company.gains_nothing() {
                 break;
@@ -196,6 +197,12 @@ impl Station {
             false => Err(format!("does not pay: {}", describe(&company))),
         }
     }
+}
+
+fn usual(times: &[Duration]) -> Duration {
+    let shortest = times.iter().min().copied().unwrap_or_default();
+    let sum: Duration = times.iter().map(|t| (*t).min(shortest * LONGEST)).sum();
+    sum / u32::try_from(times.len()).unwrap_or(1).max(1)
 }
 
 fn describe(company: &Company) -> String {

@@ -25,7 +25,7 @@ use crate::net::trust::Trust;
 const WIDTH: usize = 1536;
 
 /// A convolution and two wide layers, which take hardly longer for eight frames than for one.
-fn wide() -> Model {
+pub(super) fn wide() -> Model {
     let weights = |shape: &[usize], seed: u64| -> Vec<f32> {
         let noise = random_tensor(DType::F32, shape, 0.1, seed);
         noise.to_f32_vec().iter().map(|x| x - 0.05).collect()

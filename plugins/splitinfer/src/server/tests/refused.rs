@@ -8,13 +8,10 @@
 
 use std::time::{Duration, Instant};
 
-use splitinfer_graph::Model;
-use splitinfer_graph::build::GraphBuilder;
-use splitinfer_runtime::random_tensor;
-use splitinfer_tensor::DType;
 use splitinfer_wire::{Content, Wants};
 
-use super::bench::{Edge, Link, PATIENCE, SIDE, Server, ready};
+use super::batch::wide;
+use super::bench::{Edge, Link, PATIENCE, Server, ready};
 use crate::net::client::{ClientEvent, Failure};
 use crate::net::trust::Trust;
 
@@ -22,29 +19,6 @@ use crate::net::trust::Trust;
 const BURST: u64 = 8;
 /// No frame is done in this time.
 const NO_TIME: Option<Duration> = Some(Duration::from_micros(1));
-
-/// Layers whose weights take some milliseconds to be read.
-fn slow() -> Model {
-    let weights = |shape: &[usize], seed: u64| -> Vec<f32> {
-        let noise = random_tensor(DType::F32, shape, 0.1, seed);
-        noise.to_f32_vec().iter().map(|x| x - 0.05).collect()
-    };
-    let (flat, width) = (3 * SIDE * SIDE, 2048);
-    GraphBuilder::new(17)
-        .input("images", DType::F32, &[1, 3, SIDE, SIDE])
-        .weight("first", &[flat, width], &weights(&[flat, width], 2))
-        .weight("second", &[width, width], &weights(&[width, width], 3))
-        .weight("classes", &[width, 6], &weights(&[width, 6], 4))
-        .node("Flatten", &["images"], &["flat"], vec![])
-        .node("MatMul", &["flat", "first"], &["a"], vec![])
-        .node("Relu", &["a"], &["b"], vec![])
-        .node("MatMul", &["b", "second"], &["c"], vec![])
-        .node("Relu", &["c"], &["d"], vec![])
-        .node("MatMul", &["d", "classes"], &["logits"], vec![])
-        .output("logits", DType::F32, &[1, 6])
-        .model()
-        .unwrap()
-}
 
 fn ended(event: ClientEvent) -> Option<(u64, Option<Failure>)> {
     match event {
@@ -65,7 +39,7 @@ fn a_frame_comes_back_at_once_where_others_are_in_its_way_and_only_there() {
     if !ready() {
         return;
     }
-    let edge = Edge::of(slow(), 1);
+    let edge = Edge::of(wide(), 1);
     let server = Server::new(Some(&edge.model));
     gst::prelude::ObjectExt::set_property(&server.element, "max-batch", 1u32);
     let server = server.play();
