@@ -156,8 +156,8 @@ impl Survey {
         Ok(found)
     }
 
-    /// What there is to do, the first candidate before the video, whose encoder takes long to be made. `fresh`: no picture of the video has been
-    /// made of this one.
+    /// What there is to do: first what the plan needs to choose at all, the picture and one candidate. `fresh`: this picture has not been one of
+    /// the video yet.
     fn next(&self, engine: &Engine, fresh: bool) -> Option<Step> {
         let begun = self.walked > 0 || self.walk.is_some();
         let videoed = matches!(self.video, VideoSurvey::Done);
