@@ -17,7 +17,7 @@ use super::predict::{Surroundings, Values, each, moved};
 use super::rans::{Coder, Reader, Writer};
 use super::seen::{At, Seen, WINDOW, Window, magnitude};
 use super::transform::inverse;
-use super::wanted::{Wanted, level};
+use super::wanted::{Fresh, Wanted, level};
 
 /// What a band is coded against.
 #[derive(Clone, Copy, Debug)]
@@ -236,15 +236,10 @@ impl<C: Coder> Walk<'_, C> {
             return self.as_it_was(from, block);
         }
         let quantum = self.setting.quantum;
-        let residuals = differences(
-            self.coder,
-            self.contexts,
-            &said.unwrap_or_default(),
-            &each(from, |level| hint(level.into(), quantum) as u8),
-            self.seen.window(block.at),
-            &self.seen.busy(block.at),
-            block.rect,
-        );
+        let hints = each(from, |level| hint(level.into(), quantum) as u8);
+        let (said, place) = (said.unwrap_or_default(), self.place(block));
+        let (coder, contexts) = (&mut *self.coder, &mut *self.contexts);
+        let residuals = pixels(coder, contexts, Kind::Difference, &said, &hints, place);
         self.seen.add(block.at, &residuals);
         let level = |k: usize| level(from[k].into(), residuals[k] * quantum);
         self.put(block, &std::array::from_fn(level));
@@ -280,25 +275,41 @@ impl<C: Coder> Walk<'_, C> {
     fn fresh(&mut self, block: Block) {
         let quantum = self.setting.quantum;
         let around = Surroundings::new(self.levels, &self.inner, block.inner_base, block.inner);
-        let said = self
-            .wanted
-            .and_then(|w| w.fresh(&self.setting.plane, around, block.base, block.rect, quantum));
+        let said = self.wanted.and_then(|w| {
+            w.fresh(
+                &self.setting.plane,
+                &around,
+                block.base,
+                block.rect,
+                quantum,
+            )
+        });
         if !self.coded(said.is_some(), Kind::Fresh, block.at) {
             self.seen.add_none(block.at);
             return self.put(block, &around.filled());
         }
-        let mut around = around;
-        let residuals = fresh(
-            self.coder,
-            self.contexts,
-            &said.unwrap_or_default(),
-            &mut around,
-            self.seen.window(block.at),
-            &self.seen.busy(block.at),
-            (block.rect, quantum),
-        );
+        let place = self.place(block);
+        let (coder, contexts) = (&mut *self.coder, &mut *self.contexts);
+        let (residuals, levels) = match said {
+            // A writer knows all levels before, and so all that the symbols depend on.
+            Some(Fresh { residuals, levels }) => {
+                let of = |k: usize| i32::from(levels[k]) - residuals[k] * quantum;
+                let hints = std::array::from_fn(|k| hint(of(k), quantum) as u8);
+                pixels(coder, contexts, Kind::Fresh, &residuals, &hints, place);
+                (residuals, levels)
+            }
+            None => read_fresh(coder, contexts, around, place, quantum),
+        };
         self.seen.add(block.at, &residuals);
-        self.put(block, &around.block());
+        self.put(block, &levels);
+    }
+
+    fn place(&self, block: Block) -> Place {
+        Place {
+            window: self.seen.window(block.at),
+            busy: self.seen.busy(block.at),
+            rect: block.rect,
+        }
     }
 
     /// Sets the block's levels.
@@ -311,26 +322,34 @@ impl<C: Coder> Walk<'_, C> {
 
 // What follows takes apart what `Walk` holds together, so that the coder's state may stay in registers.
 
-/// Reads or writes differences to the reference, pixel by pixel.
-fn differences<C: Coder>(
+/// What the symbols of a block's pixels depend on, besides their hints and each other.
+struct Place {
+    window: Window,
+    busy: Values<u8>,
+    /// The pixels that there are.
+    rect: Rect,
+}
+
+/// Reads or writes residuals, pixel by pixel, whose hints are known.
+#[inline]
+fn pixels<C: Coder>(
     coder: &mut C,
     contexts: &mut Contexts,
+    kind: Kind,
     said: &Values<i32>,
     hints: &Values<u8>,
-    mut window: Window,
-    busy: &Values<u8>,
-    rect: Rect,
+    mut place: Place,
 ) -> Values<i32> {
     let mut residuals = [0; BLOCK * BLOCK];
     for j in 0..BLOCK {
         for i in 0..BLOCK {
-            if i < rect.width && j < rect.height {
+            if place.has(i, j) {
                 let k = j * BLOCK + i;
-                let activity = around_pixel(&window, i, j) + u32::from(busy[k]) / 2;
                 let hint = usize::from(hints[k]);
-                let residual = contexts.residual(coder, said[k], Kind::Difference, hint, activity);
+                let activity = place.activity(i, j);
+                let residual = contexts.residual(coder, said[k], kind, hint, activity);
                 residuals[k] = residual;
-                window[(j + 1) * WINDOW + i + 1] = magnitude(residual);
+                place.set(i, j, residual);
             }
         }
     }
@@ -361,32 +380,50 @@ fn coefficients<C: Coder>(
     residuals
 }
 
-/// Reads or writes what is to be added to what the levels around foretell, and makes the levels.
-fn fresh<C: Coder>(
+/// Reads what is to be added to what the levels around foretell, and makes the levels: each may foretell the next.
+fn read_fresh<C: Coder>(
     coder: &mut C,
     contexts: &mut Contexts,
-    said: &Values<i32>,
-    around: &mut Surroundings,
-    mut window: Window,
-    busy: &Values<u8>,
-    (rect, quantum): (Rect, i32),
-) -> Values<i32> {
+    mut around: Surroundings,
+    mut place: Place,
+    quantum: i32,
+) -> (Values<i32>, Values<i16>) {
     let mut residuals = [0; BLOCK * BLOCK];
     for j in 0..BLOCK {
         for i in 0..BLOCK {
-            if i < rect.width && j < rect.height {
-                let k = j * BLOCK + i;
+            if place.has(i, j) {
                 let predicted = around.median(i, j);
-                let activity = around_pixel(&window, i, j) + u32::from(busy[k]) / 2;
                 let hint = hint(predicted, quantum);
-                let residual = contexts.residual(coder, said[k], Kind::Fresh, hint, activity);
-                residuals[k] = residual;
-                window[(j + 1) * WINDOW + i + 1] = magnitude(residual);
+                let activity = place.activity(i, j);
+                let residual = contexts.residual(coder, 0, Kind::Fresh, hint, activity);
+                residuals[j * BLOCK + i] = residual;
+                place.set(i, j, residual);
                 around.set(i, j, level(predicted, residual * quantum));
             }
         }
     }
-    residuals
+    (residuals, around.block())
+}
+
+impl Place {
+    #[inline(always)]
+    fn has(&self, i: usize, j: usize) -> bool {
+        i < self.rect.width && j < self.rect.height
+    }
+
+    /// How large the residual of a pixel may be. What is not known yet is 0.
+    #[inline(always)]
+    fn activity(&self, i: usize, j: usize) -> u32 {
+        let at = |k: usize| u32::from(self.window[k]);
+        let above = j * WINDOW + i;
+        let around = 2 * (at(above + WINDOW) + at(above + 1)) + at(above) + at(above + 2);
+        around + u32::from(self.busy[j * BLOCK + i]) / 2
+    }
+
+    #[inline(always)]
+    fn set(&mut self, i: usize, j: usize, residual: i32) {
+        self.window[(j + 1) * WINDOW + i + 1] = magnitude(residual);
+    }
 }
 
 /// How large a prediction is: 0, about one quantum, more.
@@ -394,14 +431,6 @@ fn fresh<C: Coder>(
 fn hint(predicted: i32, quantum: i32) -> usize {
     let twice = 2 * predicted.abs();
     usize::from(twice >= quantum) + usize::from(twice >= 3 * quantum)
-}
-
-/// How large a residual of a pixel may be. What is not known yet is 0.
-#[inline(always)]
-fn around_pixel(window: &Window, i: usize, j: usize) -> u32 {
-    let at = |k: usize| u32::from(window[k]);
-    let above = j * WINDOW + i;
-    2 * (at(above + WINDOW) + at(above + 1)) + at(above) + at(above + 2)
 }
 
 /// How large a coefficient may be, by those before it of the same block.

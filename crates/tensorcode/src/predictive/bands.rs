@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::band::{Band, Setting};
+use super::conceal::StandIn;
 use super::contexts::Contexts;
 use super::learned::Learning;
 use super::plane::{Mode, Motion};
@@ -29,8 +30,6 @@ const LEAST_BYTES: usize = 128;
 pub(super) struct Bands<'a> {
     setting: Setting<'a>,
     learning: Learning,
-    /// How the blocks of the reference had moved.
-    before: &'a [Motion],
     made: Mutex<Made>,
     parallel: bool,
 }
@@ -47,7 +46,6 @@ impl<'a> Bands<'a> {
         Self {
             setting,
             learning: Learning::new(earlier, setting.plane.len()),
-            before: earlier.map_or(&[], |e| &e.motions[..]),
             made: Mutex::new(Made {
                 levels: setting.levels(),
                 motions: vec![Motion::NONE; setting.plane.blocks()],
@@ -75,8 +73,8 @@ impl<'a> Bands<'a> {
         })
     }
 
-    /// `bands`: in their order. What is not among them is [concealed](super::conceal), where there is a reference; without one, zero.
-    pub(super) fn read(&self, bands: &[(Range<usize>, &[u8])]) {
+    /// `bands`: in their order. For what is not among them there may be a stand-in; else it is as in the reference, and without one zero.
+    pub(super) fn read(&self, bands: &[(Range<usize>, &[u8])], stand_in: Option<&StandIn<'_>>) {
         let bytes: usize = bands.iter().map(|(_, bytes)| bytes.len()).sum();
         let parallel = self.parallel && bytes >= bands.len() * LEAST_BYTES;
         each(parallel, bands, |(), (rows, bytes)| {
@@ -85,14 +83,16 @@ impl<'a> Bands<'a> {
                 |contexts: &mut Contexts| self.setting.read(&mut reader, contexts, rows.clone());
             self.put(&self.learning.band(code));
         });
+        let Some(stand_in) = stand_in else {
+            return;
+        };
         let levels = &mut self.made.lock().unwrap().levels;
         let mut row = 0;
         for (rows, _) in bands {
-            self.setting.conceal(row..rows.start, self.before, levels);
+            stand_in.put_into(row..rows.start, levels);
             row = rows.end;
         }
-        let rest = row..self.setting.plane.block_rows();
-        self.setting.conceal(rest, self.before, levels);
+        stand_in.put_into(row..self.setting.plane.block_rows(), levels);
     }
 
     /// What was made, and what was learned.

@@ -11,7 +11,7 @@ use super::motion::Search;
 use super::plane::{BLOCK, Mode, Motion, Plane, Rect};
 use super::predict::{Values, each, moved};
 use super::transform::forward;
-use super::wanted::{DEAD, Wanted, bits_of, round};
+use super::wanted::{DEAD, Wanted, bits_of, round, whole};
 
 /// Fresh values are never as near to the wanted ones as they would be by chance, because each leans on those before it.
 const FRESH_ERROR: f32 = 0.15;
@@ -35,6 +35,8 @@ pub(super) struct Manner {
     pub transformed: Vec<bool>,
     /// Which channels are looked at in the next frame.
     turn: usize,
+    /// Room for the values in whole levels.
+    whole: Vec<i16>,
 }
 
 /// What suits a channel changes slowly: in each frame one in so many is asked.
@@ -51,7 +53,10 @@ impl Manner {
     /// Chooses for the next frame. The motion of the frame before is where the search begins.
     pub(super) fn choose(&mut self, plane: &Plane, wanted: &Wanted<'_>, reference: &[i16]) {
         self.modes.resize(plane.blocks(), Mode::Fresh);
-        choose_modes(plane, wanted, reference, &mut self.modes);
+        self.whole.clear();
+        let whole = wanted.values.iter().map(|v| whole(*v) as i16);
+        self.whole.extend(whole);
+        choose_modes(plane, wanted, &self.whole, reference, &mut self.modes);
         let turns = match self.transformed.len() == plane.channels {
             true => TURNS,
             false => 1,
@@ -95,12 +100,18 @@ fn is_told_by_frequency(
     gain > 0.0
 }
 
-fn choose_modes(plane: &Plane, wanted: &Wanted<'_>, reference: &[i16], modes: &mut [Mode]) {
+/// `levels`: the wanted values, rounded.
+fn choose_modes(
+    plane: &Plane,
+    wanted: &Wanted<'_>,
+    levels: &[i16],
+    reference: &[i16],
+    modes: &mut [Mode],
+) {
     let lambda = wanted.lambda;
     let costs = Costs::of_pixels(plane, wanted, reference);
-    let levels: Vec<i16> = wanted.values.iter().map(|v| round(*v) as i16).collect();
     let quantum = (1.0 / wanted.quanta_per_level) as i16;
-    let mut search = Search::new(plane, &levels, reference, quantum);
+    let mut search = Search::new(plane, levels, reference, quantum);
     let columns = plane.block_columns();
     for row in 0..plane.block_rows() {
         for column in 0..columns {

@@ -10,6 +10,7 @@ use splitinfer_tensor::Tensor;
 
 use super::band::Setting;
 use super::bands::Bands;
+use super::conceal::StandIn;
 use super::frame::{Head, Levels, Part};
 use super::reference::{Coded, Frame, History};
 use super::steps::Steps;
@@ -29,6 +30,8 @@ const RESTING: usize = 4;
 /// Decoder of the predictive code.
 pub struct PredictiveDecoder {
     held: History,
+    /// The last one of which parts were missing. No frame is predicted from it, but the lost parts of the next may go on from it.
+    incomplete: Option<Frame>,
     affine: AffineDecoder,
     parallel: bool,
 }
@@ -37,6 +40,7 @@ impl Default for PredictiveDecoder {
     fn default() -> Self {
         Self {
             held: History::default(),
+            incomplete: None,
             affine: AffineDecoder::default(),
             parallel: true,
         }
@@ -45,11 +49,12 @@ impl Default for PredictiveDecoder {
 
 impl Decode for PredictiveDecoder {
     fn decode(&mut self, bytes: &[u8], limits: &Limits) -> Result<Vec<Tensor>, CodeError> {
-        let (head, tensors, coded) = self.read(bytes, &[], limits)?;
-        if let Some(reference) = head.reference {
+        let (tensors, frame) = self.read(bytes, &[], limits)?;
+        if frame.back > 0 {
+            let reference = frame.number - frame.back;
             self.held.drop_before(reference.saturating_sub(OVERTAKEN));
         }
-        self.held.add(head.frame, coded, KEPT, limits.max_bytes);
+        self.held.add(frame, KEPT, limits.max_bytes);
         Ok(tensors)
     }
 
@@ -59,12 +64,16 @@ impl Decode for PredictiveDecoder {
         missing: &[Range<usize>],
         limits: &Limits,
     ) -> Result<Vec<Tensor>, CodeError> {
-        // The sender's next frames do not build on this one, so it is not held.
-        Ok(self.read(bytes, missing, limits)?.1)
+        let (tensors, mut frame) = self.read(bytes, missing, limits)?;
+        let coded = frame.tensors.iter_mut().flatten();
+        coded.for_each(|coded| coded.contexts = None);
+        self.incomplete = Some(frame);
+        Ok(tensors)
     }
 
     fn reset(&mut self) {
         self.held.clear();
+        self.incomplete = None;
     }
 }
 
@@ -77,11 +86,12 @@ impl PredictiveDecoder {
     /// As [`Decoder::rest`](crate::Decoder::rest).
     pub fn rest(&mut self) {
         self.held.keep_newest(RESTING);
+        self.incomplete = None;
     }
 
     /// As [`Decoder::held_bytes`](crate::Decoder::held_bytes).
     pub fn held_bytes(&self) -> usize {
-        self.held.bytes()
+        self.held.bytes() + self.incomplete.as_ref().map_or(0, Frame::bytes)
     }
 
     fn read(
@@ -89,41 +99,39 @@ impl PredictiveDecoder {
         bytes: &[u8],
         missing: &[Range<usize>],
         limits: &Limits,
-    ) -> Result<(Head, Vec<Tensor>, Frame), CodeError> {
+    ) -> Result<(Vec<Tensor>, Frame), CodeError> {
         let arrived = Arrived { bytes, missing };
         let (head, mut at) = Head::read(bytes, limits)?;
         arrived.need(0..at)?;
-        let earlier = match head.reference {
-            Some(frame) => Some(self.held.get(frame).ok_or(CodeError::Reference(frame))?),
-            None => None,
+        let reading = Reading {
+            number: head.frame,
+            arrived: &arrived,
+            earlier: match head.reference {
+                Some(frame) => Some(self.held.get(frame).ok_or(CodeError::Reference(frame))?),
+                None => None,
+            },
+            near: self.held.nearest(self.incomplete.as_ref(), head.frame),
+            parallel: self.parallel,
         };
         let mut tensors = Vec::with_capacity(head.tensors.len());
-        let mut frame = Vec::with_capacity(head.tensors.len());
+        let mut coded = Vec::with_capacity(head.tensors.len());
         let mut decoded = 0;
-        for (number, part) in head.tensors.iter().enumerate() {
+        for (place, part) in head.tensors.iter().enumerate() {
             let payload = at..at + part.len();
             at = payload.end;
-            let (tensor, coded) = match part {
+            let (tensor, levels) = match part {
                 Part::Embedded(_) => {
                     let rest = Limits {
                         max_bytes: limits.max_bytes - decoded,
                         ..*limits
                     };
                     let payload = arrived.need(payload)?;
-                    (embedded(&mut self.affine, payload, number, &rest)?, None)
+                    (embedded(&mut self.affine, payload, place, &rest)?, None)
                 }
                 Part::Levels(levels) => {
-                    let earlier = earlier.and_then(|e| e.get(number)?.as_ref());
-                    let earlier = earlier.filter(|e| e.shape == levels.shape);
-                    let steps = levels.steps(earlier.map(|e| &e.steps));
-                    let steps = steps.ok_or(CodeError::Corrupt {
-                        tensor: number,
-                        what: "its channels' steps are not usable numbers",
-                    })?;
-                    let from = (&arrived, payload.start);
-                    let coded = read_levels(levels, steps, from, earlier, self.parallel);
+                    let coded = reading.levels(place, levels, payload.start)?;
                     let tensor = coded.tensor().map_err(|source| CodeError::Tensor {
-                        tensor: number,
+                        tensor: place,
                         dtype: levels.dtype,
                         source,
                     })?;
@@ -133,9 +141,67 @@ impl PredictiveDecoder {
             decoded += tensor.byte_len();
             within("bytes of decoded tensors", decoded, limits.max_bytes)?;
             tensors.push(tensor);
-            frame.push(coded);
+            coded.push(levels);
         }
-        Ok((head, tensors, frame))
+        let frame = Frame {
+            number: head.frame,
+            back: head.back(),
+            tensors: coded,
+        };
+        Ok((tensors, frame))
+    }
+}
+
+/// A frame whose tensors are read one by one.
+struct Reading<'a> {
+    number: u64,
+    arrived: &'a Arrived<'a>,
+    /// What it is predicted from.
+    earlier: Option<&'a Frame>,
+    /// What its lost parts go on from.
+    near: Option<&'a Frame>,
+    parallel: bool,
+}
+
+impl Reading<'_> {
+    /// The levels of the tensor at this place, whose payload starts there.
+    fn levels(&self, place: usize, head: &Levels, start: usize) -> Result<Coded, CodeError> {
+        let earlier = self.earlier.and_then(|e| e.tensor(place, &head.shape));
+        let steps = head.steps(earlier.map(|e| &e.steps));
+        let steps = steps.ok_or(CodeError::Corrupt {
+            tensor: place,
+            what: "its channels' steps are not usable numbers",
+        })?;
+        let reference = earlier.map(|e| e.in_steps_of(&steps));
+        let setting = Setting {
+            plane: head.plane(),
+            reference: reference.as_deref(),
+            transformed: &head.transformed,
+            quantum: i32::from(head.quantum),
+        };
+        let came = self.arrived.bands(head, start);
+        let stand_in = match came.len() < head.bands.len() {
+            true => self.stand_in(place, head, &steps),
+            false => None,
+        };
+        let bands = Bands::new(setting, earlier, self.parallel);
+        bands.read(&came, stand_in.as_ref());
+        let (made, contexts) = bands.finish();
+        Ok(Coded {
+            dtype: head.dtype,
+            shape: head.shape.clone(),
+            levels: made.levels,
+            motions: made.motions,
+            contexts,
+            steps,
+        })
+    }
+
+    fn stand_in(&self, place: usize, head: &Levels, steps: &Steps) -> Option<StandIn<'_>> {
+        let near = self.near?;
+        let tensor = near.tensor(place, &head.shape)?;
+        let later = self.number.wrapping_sub(near.number).cast_signed();
+        Some(StandIn::new(tensor, steps, (later, near.back)))
     }
 }
 
@@ -152,6 +218,19 @@ impl<'a> Arrived<'a> {
             true => None,
             false => self.bytes.get(range),
         }
+    }
+
+    /// The rows and bytes of the bands that are there, of a tensor whose payload starts there.
+    fn bands(&self, head: &Levels, start: usize) -> Vec<(Range<usize>, &'a [u8])> {
+        let mut bands = Vec::with_capacity(head.bands.len());
+        let (mut row, mut at) = (0, start);
+        for (count, len) in &head.bands {
+            let bytes = self.get(at..at + len);
+            bands.extend(bytes.map(|bytes| (row..row + count, bytes)));
+            row += count;
+            at += len;
+        }
+        bands
     }
 
     fn need(&self, range: Range<usize>) -> Result<&'a [u8], CodeError> {
@@ -176,42 +255,5 @@ fn embedded(
             tensor,
             what: "it does not hold one tensor",
         }),
-    }
-}
-
-/// Bands that were lost are what they most likely are by the reference; without one, zero.
-fn read_levels(
-    head: &Levels,
-    steps: Steps,
-    (arrived, start): (&Arrived<'_>, usize),
-    earlier: Option<&Coded>,
-    parallel: bool,
-) -> Coded {
-    let plane = head.plane();
-    let reference = earlier.map(|e| e.in_steps_of(&steps));
-    let setting = Setting {
-        plane,
-        reference: reference.as_deref(),
-        transformed: &head.transformed,
-        quantum: i32::from(head.quantum),
-    };
-    let mut came = Vec::with_capacity(head.bands.len());
-    let (mut row, mut at) = (0, start);
-    for (count, len) in &head.bands {
-        let bytes = arrived.get(at..at + len);
-        came.extend(bytes.map(|bytes| (row..row + count, bytes)));
-        row += count;
-        at += len;
-    }
-    let bands = Bands::new(setting, earlier, parallel);
-    bands.read(&came);
-    let (made, contexts) = bands.finish();
-    Coded {
-        dtype: head.dtype,
-        steps,
-        shape: head.shape.clone(),
-        levels: made.levels,
-        motions: made.motions,
-        contexts,
     }
 }

@@ -14,7 +14,7 @@ use super::choose::Manner;
 use super::cutting::Cutting;
 use super::frame::{Coarser, Head, Levels, Part};
 use super::plane::{Plane, channels};
-use super::reference::{Coded, History};
+use super::reference::{Coded, Frame, History};
 use super::scale::{Scale, relative_step};
 use super::steps::{FURTHEST, Steps};
 use super::wanted::Wanted;
@@ -64,6 +64,8 @@ struct Stream {
     scale: Scale,
     manner: Manner,
     cutting: Cutting,
+    /// Room for the values in levels, so that the system need not give it anew for every frame.
+    exact: Vec<f32>,
 }
 
 impl Predictive {
@@ -94,7 +96,7 @@ impl Predictive {
     /// The tensors of a frame as its receiver has them, while it may still be acknowledged. `None` for a frame that was
     /// not coded as levels.
     pub fn decoded(&self, frame: u64) -> Option<Vec<Tensor>> {
-        let coded = self.sent.get(frame)?.iter();
+        let coded = self.sent.get(frame)?.tensors.iter();
         coded.map(|c| c.as_ref()?.tensor().ok()).collect()
     }
 
@@ -137,7 +139,7 @@ impl Encode for Predictive {
         let mut payload = Vec::new();
         let mut coded = Vec::with_capacity(tensors.len());
         for (i, (tensor, stream)) in tensors.iter().zip(&mut self.streams).enumerate() {
-            let earlier = earlier.and_then(|e| e.get(i)?.as_ref());
+            let earlier = earlier.and_then(|e| e.tensor(i, tensor.shape()));
             let coarser = self.coarser.get(i).filter(|_| weighed).cloned();
             let coarser = coarser.filter(|c| c.len() == channels(tensor.shape()));
             let fineness = (relative, coarser.unwrap_or_default());
@@ -157,7 +159,12 @@ impl Encode for Predictive {
                 }
             }
         }
-        self.sent.add(frame, coded, KEPT, usize::MAX);
+        let sent = Frame {
+            number: frame,
+            back: head.back(),
+            tensors: coded,
+        };
+        self.sent.add(sent, KEPT, usize::MAX);
         let mut out = Vec::with_capacity(payload.iter().map(Vec::len).sum::<usize>() + 512);
         head.write(&mut out)?;
         payload.iter().for_each(|part| out.extend_from_slice(part));
@@ -202,9 +209,9 @@ impl Stream {
             return None;
         }
         let plane = Plane::of(tensor.shape());
-        let earlier = earlier.filter(|e| e.shape == tensor.shape());
         let reference = earlier.map(|e| e.in_steps_of(&steps));
-        let exact = in_levels(&values, &steps, &plane);
+        let mut exact = std::mem::take(&mut self.exact);
+        put_in_levels(&values, &steps, &plane, &mut exact);
         let wanted = Wanted {
             values: &exact,
             quanta_per_level: 1.0 / f32::from(quantum.levels),
@@ -226,6 +233,7 @@ impl Stream {
         };
         let bands = Bands::new(setting, earlier, parallel);
         let (written, sizes) = self.write(&setting, &bands, wanted);
+        self.exact = exact;
         let (made, contexts) = bands.finish();
         let max_error = max_error(tensor, &values, &made.levels, &steps);
         let shape = tensor.shape().to_vec();
@@ -272,13 +280,13 @@ impl Stream {
 }
 
 /// The values in levels, not rounded.
-fn in_levels(values: &[f32], steps: &Steps, plane: &Plane) -> Vec<f32> {
-    let mut levels = Vec::with_capacity(values.len());
+fn put_in_levels(values: &[f32], steps: &Steps, plane: &Plane, levels: &mut Vec<f32>) {
+    levels.clear();
+    levels.reserve(values.len());
     for (step, values) in steps.with(values, plane.area()) {
         let inverse = 1.0 / step;
         levels.extend(values.iter().map(|v| v * inverse));
     }
-    levels
 }
 
 /// How a head tells these steps to who has `earlier`.
@@ -290,18 +298,51 @@ fn told(steps: &Steps, earlier: Option<&Coded>) -> Coarser {
     }
 }
 
-/// What the receiver's values are off by at most, rounding included.
-fn max_error(tensor: &Tensor, values: &[f32], levels: &[i16], steps: &Steps) -> f32 {
-    let mut off = 0f32;
-    let mut largest = 0f32;
-    let area = Plane::of(tensor.shape()).area();
-    let channels = steps.with(values, area).zip(steps.with(levels, area));
-    for ((step, values), (_, levels)) in channels {
-        for (v, l) in values.iter().zip(levels) {
-            off = off.max((v - f32::from(*l) * step).abs());
-            largest = largest.max(v.abs());
+/// By how much a value is off, and how large one is, at most: of every so manyth value by itself, so that many are seen at once.
+#[derive(Default)]
+struct Most {
+    off: [f32; Self::LANES],
+    largest: [f32; Self::LANES],
+}
+
+impl Most {
+    const LANES: usize = 16;
+
+    fn see(&mut self, values: &[f32], levels: &[i16], step: f32) {
+        let (values, rest) = values.as_chunks::<{ Self::LANES }>();
+        let (levels, rest_levels) = levels.as_chunks::<{ Self::LANES }>();
+        for (values, levels) in values.iter().zip(levels) {
+            self.see_some(values, levels, step);
+        }
+        self.see_some(rest, rest_levels, step);
+    }
+
+    /// No more than lanes.
+    #[inline(always)]
+    fn see_some(&mut self, values: &[f32], levels: &[i16], step: f32) {
+        // Not `f32::max`, which heeds what is not a number and so takes one after the other.
+        let more = |a: f32, b: f32| if a > b { a } else { b };
+        let lanes = self.off.iter_mut().zip(&mut self.largest);
+        for ((off, largest), (v, l)) in lanes.zip(values.iter().zip(levels)) {
+            *off = more((v - f32::from(*l) * step).abs(), *off);
+            *largest = more(v.abs(), *largest);
         }
     }
+
+    fn of_all(&self) -> [f32; 2] {
+        [self.off, self.largest].map(|lanes| lanes.into_iter().fold(0.0, f32::max))
+    }
+}
+
+/// What the receiver's values are off by at most, rounding included.
+fn max_error(tensor: &Tensor, values: &[f32], levels: &[i16], steps: &Steps) -> f32 {
+    let area = Plane::of(tensor.shape()).area();
+    let channels = steps.with(values, area).zip(steps.with(levels, area));
+    let mut most = Most::default();
+    for ((step, values), (_, levels)) in channels {
+        most.see(values, levels, step);
+    }
+    let [off, largest] = most.of_all();
     let conversion = conversion_error(tensor.dtype(), largest + off) as f32;
     let error = off + conversion + (off + largest) * f32::EPSILON;
     if off + conversion == 0.0 {

@@ -84,16 +84,17 @@ impl Part {
 }
 
 impl Head {
+    /// How many frames before this one its reference is; 0 where it has none.
+    pub(super) fn back(&self) -> u64 {
+        self.reference.map_or(0, |r| self.frame.saturating_sub(r))
+    }
+
     /// # Errors
     /// When there are more tensors or dimensions than the format can count.
     pub(super) fn write(&self, out: &mut Vec<u8>) -> Result<(), CodeError> {
         stream::write_start(out, stream::PREDICTIVE, self.tensors.len())?;
         varint(out, self.frame);
-        // 0: none; else the distance.
-        varint(
-            out,
-            self.reference.map_or(0, |r| self.frame.saturating_sub(r)),
-        );
+        varint(out, self.back());
         for part in &self.tensors {
             match part {
                 Part::Embedded(len) => {

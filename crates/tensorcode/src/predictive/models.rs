@@ -261,7 +261,8 @@ impl Symbols {
         }
         let mut below = start.below;
         for (below, sum) in below[..SYMBOLS].iter_mut().zip(sums) {
-            *below = (sum / weight) as i16;
+            // Several are divided at once, and exactly: a quotient of such numbers that is not whole is further from whole ones than an f64 rounds.
+            *below = (f64::from(*sum) / f64::from(weight)) as i32 as i16;
         }
         Self {
             below,

@@ -128,6 +128,19 @@ impl Motion {
         let range = -Self::RANGE..Self::RANGE;
         range.contains(&self.dx) && range.contains(&self.dy)
     }
+
+    /// What has moved so far in the last `spanned` frames goes so far in `frames` (below 0: comes from there), in whole pixels.
+    pub(super) fn going_on(self, frames: i64, spanned: u64) -> Self {
+        let part = |d: i8| {
+            let far = f32::from(d) * frames as f32 / spanned.max(1) as f32;
+            let (least, most) = (-Self::RANGE, Self::RANGE - 1);
+            far.round().clamp(least.into(), most.into()) as i8
+        };
+        Self {
+            dx: part(self.dx),
+            dy: part(self.dy),
+        }
+    }
 }
 
 impl Mode {
@@ -155,6 +168,16 @@ mod tests {
         assert_eq!(plane(&[2, 7]), (1, 2, 7));
         assert_eq!(plane(&[1, 32, 52, 50]), (32, 52, 50));
         assert_eq!(plane(&[2, 3, 4, 5]), (6, 4, 5));
+    }
+
+    #[test]
+    fn what_moves_goes_on_as_far_as_there_is_time() {
+        let motion = Motion { dx: 3, dy: -5 };
+        assert_eq!(motion.going_on(1, 1), motion);
+        assert_eq!(motion.going_on(1, 3), Motion { dx: 1, dy: -2 });
+        assert_eq!(motion.going_on(-2, 2), Motion { dx: -3, dy: 5 });
+        assert_eq!(motion.going_on(i64::MAX, 0), Motion { dx: 7, dy: -8 });
+        assert_eq!(motion.going_on(1, u64::MAX), Motion::NONE);
     }
 
     #[test]

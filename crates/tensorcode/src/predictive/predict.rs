@@ -83,6 +83,17 @@ impl Surroundings {
         median(west, north, corner)
     }
 
+    /// The corner, and the row above.
+    pub(super) fn above(&self) -> (i32, [i32; BLOCK]) {
+        let north = std::array::from_fn(|i| i32::from(self.levels[i + 1]));
+        (i32::from(self.levels[0]), north)
+    }
+
+    /// The column to the left.
+    pub(super) fn left(&self) -> [i32; BLOCK] {
+        std::array::from_fn(|j| i32::from(self.levels[(j + 1) * SIDE]))
+    }
+
     #[inline(always)]
     pub(super) fn set(&mut self, i: usize, j: usize, level: i16) {
         self.levels[(j + 1) * SIDE + i + 1] = level;
@@ -105,7 +116,7 @@ impl Surroundings {
 }
 
 #[inline(always)]
-fn median(west: i32, north: i32, corner: i32) -> i32 {
+pub(super) fn median(west: i32, north: i32, corner: i32) -> i32 {
     (west + north - corner)
         .max(west.min(north))
         .min(west.max(north))

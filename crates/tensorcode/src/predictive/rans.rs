@@ -75,6 +75,7 @@ impl Model for Plain {
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     said: Vec<(u16, u16)>,
+    /// Room for those of a number.
     words: Vec<u16>,
 }
 
@@ -82,23 +83,59 @@ impl Writer {
     /// Appends the number to `out`, and is ready for the next.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
         let mut number = 1u32;
+        let words = &mut self.words;
+        words.resize(words.len().max(self.said.len()), 0);
+        let mut at = 0;
         for (start, size) in self.said.drain(..).rev() {
             let (start, size) = (u32::from(start), u32::from(size));
-            // Room for what the symbol adds: size << (32 − PRECISION), without an overflow.
-            if number >> (u32::BITS - PRECISION) >= size {
-                self.words.push(number as u16);
-                number >>= WORD;
-            }
-            number = ((number / size) << PRECISION) + number % size + start;
+            // It does not depend on the number, so it is ready when its turn comes.
+            let inverse = Inverse::of(size);
+            // Room for what the symbol adds: size << (32 − PRECISION), without an overflow. Which symbols need it nobody can foretell, so it takes no branch.
+            let full = number >> (u32::BITS - PRECISION) >= size;
+            words[at] = number as u16;
+            at += usize::from(full);
+            let number_left = if full { number >> WORD } else { number };
+            // The quotient moved up, and the remainder.
+            number = number_left + inverse.times(number_left) * (TOTAL - size) + start;
         }
-        if self.words.is_empty() {
+        if at == 0 {
             let bytes = number.to_le_bytes();
             let len = (u32::BITS - number.leading_zeros()).div_ceil(8) as usize;
             out.extend_from_slice(&bytes[..len]);
         } else {
             out.extend_from_slice(&number.to_le_bytes());
-            out.extend(self.words.drain(..).rev().flat_map(u16::to_le_bytes));
+            out.extend(words[..at].iter().rev().flat_map(|word| word.to_le_bytes()));
         }
+    }
+}
+
+/// Division by the same number again and again takes one multiplication each (T. Granlund, P. Montgomery, *Division by invariant
+/// integers using multiplication*, PLDI 1994).
+#[derive(Clone, Copy)]
+struct Inverse(u64);
+
+impl Inverse {
+    /// A number is divided that is less than size << (32 − PRECISION), so this many digits are enough: the inverse is too
+    /// large by no more than 1, what is divided therefore by less than 2^32 / 2^DIGITS · size / 2^PRECISION, not even 1 / size. And the product
+    /// stays below 2^64.
+    const DIGITS: u32 = 32 + PRECISION;
+    /// Of this size an f64 is a whole number, and its bits count on with it.
+    const WHOLE: f64 = (1u64 << (f64::MANTISSA_DIGITS - 1)) as f64;
+
+    /// `size`: 1 to [`TOTAL`].
+    #[inline(always)]
+    fn of(size: u32) -> Self {
+        let inverse = (1u64 << Self::DIGITS) as f64 / f64::from(size);
+        // To the whole number that is no larger, or just below one: of the 53 digits of an f64 at most 47 are above the point, and what is
+        // below it is 0 or at least 1 / size.
+        let whole = inverse + (Self::WHOLE - 0.5);
+        Self(whole.to_bits() - Self::WHOLE.to_bits() + 1)
+    }
+
+    /// The number divided by the size, rounded down.
+    #[inline(always)]
+    fn times(self, number: u32) -> u32 {
+        ((u64::from(number) * self.0) >> Self::DIGITS) as u32
     }
 }
 
@@ -194,6 +231,21 @@ mod tests {
             said in proptest::collection::vec((0u8..4, any::<u16>()), 2000),
         ) {
             walk(&mut Reader::new(&bytes), &said);
+        }
+    }
+
+    #[test]
+    fn an_inverse_divides_exactly() {
+        for size in 1..=TOTAL {
+            let inverse = Inverse::of(size);
+            let end = u64::from(size) << (32 - PRECISION);
+            // On both sides of multiples, where a quotient changes: the first, the last, and some between.
+            let multiples = [1, 2, 3, 1000, 65_535, 131_071, 131_072].map(|m| m * u64::from(size));
+            let numbers = multiples.into_iter().flat_map(|m| [m - 1, m]);
+            for number in numbers.filter(|n| *n < end) {
+                let number = number as u32;
+                assert_eq!(inverse.times(number), number / size, "{number} / {size}");
+            }
         }
     }
 

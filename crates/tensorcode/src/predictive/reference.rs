@@ -22,7 +22,7 @@ pub(super) struct Coded {
     pub steps: Steps,
     pub shape: Vec<usize>,
     pub levels: Vec<i16>,
-    /// How each block has moved since the frame before.
+    /// How each block has moved since the frame that it is predicted from.
     pub motions: Vec<Motion>,
     /// What its bands have learned. A small tensor is not worth the memory.
     pub contexts: Option<Box<Contexts>>,
@@ -62,32 +62,56 @@ impl Coded {
     }
 }
 
-/// The tensors of a frame; `None` for one that was not coded as levels.
-pub(super) type Frame = Vec<Option<Coded>>;
+/// A frame as both sides have it.
+pub(super) struct Frame {
+    pub number: u64,
+    /// It is predicted from the frame so many before it; 0 where from none.
+    pub back: u64,
+    /// `None` for one that was not coded as levels.
+    pub tensors: Vec<Option<Coded>>,
+}
+
+impl Frame {
+    /// A tensor of this shape, in that place.
+    pub(super) fn tensor(&self, place: usize, shape: &[usize]) -> Option<&Coded> {
+        let tensor = self.tensors.get(place)?.as_ref();
+        tensor.filter(|t| t.shape == shape)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.tensors.iter().flatten().map(Coded::bytes).sum()
+    }
+}
 
 /// Frames by number, oldest first.
 #[derive(Default)]
 pub(super) struct History {
-    frames: VecDeque<(u64, Frame)>,
+    frames: VecDeque<Frame>,
 }
 
 impl History {
     pub(super) fn get(&self, frame: u64) -> Option<&Frame> {
-        self.frames.iter().find(|f| f.0 == frame).map(|f| &f.1)
+        self.frames.iter().find(|f| f.number == frame)
+    }
+
+    /// Of these and `other` that whose number is nearest; of two that are as near, the later one.
+    pub(super) fn nearest<'a>(&'a self, other: Option<&'a Frame>, to: u64) -> Option<&'a Frame> {
+        let all = self.frames.iter().chain(other);
+        all.min_by_key(|f| (f.number.abs_diff(to), f.number < to))
     }
 
     /// Keeps no more than `most` frames that take no more than `bytes`; the newest always.
-    pub(super) fn add(&mut self, frame: u64, coded: Frame, most: usize, bytes: usize) {
-        self.frames.retain(|f| f.0 != frame);
-        let at = self.frames.partition_point(|f| f.0 < frame);
-        self.frames.insert(at, (frame, coded));
+    pub(super) fn add(&mut self, frame: Frame, most: usize, bytes: usize) {
+        self.frames.retain(|f| f.number != frame.number);
+        let at = self.frames.partition_point(|f| f.number < frame.number);
+        self.frames.insert(at, frame);
         while self.frames.len() > 1 && (self.frames.len() > most || self.bytes() > bytes) {
             self.frames.pop_front();
         }
     }
 
     pub(super) fn drop_before(&mut self, frame: u64) {
-        self.frames.retain(|f| f.0 >= frame);
+        self.frames.retain(|f| f.number >= frame);
     }
 
     pub(super) fn keep_newest(&mut self, most: usize) {
@@ -100,8 +124,7 @@ impl History {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let coded = self.frames.iter().flat_map(|f| &f.1).flatten();
-        coded.map(Coded::bytes).sum()
+        self.frames.iter().map(Frame::bytes).sum()
     }
 }
 
@@ -110,30 +133,40 @@ mod tests {
     use super::super::steps::tests::steps;
     use super::*;
 
-    fn coded(levels: &[i16]) -> Frame {
-        vec![Some(Coded {
+    fn coded(levels: &[i16]) -> Coded {
+        Coded {
             dtype: DType::F32,
             steps: steps(1.0, &[]),
             shape: vec![levels.len(), 1, 1],
             levels: levels.to_vec(),
             contexts: None,
             motions: Vec::new(),
-        })]
+        }
+    }
+
+    fn frame(number: u64, levels: &[i16]) -> Frame {
+        Frame {
+            number,
+            back: 0,
+            tensors: vec![Some(coded(levels))],
+        }
     }
 
     #[test]
     fn a_history_keeps_the_newest_within_its_bounds() {
         let mut history = History::default();
-        for frame in [3, 1, 4, 2] {
-            history.add(frame, coded(&[frame as i16]), 3, 100);
+        for number in [3, 1, 4, 2] {
+            history.add(frame(number, &[number as i16]), 3, 100);
         }
         assert!(history.get(1).is_none() && history.get(2).is_some());
-        history.add(5, coded(&[0; 3]), 9, 8);
+        let nearest = |to| history.nearest(Some(&frame(8, &[])), to).map(|f| f.number);
+        assert_eq!([0, 3, 6, 9].map(nearest), [2, 3, 8, 8].map(Some));
+        history.add(frame(5, &[0; 3]), 9, 8);
         assert_eq!(
             (history.get(4).is_some(), history.get(3).is_some()),
             (true, false)
         );
-        history.add(6, coded(&[0; 50]), 9, 8);
+        history.add(frame(6, &[0; 50]), 9, 8);
         assert_eq!(
             (history.get(6).is_some(), history.get(5).is_some()),
             (true, false)
@@ -144,7 +177,7 @@ mod tests {
 
     #[test]
     fn levels_are_rescaled_and_never_overflow() {
-        let coded = coded(&[3, -5, i16::MAX]).remove(0).unwrap();
+        let coded = coded(&[3, -5, i16::MAX]);
         let rescaled = |base, coarser: &[i8]| coded.in_steps_of(&steps(base, coarser)).into_owned();
         assert_eq!(rescaled(1.0, &[]), [3, -5, i16::MAX]);
         assert_eq!(rescaled(2.0, &[]), [2, -3, 16384]);

@@ -7,7 +7,7 @@
 //! What an encoder wants to say of a block: its residuals, if they are worth their bits.
 
 use super::plane::{BLOCK, Plane, Rect};
-use super::predict::{Surroundings, Values, block_of, each};
+use super::predict::{Surroundings, Values, block_of, each, median};
 use super::transform::forward;
 
 /// What an encoder wants to say.
@@ -94,9 +94,15 @@ fn residual(off: f32) -> i32 {
 
 /// As [`round`], and a number of its own.
 #[inline(always)]
-fn whole(value: f32) -> i32 {
+pub(super) fn whole(value: f32) -> i32 {
     // The bits of the sum count on from those of WHOLE.
     (value + WHOLE).to_bits() as i32 - WHOLE.to_bits() as i32
+}
+
+/// A block from what is around it: what is added to each prediction, and the levels that come of it.
+pub(super) struct Fresh {
+    pub residuals: Values<i32>,
+    pub levels: Values<i16>,
 }
 
 impl Wanted<'_> {
@@ -133,34 +139,42 @@ impl Wanted<'_> {
 
     /// Whole quanta to be added to what the levels around foretell.
     ///
-    /// Each value leans on the one before it, so it is the way from one to the next that takes time: in whole numbers it is short.
+    /// Each value leans on the one before it, so it is the way from one to the next that takes time: in whole numbers, and without memory in between, it is
+    /// short.
     pub(super) fn fresh(
         &self,
         plane: &Plane,
-        mut around: Surroundings,
+        around: &Surroundings,
         base: usize,
         rect: Rect,
         quantum: i32,
-    ) -> Option<Values<i32>> {
+    ) -> Option<Fresh> {
         let values = block_of(self.values, plane, base, rect);
         let values = each(&values, |value| whole(value * FINE as f32));
         // A power of two, as the scale makes it.
-        let quantum_bits = quantum.trailing_zeros();
-        let fine_bits = FINE.trailing_zeros() + quantum_bits;
+        let fine_bits = FINE.trailing_zeros() + quantum.trailing_zeros();
         let bias = ((0.5 - DEAD) * (FINE * quantum) as f32) as i32;
+        // So much more for what is below zero: it is rounded toward zero by as much.
+        let below = (FINE * quantum - 1) - 2 * bias;
         let (mut off, mut residuals) = ([0; BLOCK * BLOCK], [0; BLOCK * BLOCK]);
-        for j in 0..BLOCK {
-            for i in 0..BLOCK {
+        let mut levels = [0; BLOCK * BLOCK];
+        let (mut corner, mut above) = around.above();
+        (corner, above) = (corner * FINE, above.map(|level| level * FINE));
+        for (j, left) in around.left().into_iter().enumerate() {
+            let left = left * FINE;
+            let mut west = left;
+            for (i, north) in above.iter_mut().enumerate() {
                 let k = j * BLOCK + i;
-                let predicted = around.median(i, j);
-                off[k] = values[k] - predicted * FINE;
-                // All ones where it is negative.
-                let sign = off[k] >> 31;
-                let magnitude = ((off[k] ^ sign) - sign + bias) >> fine_bits;
-                residuals[k] = (magnitude ^ sign) - sign;
+                let predicted = median(west, *north, corner);
+                off[k] = values[k] - predicted;
+                let rounded = off[k] + bias + ((off[k] >> 31) & below);
+                residuals[k] = rounded >> fine_bits;
                 // Less than a quantum from the value, so that nothing needs to be clamped.
-                around.set(i, j, (predicted + (residuals[k] << quantum_bits)) as i16);
+                west = predicted + (residuals[k] << fine_bits);
+                (corner, *north) = (*north, west);
+                levels[k] = west;
             }
+            corner = left;
         }
         if rect.width * rect.height < BLOCK * BLOCK {
             clear_beyond(rect, &mut off);
@@ -168,7 +182,11 @@ impl Wanted<'_> {
         }
         let quanta = self.quanta_per_level / FINE as f32;
         let off = each(&off, |off| off as f32 * quanta);
-        Bargain::with(&off, residuals).accepted(self.lambda)
+        let residuals = Bargain::with(&off, residuals).accepted(self.lambda)?;
+        Some(Fresh {
+            residuals,
+            levels: each(&levels, |level| (level / FINE) as i16),
+        })
     }
 
     /// How far the values are from the reference's, in quanta; 0 beyond the picture's edge.
