@@ -298,7 +298,7 @@ fn told(steps: &Steps, earlier: Option<&Coded>) -> Coarser {
     }
 }
 
-/// By how much a value is off, and how large one is, at most: of every so manyth value by itself, so that many are seen at once.
+/// By how much a value is off at most, and how large one is. Each lane looks at values of its own, so that many are seen at once.
 #[derive(Default)]
 struct Most {
     off: [f32; Self::LANES],

@@ -115,9 +115,8 @@ impl Writer {
 struct Inverse(u64);
 
 impl Inverse {
-    /// A number is divided that is less than size << (32 − PRECISION), so this many digits are enough: the inverse is too
-    /// large by no more than 1, what is divided therefore by less than 2^32 / 2^DIGITS · size / 2^PRECISION, not even 1 / size. And the product
-    /// stays below 2^64.
+    /// So many digits are enough, and the product stays below 2^64, because what is divided is less than size << (32 − PRECISION): the
+    /// inverse is too large by 1 at most, and the quotient therefore by less than size · 2^(32 − PRECISION) / 2^DIGITS, which is no more than 1 / size.
     const DIGITS: u32 = 32 + PRECISION;
     /// Of this size an f64 is a whole number, and its bits count on with it.
     const WHOLE: f64 = (1u64 << (f64::MANTISSA_DIGITS - 1)) as f64;
