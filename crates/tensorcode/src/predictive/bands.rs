@@ -61,22 +61,30 @@ impl<'a> Bands<'a> {
         modes: &[Mode],
         wanted: Wanted<'_>,
     ) -> Vec<Vec<u8>> {
-        each(self.parallel, rows, |writer: &mut Writer, rows| {
-            let code = |contexts: &mut Contexts| {
-                let rows = rows.clone();
-                self.setting.write(writer, contexts, rows, modes, wanted)
-            };
-            self.put(&self.learning.band(code));
-            let mut bytes = Vec::new();
-            writer.finish(&mut bytes);
-            bytes
-        })
+        let parallel = self.parallel && rows.len() >= ENOUGH;
+        let pairs: Vec<_> = rows.chunks(2).collect();
+        let written = each(parallel, &pairs, |writers: &mut [Writer; 2], pair| {
+            for (writer, rows) in writers.iter_mut().zip(*pair) {
+                let code = |contexts: &mut Contexts| {
+                    let rows = rows.clone();
+                    self.setting.write(writer, contexts, rows, modes, wanted)
+                };
+                self.put(&self.learning.band(code));
+            }
+            let [one, other] = writers;
+            match pair {
+                [_, _] => Vec::from(one.finish_both(other)),
+                _ => vec![one.finish()],
+            }
+        });
+        written.into_iter().flatten().collect()
     }
 
     /// `bands`: in their order. For what is not among them there may be a stand-in; else it is as in the reference, and without one zero.
     pub(super) fn read(&self, bands: &[(Range<usize>, &[u8])], stand_in: Option<&StandIn<'_>>) {
         let bytes: usize = bands.iter().map(|(_, bytes)| bytes.len()).sum();
-        let parallel = self.parallel && bytes >= bands.len() * LEAST_BYTES;
+        let worth_it = bands.len() >= ENOUGH && bytes >= bands.len() * LEAST_BYTES;
+        let parallel = self.parallel && worth_it;
         each(parallel, bands, |(), (rows, bytes)| {
             let mut reader = Reader::new(bytes);
             let code =
@@ -112,7 +120,7 @@ fn each<J: Sync, T: Default, R: Send>(
     jobs: &[J],
     work: impl Fn(&mut T, &J) -> R + Sync + Send,
 ) -> Vec<R> {
-    if parallel && jobs.len() >= ENOUGH {
+    if parallel {
         return jobs.par_iter().map_init(T::default, work).collect();
     }
     let mut kept = T::default();

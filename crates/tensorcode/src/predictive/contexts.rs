@@ -280,8 +280,7 @@ mod tests {
                 let (kind, hint, activity) = place(r);
                 contexts.residual(&mut writer, *r, kind, hint, activity);
             }
-            let mut bytes = vec![];
-            writer.finish(&mut bytes);
+            let bytes = writer.finish();
             let (mut reader, mut contexts) = (Reader::new(&bytes), Contexts::new());
             for r in &residuals {
                 let (kind, hint, activity) = place(r);
@@ -302,8 +301,7 @@ mod tests {
             for (i, mode) in modes.iter().enumerate() {
                 contexts.mode(&mut writer, *mode, around(i).0, around(i).1);
             }
-            let mut bytes = vec![];
-            writer.finish(&mut bytes);
+            let bytes = writer.finish();
             let (mut reader, mut contexts) = (Reader::new(&bytes), Contexts::new());
             for (i, mode) in modes.iter().enumerate() {
                 prop_assert_eq!(contexts.mode(&mut reader, Mode::Fresh, around(i).0, around(i).1), *mode);

@@ -80,32 +80,79 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Appends the number to `out`, and is ready for the next.
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
-        let mut number = 1u32;
-        let words = &mut self.words;
-        words.resize(words.len().max(self.said.len()), 0);
-        let mut at = 0;
-        for (start, size) in self.said.drain(..).rev() {
-            let (start, size) = (u32::from(start), u32::from(size));
-            // It does not depend on the number, so it is ready when its turn comes.
-            let inverse = Inverse::of(size);
-            // Room for what the symbol adds: size << (32 − PRECISION), without an overflow. Which symbols need it nobody can foretell, so it takes no branch.
-            let full = number >> (u32::BITS - PRECISION) >= size;
-            words[at] = number as u16;
-            at += usize::from(full);
-            let number_left = if full { number >> WORD } else { number };
-            // The quotient moved up, and the remainder.
-            number = number_left + inverse.times(number_left) * (TOTAL - size) + start;
+    /// The bytes of one number.
+    pub(super) fn finish(&mut self) -> Vec<u8> {
+        let mut number = self.start();
+        for said in self.said.iter().rev() {
+            number.add(*said, &mut self.words);
         }
-        if at == 0 {
-            let bytes = number.to_le_bytes();
-            let len = (u32::BITS - number.leading_zeros()).div_ceil(8) as usize;
-            out.extend_from_slice(&bytes[..len]);
-        } else {
-            out.extend_from_slice(&number.to_le_bytes());
-            out.extend(words[..at].iter().rev().flat_map(|word| word.to_le_bytes()));
+        self.end(number)
+    }
+
+    /// Those of two, made in turns: each step waits for the one before of the same number, and meanwhile there is something to do.
+    pub(super) fn finish_both(&mut self, other: &mut Self) -> [Vec<u8>; 2] {
+        let mut numbers = [self.start(), other.start()];
+        let both = self.said.len().min(other.said.len());
+        let rest = [self.said.len(), other.said.len()].map(|said| said - both);
+        for (a, b) in self.said[rest[0]..]
+            .iter()
+            .zip(&other.said[rest[1]..])
+            .rev()
+        {
+            numbers[0].add(*a, &mut self.words);
+            numbers[1].add(*b, &mut other.words);
         }
+        for a in self.said[..rest[0]].iter().rev() {
+            numbers[0].add(*a, &mut self.words);
+        }
+        for b in other.said[..rest[1]].iter().rev() {
+            numbers[1].add(*b, &mut other.words);
+        }
+        [self.end(numbers[0]), other.end(numbers[1])]
+    }
+
+    fn start(&mut self) -> Number {
+        let room = self.words.len().max(self.said.len());
+        self.words.resize(room, 0);
+        Number { low: 1, words: 0 }
+    }
+
+    /// Is ready for the next.
+    fn end(&mut self, number: Number) -> Vec<u8> {
+        self.said.clear();
+        let low = number.low.to_le_bytes();
+        if number.words == 0 {
+            let len = (u32::BITS - number.low.leading_zeros()).div_ceil(8);
+            return low[..len as usize].to_vec();
+        }
+        let words = self.words[..number.words].iter().rev();
+        let words = words.flat_map(|word| word.to_le_bytes());
+        low.into_iter().chain(words).collect()
+    }
+}
+
+/// A number under way.
+#[derive(Clone, Copy)]
+struct Number {
+    /// What is still to be added to.
+    low: u32,
+    /// So many words of it are done.
+    words: usize,
+}
+
+impl Number {
+    #[inline(always)]
+    fn add(&mut self, (start, size): (u16, u16), words: &mut [u16]) {
+        let (start, size) = (u32::from(start), u32::from(size));
+        // It does not depend on the number, so it is ready when its turn comes.
+        let inverse = Inverse::of(size);
+        // Room for what the symbol adds: size << (32 − PRECISION), without an overflow. Which symbols need it nobody can foretell, so it takes no branch.
+        let full = self.low >> (u32::BITS - PRECISION) >= size;
+        words[self.words] = self.low as u16;
+        self.words += usize::from(full);
+        let low = if full { self.low >> WORD } else { self.low };
+        // The quotient moved up, and the remainder.
+        self.low = low + inverse.times(low) * (TOTAL - size) + start;
     }
 }
 
@@ -190,9 +237,7 @@ mod tests {
     fn write(said: &[(u8, u16)]) -> Vec<u8> {
         let mut writer = Writer::default();
         walk(&mut writer, said);
-        let mut out = vec![7];
-        writer.finish(&mut out);
-        out
+        writer.finish()
     }
 
     /// What comes out on the other side.
@@ -220,8 +265,22 @@ mod tests {
         #[test]
         fn what_was_written_is_read(said in proptest::collection::vec((0u8..4, any::<u16>()), 0..3000)) {
             let bytes = write(&said);
-            prop_assert_eq!(bytes[0], 7);
-            prop_assert_eq!(walk(&mut Reader::new(&bytes[1..]), &said), meant(&said));
+            prop_assert_eq!(walk(&mut Reader::new(&bytes), &said), meant(&said));
+        }
+
+        #[test]
+        fn two_at_once_are_as_one_by_one(
+            said in proptest::collection::vec((0u8..4, any::<u16>()), 0..300),
+            other in proptest::collection::vec((0u8..4, any::<u16>()), 0..300),
+        ) {
+            let mut writers = [Writer::default(), Writer::default()];
+            // Again, with what the first time has left behind.
+            for _ in 0..2 {
+                let [a, b] = &mut writers;
+                walk(a, &said);
+                walk(b, &other);
+                prop_assert_eq!(a.finish_both(b), [write(&said), write(&other)]);
+            }
         }
 
         #[test]
@@ -256,8 +315,7 @@ mod tests {
         for i in 0..64_000u32 {
             writer.bit(&mut model, i.wrapping_mul(2_654_435_761) >> 26 == 0);
         }
-        let mut bytes = vec![];
-        writer.finish(&mut bytes);
+        let bytes = writer.finish();
         let bits = bytes.len() as f64 * 8.0 / 64_000.0;
         assert!((0.115..0.130).contains(&bits), "{bits}");
     }
@@ -269,8 +327,7 @@ mod tests {
         for _ in 0..200 {
             writer.bit(&mut model, false);
         }
-        let mut bytes = vec![];
-        writer.finish(&mut bytes);
+        let bytes = writer.finish();
         assert!(bytes.len() <= 1, "{bytes:?}");
     }
 }
