@@ -8,7 +8,7 @@
 
 use proptest::prelude::*;
 use splitinfer_tensor::{Data, Tensor};
-use splitinfer_tensorcode::{Limits, decoder, encoder};
+use splitinfer_tensorcode::{Decode, Limits, decoder, encoder};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -91,6 +91,14 @@ fn many_channels(halves: bool, predicted: bool) -> Vec<u8> {
     bytes
 }
 
+/// Without its last bytes, twice: the second time what is lost goes on from what came of the first.
+fn behind_loss(decoder: &mut dyn Decode, bytes: &[u8], limits: &Limits) {
+    let lost = bytes.len().saturating_sub(8)..bytes.len();
+    for _ in 0..2 {
+        drop(decoder.decode_partial(bytes, std::slice::from_ref(&lost), limits));
+    }
+}
+
 proptest! {
     #[test]
     fn no_stream_makes_the_decoder_allocate_beyond_twelve_times_the_limit(
@@ -117,6 +125,8 @@ proptest! {
         }
         let used = peak(|| drop(decoder.decode(&bytes, &limits)));
         prop_assert!(used <= 12 * limits.max_bytes + 4096, "{} bytes", used);
+        let used = peak(|| behind_loss(decoder.as_mut(), &bytes, &limits));
+        prop_assert!(used <= 12 * limits.max_bytes + 4096, "{} bytes behind loss", used);
         let limits = Limits { max_bytes: if halves { 1 << 13 } else { 1 << 14 }, ..limits };
         for (shape, bytes) in [
             (vec![4096, 1], many_bands(halves, predicted)),
@@ -131,6 +141,8 @@ proptest! {
             prop_assert!(decoder.decode(&bytes, &limits).is_ok());
             let used = peak(|| drop(decoder.decode(&bytes, &limits)));
             prop_assert!(used <= 12 * limits.max_bytes + 4096, "{} bytes for {:?}", used, shape);
+            let used = peak(|| behind_loss(decoder.as_mut(), &bytes, &limits));
+            prop_assert!(used <= 12 * limits.max_bytes + 4096, "{} bytes for {:?} behind loss", used, shape);
         }
     }
 }

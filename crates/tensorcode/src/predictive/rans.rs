@@ -83,9 +83,7 @@ impl Writer {
     /// The bytes of one number.
     pub(super) fn finish(&mut self) -> Vec<u8> {
         let mut number = self.start();
-        for said in self.said.iter().rev() {
-            number.add(*said, &mut self.words);
-        }
+        number.add_all(&self.said, &mut self.words);
         self.end(number)
     }
 
@@ -102,12 +100,8 @@ impl Writer {
             numbers[0].add(*a, &mut self.words);
             numbers[1].add(*b, &mut other.words);
         }
-        for a in self.said[..rest[0]].iter().rev() {
-            numbers[0].add(*a, &mut self.words);
-        }
-        for b in other.said[..rest[1]].iter().rev() {
-            numbers[1].add(*b, &mut other.words);
-        }
+        numbers[0].add_all(&self.said[..rest[0]], &mut self.words);
+        numbers[1].add_all(&other.said[..rest[1]], &mut other.words);
         [self.end(numbers[0]), other.end(numbers[1])]
     }
 
@@ -141,6 +135,13 @@ struct Number {
 }
 
 impl Number {
+    /// The last first.
+    fn add_all(&mut self, said: &[(u16, u16)], words: &mut [u16]) {
+        for said in said.iter().rev() {
+            self.add(*said, words);
+        }
+    }
+
     #[inline(always)]
     fn add(&mut self, (start, size): (u16, u16), words: &mut [u16]) {
         let (start, size) = (u32::from(start), u32::from(size));
