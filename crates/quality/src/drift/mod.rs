@@ -24,6 +24,8 @@
 mod chart;
 mod frames;
 mod gathering;
+mod middle;
+mod moments;
 mod orders;
 mod progress;
 mod rest;

@@ -20,7 +20,7 @@ const LOST_AFTER: u64 = 300;
 /// How often to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// At a random frame in the middle half of each stretch of 1 / rate frames.
+    /// At a random frame in the middle quarter of each stretch of 1 / rate frames.
     Rule,
     /// Every so many frames, out of the budget of doubt.
     Doubt(u64),
@@ -97,7 +97,7 @@ impl Sampling {
         let stretch = 1.0 / self.rate.min(1.0);
         // Never long without a look, and yet at no fixed distance, with which a scene could keep step.
         let next = |begin: f64| {
-            let at = begin + (0.25 + 0.5 * random) * stretch;
+            let at = begin + (0.375 + 0.25 * random) * stretch;
             (at as u64, begin + stretch)
         };
         let (at, end) = *self.next.get_or_insert_with(|| next(frame as f64));
@@ -139,7 +139,7 @@ mod tests {
     fn one_look_in_each_stretch_by_rule() {
         let at = looks(&mut Sampling::new(0.02), 5000, Pace::Rule);
         assert!((98..=101).contains(&at.len()), "{}", at.len());
-        assert!(at.windows(2).all(|w| (25..=75).contains(&(w[1] - w[0]))));
+        assert!(at.windows(2).all(|w| (37..=63).contains(&(w[1] - w[0]))));
         assert_eq!(looks(&mut Sampling::new(1.0), 50, Pace::Rule).len(), 50);
         assert!(looks(&mut Sampling::new(0.0), 50, Pace::Every(1)).is_empty());
     }

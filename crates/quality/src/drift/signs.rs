@@ -4,13 +4,16 @@
 //
 // SPDX-License-Identifier: MPL-2.0
 
-//! Signs in the student's own answers that something has changed: fewer objects, less confidence, less agreement with
-//! itself in the mirror, points that tremble more or less than they did, windows that score worse. Compared with what is usual in this scene, as each scene has its own.
+//! Signs in the student's own answers that something has changed: fewer objects, on the whole or on one side of where they
+//! usually are, less confidence, less agreement with itself in the mirror, points that tremble more or less than they did, windows that score worse. Compared with what is usual in this scene, as each scene has its own.
 //!
 //! A sign proves nothing: a road empties, a person leaves. It decides when the teacher is asked, which knows.
 
-use crate::evidence::NEGLIGIBLE;
 use std::collections::VecDeque;
+
+use super::middle::{Middle, SIDES};
+use super::moments::Moments;
+use crate::evidence::NEGLIGIBLE;
 
 /// Frames over which signs are averaged.
 const BLOCK: usize = 10;
@@ -20,8 +23,6 @@ const REMEMBERED: f64 = 30.0;
 /// The same of windows.
 const LEARNT_FROM_WINDOWS: f64 = 10.0;
 const REMEMBERED_WINDOWS: f64 = 200.0;
-/// What the spread of a sign is before it is known is worth so many blocks.
-const PRIOR_WORTH: f64 = 4.0;
 /// Standard deviations from the usual that make a sign.
 const ENOUGH: f64 = 3.0;
 /// The same for a single window's score.
@@ -34,6 +35,8 @@ const LEAST_THRESHOLD: f64 = 0.5;
 pub struct Signs {
     /// Confidence of each object's points, 0 to 1.
     pub confidences: Vec<f64>,
+    /// Where each of these objects is, x and y of its middle in a unit that stays the same; those beyond are nowhere.
+    pub places: Vec<[f64; 2]>,
     /// Agreement with the mirrored frame, 0 to 1, where that was inferred.
     pub mirror: Option<f64>,
     /// Of each object that was there on the last three frames: second differences of its points, in units of its size.
@@ -50,14 +53,25 @@ const LEAST_FOUND: f64 = 0.5;
 impl Signs {
     /// Objects, by how sure they are: what the student itself hardly believes in is hardly there.
     fn objects(&self) -> f64 {
-        let weight = |c: &f64| (c / SURE).clamp(0.0, 1.0);
-        self.confidences.iter().map(weight).sum()
+        self.confidences.iter().map(|c| presence(*c)).sum()
+    }
+
+    /// Objects and where they are.
+    pub(super) fn placed(&self) -> impl Iterator<Item = (f64, [f64; 2])> {
+        let presences = self.confidences.iter().map(|c| presence(*c));
+        let placed = presences.zip(self.places.iter().copied());
+        placed.filter(|(much, [x, y])| (much + x + y).is_finite())
     }
 
     /// Whether there is next to nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.objects() < LEAST_FOUND
     }
+}
+
+/// How much of an object there is.
+fn presence(confidence: f64) -> f64 {
+    (confidence / SURE).clamp(0.0, 1.0)
 }
 
 /// A sign, averaged.
@@ -67,37 +81,56 @@ struct Kind {
     spread: f64,
     /// Which way is suspicious: −1 down, 1 up, 0 either.
     direction: f64,
+    /// It is the logarithm of a number of objects that are there by chance, so that its spread is at least Poisson's.
+    by_chance: bool,
 }
 
-const KINDS: [Kind; 5] = [
+impl Kind {
+    /// From what is usual, in standard deviations, towards what is suspicious; `None` while that is being learnt.
+    fn distance(&self, usual: &Moments, value: f64) -> Option<f64> {
+        if usual.weight < LEARNT_FROM {
+            return None;
+        }
+        let least = match self.by_chance {
+            true => self.spread.max((-0.5 * usual.mean).exp()),
+            false => self.spread,
+        };
+        let off = (value - usual.mean) / usual.spread(least);
+        Some(match self.direction {
+            0.0 => off.abs(),
+            direction => off * direction,
+        })
+    }
+}
+
+const fn kind(name: &'static str, spread: f64, direction: f64) -> Kind {
+    Kind {
+        name,
+        spread,
+        direction,
+        by_chance: false,
+    }
+}
+
+/// Fewer objects than usual on one side; more may have come.
+const FEWER: Kind = Kind {
+    by_chance: true,
+    ..kind("objects", 0.25, -1.0)
+};
+
+const KINDS: [Kind; 5 + SIDES] = [
     // As a logarithm: what counts is by which share the number of objects changes.
-    Kind {
-        name: "objects",
-        spread: 0.25,
-        direction: 0.0,
-    },
-    Kind {
-        name: "confidence",
-        spread: 0.03,
-        direction: -1.0,
-    },
-    Kind {
-        name: "mirror-agreement",
-        spread: 0.05,
-        direction: -1.0,
-    },
+    kind("objects", 0.25, 0.0),
+    kind("confidence", 0.03, -1.0),
+    kind("mirror-agreement", 0.05, -1.0),
     // As a logarithm. Frozen answers do not tremble at all.
-    Kind {
-        name: "jitter",
-        spread: 0.5,
-        direction: 0.0,
-    },
+    kind("jitter", 0.5, 0.0),
     // Log odds.
-    Kind {
-        name: "windows",
-        spread: 1.0,
-        direction: 1.0,
-    },
+    kind("windows", 1.0, 1.0),
+    FEWER,
+    FEWER,
+    FEWER,
+    FEWER,
 ];
 
 /// What is usual, and the last frames.
@@ -108,6 +141,7 @@ pub(super) struct Usual {
     since: usize,
     of_kind: [Moments; KINDS.len()],
     of_window: Moments,
+    middle: Middle,
 }
 
 impl Usual {
@@ -125,7 +159,7 @@ impl Usual {
         let block = self.block();
         let sign = (KINDS.iter().zip(&self.of_kind).zip(&block))
             .filter_map(|((kind, usual), value)| {
-                Some((kind.name, usual.distance(kind, (*value)?)?))
+                Some((kind.name, kind.distance(usual, (*value)?)?))
             })
             .max_by(|a, b| a.1.total_cmp(&b.1))
             .filter(|(_, distance)| *distance > ENOUGH)
@@ -145,6 +179,7 @@ impl Usual {
                 usual.add(value, REMEMBERED);
             }
         }
+        self.middle.learn(self.last.iter().flat_map(Signs::placed));
         for window in self.last.iter().flat_map(|s| &s.windows) {
             self.of_window.add(log_odds(*window), REMEMBERED_WINDOWS);
         }
@@ -175,9 +210,11 @@ impl Usual {
         let frames = self.last.len() as f64;
         let objects: f64 = self.last.iter().map(Signs::objects).sum();
         let all = |of: fn(&Signs) -> &[f64]| mean(self.last.iter().flat_map(of).copied());
+        let sides = self.middle.sides(self.last.iter().flat_map(Signs::placed));
+        let [left, right, above, below] =
+            sides.map(|side| side.map(|objects| number(objects / frames)));
         [
-            // Half an object more, so that none has a logarithm.
-            (frames > 0.0).then(|| (objects / frames + 0.5).ln()),
+            (frames > 0.0).then(|| number(objects / frames)),
             sureness(self.last.iter().flat_map(|s| &s.confidences)),
             mean(self.last.iter().filter_map(|s| s.mirror)),
             all(|s| &s.jitters).map(|j| j.max(NEGLIGIBLE).ln()),
@@ -187,8 +224,17 @@ impl Usual {
                     .flat_map(|s| &s.windows)
                     .map(|p| log_odds(*p)),
             ),
+            left,
+            right,
+            above,
+            below,
         ]
     }
+}
+
+/// A number of objects as a logarithm; half an object more, so that none has one.
+fn number(objects: f64) -> f64 {
+    (objects + 0.5).ln()
 }
 
 /// Mean confidence, weighted with itself.
@@ -211,44 +257,6 @@ fn log_odds(p: f64) -> f64 {
     (p / (1.0 - p)).ln()
 }
 
-/// Mean and spread of values, of which old ones fade.
-#[derive(Clone, Copy, Debug, Default)]
-struct Moments {
-    /// Values that are remembered.
-    weight: f64,
-    mean: f64,
-    variance: f64,
-}
-
-impl Moments {
-    /// With `most` values remembered.
-    fn add(&mut self, value: f64, most: f64) {
-        self.weight = (self.weight + 1.0).min(most);
-        let share = 1.0 / self.weight;
-        let off = value - self.mean;
-        self.mean += share * off;
-        self.variance = (1.0 - share) * (self.variance + share * off * off);
-    }
-
-    /// Standard deviation, not below `prior`.
-    fn spread(&self, prior: f64) -> f64 {
-        let together = PRIOR_WORTH * prior * prior + self.weight * self.variance;
-        (together / (PRIOR_WORTH + self.weight)).sqrt().max(prior)
-    }
-
-    /// In standard deviations, towards what is suspicious; `None` while the usual is being learnt.
-    fn distance(&self, kind: &Kind, value: f64) -> Option<f64> {
-        if self.weight < LEARNT_FROM {
-            return None;
-        }
-        let off = (value - self.mean) / self.spread(kind.spread);
-        Some(match kind.direction {
-            0.0 => off.abs(),
-            direction => off * direction,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,6 +264,7 @@ mod tests {
     fn signs(objects: usize, confidence: f64) -> Signs {
         Signs {
             confidences: vec![confidence; objects],
+            places: vec![],
             mirror: Some(0.95),
             jitters: vec![0.02; objects],
             windows: vec![0.1],
@@ -288,6 +297,29 @@ mod tests {
         assert_eq!(first_sign(&mut learnt(), unsure), Some("confidence"));
         let surer = std::iter::repeat_n(signs(3, 0.95), 3 * BLOCK);
         assert_eq!(first_sign(&mut learnt(), surer), None);
+    }
+
+    /// Objects at so many places in a row.
+    fn row(places: std::ops::Range<usize>) -> Signs {
+        Signs {
+            places: places.clone().map(|x| [x as f64, 50.0]).collect(),
+            ..signs(places.len(), 0.8)
+        }
+    }
+
+    #[test]
+    fn objects_that_are_missing_on_one_side_are_a_sign() {
+        let half = |n: usize, there: std::ops::Range<usize>| {
+            let mut usual = Usual::default();
+            let whole = std::iter::repeat_n(row(0..n), 150);
+            assert_eq!(first_sign(&mut usual, whole), None);
+            first_sign(&mut usual, std::iter::repeat_n(row(there), 2 * BLOCK))
+        };
+        assert_eq!(half(12, 6..12), Some("objects"));
+        assert_eq!(half(12, 0..6), Some("objects"));
+        // As many as before, some elsewhere; and so few that chance does as much.
+        assert_eq!(half(12, 1..13), None);
+        assert_eq!(half(3, 1..3), None);
     }
 
     #[test]

@@ -79,6 +79,7 @@ impl Scene {
             let error = error * self.gained * noise;
             let signs = Signs {
                 confidences: vec![confidence * noise.min(1.0); objects],
+                places: vec![],
                 mirror: (objects > 0 && frame.is_multiple_of(5)).then_some(confidence),
                 jitters: vec![0.02 * noise; objects],
                 windows: vec![],
@@ -428,6 +429,7 @@ proptest! {
         for (frame, (objects, event)) in (0u64..).zip(events) {
             let signs = Signs {
                 confidences: vec![0.5; objects.into()],
+                places: (0..objects).map(|i| [f64::from(i), 0.0]).collect(),
                 mirror: None,
                 jitters: vec![0.02; objects.into()],
                 windows: vec![0.3],

@@ -39,6 +39,7 @@ pub(super) fn signs(result: &FrameResult, outcome: &Outcome) -> Signs {
     let windows = outcome.verdicts.iter();
     Signs {
         confidences: result.objects.iter().map(confidence).collect(),
+        places: result.objects.iter().map(middle).collect(),
         mirror: result.mirror_agreement,
         jitters: outcome.jitters.clone(),
         windows: windows.map(|v| probability_wrong(&v.evidence)).collect(),
@@ -52,6 +53,12 @@ fn confidence(object: &splitinfer_meta::Object) -> f64 {
         0 => f64::from(object.score),
         n => points.sum::<f64>() / n as f64,
     }
+}
+
+/// Of its box.
+fn middle(object: &splitinfer_meta::Object) -> [f64; 2] {
+    let [x, y, width, height] = object.box_.map(f64::from);
+    [x + width / 2.0, y + height / 2.0]
 }
 
 /// Puts the qualities on the objects; `false` if none is known.
