@@ -8,7 +8,7 @@
 
 use crate::backward::backward;
 use crate::error::GradError;
-use crate::loss::{self, Count, Loss, Reduction};
+use crate::loss::{self, BOX, Count, Loss, Reduction};
 use crate::training::{LossPorts, LossTerm};
 use crate::value::Value;
 use crate::writer::Writer;
@@ -137,6 +137,14 @@ impl Writer {
             {
                 Err(unfit(format!(
                     "it has no axis {axis}; its shape is {:?}",
+                    value.shape
+                )))
+            }
+            Loss::Boxes { axis, first, .. }
+                if value.shape.get(axis).is_none_or(|n| *n < first + BOX) =>
+            {
+                Err(unfit(format!(
+                    "it has no {BOX} numbers from {first} on along axis {axis}; its shape is {:?}",
                     value.shape
                 )))
             }

@@ -9,6 +9,7 @@
 //! value would divide by what may be zero.
 
 use splitinfer_graph::build::int;
+use splitinfer_tensor::{DType, Tensor};
 
 use crate::emitter::Emitter;
 use crate::value::Value;
@@ -27,6 +28,13 @@ pub enum Loss {
     /// The same, times (σ(x) − t)²: what is nearly right hardly counts, so that the few places of a heatmap where something
     /// is are not outweighed by all the others. The quality focal loss of Li et al. (arXiv:2006.04388) with β = 2.
     FocalWithLogits,
+    /// A detector's answers, of which the four from `first` on along `axis` are a box's numbers, by Huber's loss with δ = 1, and the
+    /// others probabilities, by the binary cross-entropy; of logits where these are what it says.
+    Boxes {
+        axis: usize,
+        first: usize,
+        logits: bool,
+    },
     /// −t ln softmax(x) with soft labels t, over the classes along `axis`.
     CrossEntropy { axis: usize },
     /// t (ln t − ln softmax(x)), over the classes along `axis`.
@@ -84,6 +92,17 @@ pub(crate) fn emit(
         Loss::BinaryCrossEntropy => binary(e, x, target),
         Loss::BinaryCrossEntropyWithLogits => binary_with_logits(e, x, target),
         Loss::FocalWithLogits => focal_with_logits(e, x, target),
+        Loss::Boxes {
+            axis,
+            first,
+            logits,
+        } => {
+            let chances = match logits {
+                true => binary_with_logits(e, x, target),
+                false => binary(e, x, target),
+            };
+            boxes(e, x, target, (axis, first), chances)
+        }
         Loss::CrossEntropy { axis } => over_classes(e, x, target, weights, axis, false),
         Loss::KullbackLeibler { axis } => over_classes(e, x, target, weights, axis, true),
     };
@@ -205,6 +224,34 @@ fn focal_with_logits(e: &mut Emitter, x: &Value, t: &Value) -> Elements {
     Elements {
         loss: e.mul(&square, &entropy),
         slope: e.mul(&difference, &sum),
+        classes: 1,
+    }
+}
+
+/// Numbers that a box has.
+pub(crate) const BOX: usize = 4;
+
+/// Of the `BOX` places from `first` on along an axis those of Huber's loss, of all others those of `chances`: chosen and not
+/// multiplied by nothing, as a logarithm of what is no probability is no number.
+fn boxes(
+    e: &mut Emitter,
+    x: &Value,
+    t: &Value,
+    (axis, first): (usize, usize),
+    chances: Elements,
+) -> Elements {
+    let mut shape = vec![1; x.shape.len()];
+    shape[axis] = x.shape[axis];
+    let is_box = (0..x.shape[axis]).map(|i| u8::from((first..first + BOX).contains(&i)));
+    let places = Tensor::from_le_bytes(DType::Bool, shape, &is_box.collect::<Vec<u8>>());
+    let places = places.unwrap_or_else(|e| panic!("a constant of the gradient: {e}"));
+    let places = e.constant(&places);
+    let numbers = huber(e, x, t, 1.0);
+    let mut choose =
+        |a: &Value, b: &Value| e.node("Where", &[&places, a, b], &x.shape, x.dtype, vec![]);
+    Elements {
+        loss: choose(&numbers.loss, &chances.loss),
+        slope: choose(&numbers.slope, &chances.slope),
         classes: 1,
     }
 }

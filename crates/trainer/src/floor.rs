@@ -23,7 +23,7 @@ pub(crate) fn floor(terms: &[LossTerm], sample: &Sample) -> f32 {
 
 fn of_term(term: &LossTerm, target: &Tensor, weights: Option<&Tensor>) -> f64 {
     let (entropy, classes): (fn(f64) -> f64, usize) = match term.loss {
-        Loss::BinaryCrossEntropy | Loss::BinaryCrossEntropyWithLogits => {
+        Loss::BinaryCrossEntropy | Loss::BinaryCrossEntropyWithLogits | Loss::Boxes { .. } => {
             (|t| information(t) + information(1.0 - t), 1)
         }
         Loss::CrossEntropy { axis } => {
@@ -40,9 +40,10 @@ fn of_term(term: &LossTerm, target: &Tensor, weights: Option<&Tensor>) -> f64 {
         Some(weights) => weights.to_f32_vec(),
         None => vec![1.0; values.len()],
     };
-    let pairs = values.iter().zip(&weights);
+    let pairs = values.iter().zip(&weights).enumerate();
     let sum: f64 = pairs
-        .map(|(t, w)| f64::from(*w) * entropy(f64::from(*t)))
+        .filter(|(i, _)| !is_box(term, target.shape(), *i))
+        .map(|(_, (t, w))| f64::from(*w) * entropy(f64::from(*t)))
         .sum();
     let all = match term.reduction {
         Reduction::Sum => 1.0,
@@ -56,6 +57,15 @@ fn of_term(term: &LossTerm, target: &Tensor, weights: Option<&Tensor>) -> f64 {
     } else {
         0.0
     }
+}
+
+/// Of what a detector answers, whether it is a box's number at some place in its tensor: nothing is left of it then.
+fn is_box(term: &LossTerm, shape: &[usize], place: usize) -> bool {
+    let Loss::Boxes { axis, first, .. } = term.loss else {
+        return false;
+    };
+    let inner: usize = shape[axis + 1..].iter().product();
+    (first..first + 4).contains(&(place / inner.max(1) % shape[axis]))
 }
 
 /// −t ln t, 0 at 0.
@@ -99,6 +109,21 @@ mod tests {
         let classes = term(Loss::CrossEntropy { axis: 1 }, Reduction::Mean, 1.0);
         let even = floor(&[classes], &sample(&[0.25; 4], None));
         assert!((even - 4f32.ln()).abs() < 1e-6, "{even}");
+    }
+
+    #[test]
+    fn a_box_can_be_met_exactly_and_soft_chances_cannot() {
+        let loss = Loss::Boxes {
+            axis: 1,
+            first: 0,
+            logits: false,
+        };
+        let boxes = term(loss, Reduction::WeightedMean, 1.0);
+        let least = floor(&[boxes], &sample(&[0.5, 3.0, -1.0, 0.2, 0.5], None));
+        assert!(
+            (least - std::f32::consts::LN_2 / 5.0).abs() < 1e-6,
+            "{least}"
+        );
     }
 
     #[test]

@@ -11,7 +11,8 @@ use splitinfer_grad::{Loss, LossTerm, Optimizer};
 use crate::error::TrainError;
 
 const LOSSES: &str = "TENSOR=KIND[:PARAMETER][*FACTOR], where KIND is mse, huber[:DELTA], bce, bce-logits, focal, \
-                      cross-entropy[:AXIS] or kl[:AXIS] (DELTA and AXIS are 1 if not given)";
+                      boxes:AXIS:FIRST, boxes-logits:AXIS:FIRST, cross-entropy[:AXIS] or kl[:AXIS] (DELTA and AXIS are 1 if \
+                      not given elsewhere)";
 const OPTIMIZERS: &str =
     "sgd[:MOMENTUM], adam or adamw[:DECAY] (momentum and decay are 0 if not given)";
 
@@ -49,6 +50,15 @@ pub fn parse_loss(text: &str) -> Result<LossTerm, TrainError> {
                 .filter(|d| *d > 0.0)
                 .ok_or_else(wrong)?,
         },
+        ("boxes" | "boxes-logits", Some(place)) => {
+            let (axis, first) = place.split_once(':').ok_or_else(wrong)?;
+            let number = |word: &str| word.trim().parse().map_err(|_| wrong());
+            Loss::Boxes {
+                axis: number(axis)?,
+                first: number(first)?,
+                logits: kind.trim() == "boxes-logits",
+            }
+        }
         ("cross-entropy", _) => Loss::CrossEntropy { axis: axis()? },
         ("kl", _) => Loss::KullbackLeibler { axis: axis()? },
         _ => return Err(wrong()),
@@ -70,6 +80,14 @@ pub fn loss_words(term: &LossTerm) -> String {
         Loss::BinaryCrossEntropy => "bce".to_owned(),
         Loss::BinaryCrossEntropyWithLogits => "bce-logits".to_owned(),
         Loss::FocalWithLogits => "focal".to_owned(),
+        Loss::Boxes {
+            axis,
+            first,
+            logits,
+        } => {
+            let of = if logits { "-logits" } else { "" };
+            format!("boxes{of}:{axis}:{first}")
+        }
         Loss::CrossEntropy { axis } => format!("cross-entropy:{axis}"),
         Loss::KullbackLeibler { axis } => format!("kl:{axis}"),
     };
@@ -133,6 +151,9 @@ mod tests {
             "y=huber:0",
             "y=mse*-1",
             "y=kl:-1",
+            "y=boxes",
+            "y=boxes:1",
+            "y=boxes:1:x",
             "y=mse*x",
         ] {
             let error = parse_loss(text).unwrap_err().to_string();
@@ -162,7 +183,8 @@ mod tests {
             factor in 0.001f64..1000.0,
             axis in 0usize..5,
             delta in 0.001f64..10.0,
-            kind in 0usize..7,
+            kind in 0usize..8,
+            logits in any::<bool>(),
         ) {
             let losses = [
                 Loss::MeanSquared,
@@ -170,6 +192,7 @@ mod tests {
                 Loss::BinaryCrossEntropy,
                 Loss::BinaryCrossEntropyWithLogits,
                 Loss::FocalWithLogits,
+                Loss::Boxes { axis, first: 4 - axis, logits },
                 Loss::CrossEntropy { axis },
                 Loss::KullbackLeibler { axis },
             ];

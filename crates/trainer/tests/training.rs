@@ -110,6 +110,78 @@ fn close(a: &[(String, Tensor)], b: &[(String, Tensor)], tolerance: f32) {
     }
 }
 
+/// What a detector with rows of a box, an objectness and a class answers is learnt as what each of them is, and NaN from logarithms
+/// of a box's numbers goes nowhere.
+#[test]
+fn boxes_are_learnt_by_distance_and_chances_by_cross_entropy() {
+    if !runtime() {
+        return;
+    }
+    let rows = [
+        [-3.0f32, 0.25, 1.5, -0.5, 0.9, 0.2],
+        [0.0, 0.0, 0.0, 0.0, 0.5, 0.5],
+    ];
+    let target = [
+        [-1.0f32, 0.0, 1.5, 0.0, 1.0, 0.0],
+        [0.0, 0.0, 0.0, 9.0, 0.0, 1.0],
+    ];
+    let weights = [
+        [2.0f32, 2.0, 2.0, 2.0, 1.0, 0.5],
+        [0.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+    ];
+    let model = GraphBuilder::new(17)
+        .input("x", DType::F32, &[1, 2, 2])
+        .weight("w", &[2, 6], rows.as_flattened())
+        .node("MatMul", &["x", "w"], &["y"], vec![])
+        .untyped_output("y")
+        .model()
+        .unwrap();
+    let term = LossTerm {
+        weighted: true,
+        reduction: Reduction::WeightedMean,
+        ..LossTerm::new(
+            "y",
+            Loss::Boxes {
+                axis: 2,
+                first: 0,
+                logits: false,
+            },
+        )
+    };
+    let settings = TrainerSettings {
+        optimizer: Optimizer::sgd(0.0),
+        ..settings(1)
+    };
+    let mut trainer = Trainer::new(&model, &Trainable::All, vec![term], settings).unwrap();
+    let tensor = |v: &[[f32; 6]; 2]| Tensor::new(vec![1, 2, 6], v.as_flattened().to_vec()).unwrap();
+    let sample = Sample {
+        inputs: vec![Tensor::new(vec![1, 2, 2], vec![1f32, 0.0, 0.0, 1.0]).unwrap()],
+        targets: vec![tensor(&target)],
+        weights: vec![Some(tensor(&weights))],
+    };
+    let loss = trainer.step(&[&sample], 1.0).unwrap().loss;
+    // Huber: 2 - 1/2 beyond 1, else half the square; cross-entropy: -ln 0.9, -ln 0.8, -ln 0.5.
+    let expected = (2.0 * (1.5 + 0.03125 + 0.125)
+        + 0.105_360_52
+        + 0.5 * 0.223_143_55
+        + std::f32::consts::LN_2)
+        / 10.5;
+    assert!((loss - expected).abs() < 1e-5, "{loss}, {expected}");
+    let slopes = [
+        [-1.0f32, 0.25, 0.0, -0.5, -1.0 / 0.9, 1.0 / 0.8],
+        [0.0, 0.0, 0.0, -1.0, 2.0, -2.0],
+    ];
+    let learnt = trainer.weights().unwrap().remove(0).1.to_f32_vec();
+    for (i, learnt) in learnt.into_iter().enumerate() {
+        let [row, slope, weight] = [&rows, &slopes, &weights].map(|v| v.as_flattened()[i]);
+        let expected = row - slope * weight / 10.5;
+        assert!(
+            (learnt - expected).abs() < 1e-5,
+            "{i}: {learnt}, {expected}"
+        );
+    }
+}
+
 #[test]
 fn training_lowers_the_loss_and_changes_nothing_but_weights() {
     if !runtime() {

@@ -29,9 +29,12 @@ pub enum VisionError {
     },
     /// Nobody knows what the model should have answered.
     #[error(
-        "objects cannot be turned into what a model with head={head} should answer, only for heads center and pose-heatmaps"
+        "objects cannot be turned into what a model with head={head} should answer, only for heads {known}"
     )]
-    Targets { head: &'static str },
+    Targets {
+        head: &'static str,
+        known: &'static str,
+    },
     /// A SIMD kernel refused its arguments, which the checks before it should have made impossible.
     #[error("{what} failed: {problem}")]
     Kernel { what: &'static str, problem: String },

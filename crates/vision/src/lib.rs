@@ -39,3 +39,4 @@ pub use picture::Picture;
 pub use placement::Placement;
 pub use preprocess::Preprocessor;
 pub use targets::Targets;
+pub use targets::cells::Cells;

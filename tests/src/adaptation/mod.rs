@@ -15,6 +15,7 @@ pub mod pace;
 pub mod plan;
 pub mod plot;
 pub mod policy;
+pub mod real;
 pub mod report;
 pub mod results;
 pub mod run;

@@ -16,6 +16,7 @@ use splitinfer_tests::adaptation::latency::{self, Latencies, latencies};
 use splitinfer_tests::adaptation::noticing::{self, Row};
 use splitinfer_tests::adaptation::plan::{Case, Method, RATE, SCENARIOS, Task, Tuning, chosen};
 use splitinfer_tests::adaptation::plot;
+use splitinfer_tests::adaptation::real::{self, PAIRS, Pair, Shown};
 use splitinfer_tests::adaptation::report::{Cell, json};
 use splitinfer_tests::adaptation::results::Results;
 use splitinfer_tests::adaptation::run::{Run, run};
@@ -47,7 +48,7 @@ struct Args {
     /// Scenes of each task and kind of drift, for what is noticed.
     #[arg(long)]
     drift_seeds: Option<u64>,
-    /// What is measured: gains, drifts, recurring, staying, latency.
+    /// What is measured: gains, drifts, recurring, staying, latency, real.
     #[arg(long)]
     parts: Option<String>,
     /// Domain before the change, and after it.
@@ -134,6 +135,9 @@ fn main() -> Result<()> {
         latencies = while_training(&args, &tasks)?;
         latency::print(&latencies);
     }
+    if parts.contains(&"real") {
+        real::print(&real_videos(&args)?);
+    }
     println!("{}", json(&cells, &rows, &returns, &latencies));
     Ok(())
 }
@@ -191,6 +195,24 @@ fn while_training(args: &Args, tasks: &[Task]) -> Result<Vec<(Task, Latencies)>>
     tasks.iter().map(of).collect()
 }
 
+/// Models and videos that are not part of the repository, where they are at hand.
+fn real_videos(args: &Args) -> Result<Vec<(Pair, Shown)>> {
+    let results = Results::new(args.runs.as_ref().map(|r| r.join("real")))?;
+    let of = format!("{:?}", args.tuning());
+    let bar = measure::progress(PAIRS.len());
+    let mut rows = Vec::new();
+    for pair in PAIRS {
+        bar.set_message(pair.name());
+        let run = || real::run(&pair, &args.tuning());
+        if let Some(shown) = results.get_or(&pair.name(), &of, run)? {
+            rows.push((pair, shown));
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(rows)
+}
+
 impl Args {
     fn seeds(&self) -> u64 {
         self.seeds
@@ -208,12 +230,12 @@ impl Args {
         let default = if self.quick {
             "gains"
         } else {
-            "gains,drifts,recurring,staying,latency"
+            "gains,drifts,recurring,staying,latency,real"
         };
         let parts = self.parts.as_deref().unwrap_or(default);
         chosen(
             parts,
-            &["gains", "drifts", "recurring", "staying", "latency"],
+            &["gains", "drifts", "recurring", "staying", "latency", "real"],
             |part| part,
         )
     }

@@ -25,6 +25,10 @@ const LASTS: u64 = 8;
 /// initial response: J. Lucas and R. Crosier, *Technometrics* 24, 1982).
 pub(super) const HEAD_START: f64 = 0.5;
 
+/// So many errors in a row that are as usual take all evidence away: of a student that is worse by two standard deviations one
+/// in three thousand such rows is that good. What was wrong is over, as when somebody came in, and more looks would tell no more.
+const OVER_AFTER: usize = 3;
+
 /// One sample adds no more than this many standard deviations: one wild frame is no drift.
 const MOST_AT_ONCE: f64 = 2.5;
 
@@ -64,6 +68,8 @@ pub(super) struct Chart {
     /// Evidence that errors are larger than usual, and that they are less.
     sum: f64,
     run: Run,
+    /// Errors in a row that are as usual.
+    calm: usize,
     less: f64,
     better: Vec<f64>,
 }
@@ -97,6 +103,10 @@ impl Chart {
             return false;
         }
         self.sum = (self.sum + standard - SLACK).clamp(0.0, 2.0 * ENOUGH);
+        self.calm = if standard < SLACK { self.calm + 1 } else { 0 };
+        if self.calm >= OVER_AFTER {
+            self.sum = 0.0;
+        }
         if self.sum > 0.0 {
             self.run.count += 1;
             self.run.begin = self.run.begin.or(Some(frame));
@@ -255,6 +265,15 @@ mod tests {
         let mut chart = learnt(40, 2);
         assert!(!(0..LASTS).any(|i| chart.add(i, 1.0)));
         assert!(chart.add(LASTS, 1.0));
+    }
+
+    #[test]
+    fn evidence_is_gone_after_some_errors_that_are_as_usual() {
+        let mut chart = learnt(40, 5);
+        (0..4).for_each(|i| _ = chart.add(i, 1.0));
+        assert!(chart.evidence() > 1.0);
+        assert!(!(4..4 + OVER_AFTER as u64).any(|i| chart.add(i, 0.3) && i > 5));
+        assert_eq!(chart.evidence(), 0.0);
     }
 
     #[test]

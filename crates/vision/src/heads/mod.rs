@@ -30,6 +30,9 @@ use crate::modelinfo::{HeadKind, ModelInfo};
 use crate::{Object, VisionError};
 use outputs::Outputs;
 
+pub(crate) use select::activate;
+pub(crate) use yolox::levels;
+
 /// Reads the outputs of one model.
 #[derive(Clone, Debug)]
 pub struct Head {

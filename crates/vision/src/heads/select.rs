@@ -112,7 +112,7 @@ pub(super) fn sigmoid(x: f32) -> f32 {
 }
 
 /// What is still to be applied to a single score. (Softmax needs all of them: see classification.)
-pub(super) fn activate(activation: Activation, x: f32) -> f32 {
+pub(crate) fn activate(activation: Activation, x: f32) -> f32 {
     match activation {
         Activation::Sigmoid => sigmoid(x),
         Activation::None | Activation::Softmax => x,

@@ -51,7 +51,7 @@ pub(super) fn read(info: &ModelInfo, outputs: &Outputs<'_>) -> Result<Vec<Object
 }
 
 /// Stride, columns and lines of each level.
-fn levels(info: &ModelInfo) -> Vec<(u32, usize, usize)> {
+pub(crate) fn levels(info: &ModelInfo) -> Vec<(u32, usize, usize)> {
     let cells = |side: u32, stride: u32| (side / stride) as usize;
     info.head
         .strides

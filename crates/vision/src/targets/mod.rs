@@ -7,6 +7,7 @@
 //! What a model should have answered where certain objects are: the way back from [`Head::read`](crate::Head::read), to train
 //! on objects that somebody else found.
 
+pub(crate) mod cells;
 mod center;
 mod grid;
 mod pose_heatmaps;
@@ -46,7 +47,12 @@ impl Targets {
         let roles: &[&str] = match info.head.kind {
             HeadKind::Center => &["box", "offset"],
             HeadKind::PoseHeatmaps => &["offset"],
-            kind => return Err(VisionError::Targets { head: kind.name() }),
+            kind => {
+                return Err(VisionError::Targets {
+                    head: kind.name(),
+                    known: "center and pose-heatmaps",
+                });
+            }
         };
         let wanted = |role: &str| -> Result<Option<Wanted>, VisionError> {
             let Some(name) = info.head.roles.get(role) else {

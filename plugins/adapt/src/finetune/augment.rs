@@ -11,8 +11,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use splitinfer_tensor::{DType, Tensor};
 use splitinfer_trainer::{Sample, Vary};
-use splitinfer_vision::ModelInfo;
 use splitinfer_vision::modelinfo::{HeadKind, Layout};
+use splitinfer_vision::{Cells, ModelInfo};
 
 use super::goals::Goal;
 
@@ -29,7 +29,7 @@ pub(super) struct Augment {
     /// The least and the largest value of a picture.
     range: [f32; 2],
     /// Of each target, and of its weights; `None` where the mirror image of an output is not known.
-    targets: Option<Vec<Channels>>,
+    targets: Option<Vec<Mirrored>>,
     rng: ChaCha8Rng,
 }
 
@@ -38,6 +38,13 @@ pub(super) struct Augment {
 struct Axes {
     width: usize,
     channels: usize,
+}
+
+/// What becomes of an output when the picture is mirrored.
+#[derive(Clone, Debug)]
+enum Mirrored {
+    Map(Channels),
+    Cells(Cells),
 }
 
 /// What becomes of a mirrored output's channels: each is that of another, with another sign, from something.
@@ -145,7 +152,17 @@ impl Augment {
 }
 
 /// What a mirror does to an output of the teacher; `None` where that is not known.
-fn mirrored(info: &ModelInfo, output: &str, shape: &[usize]) -> Option<Channels> {
+fn mirrored(info: &ModelInfo, output: &str, shape: &[usize]) -> Option<Mirrored> {
+    match Cells::are_of(info) {
+        true => {
+            let cells = Cells::new(info, &[(output.to_owned(), shape.to_vec())]).ok()?;
+            cells.can_mirror().then_some(Mirrored::Cells(cells))
+        }
+        false => mirrored_map(info, output, shape).map(Mirrored::Map),
+    }
+}
+
+fn mirrored_map(info: &ModelInfo, output: &str, shape: &[usize]) -> Option<Channels> {
     let [1, count, _, _] = *shape else {
         return None;
     };
@@ -192,6 +209,16 @@ fn mirrored(info: &ModelInfo, output: &str, shape: &[usize]) -> Option<Channels>
 fn joints(info: &ModelInfo, count: usize) -> Option<Vec<usize>> {
     let partner = info.mirrored_keypoints();
     (partner.len() == count).then_some(partner)
+}
+
+impl Mirrored {
+    /// `values`: signs and offsets count too; of weights they do not.
+    fn mirror(&self, tensor: &Tensor, values: bool) -> Option<Tensor> {
+        match self {
+            Self::Map(channels) => channels.mirror(tensor, values),
+            Self::Cells(cells) => cells.mirror(tensor, values),
+        }
+    }
 }
 
 impl Channels {

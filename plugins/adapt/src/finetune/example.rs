@@ -11,9 +11,9 @@ use splitinfer_meta::{Labels, read_labels};
 use splitinfer_tensor::{DType, Tensor};
 use splitinfer_trainer::{Sample, Trainer};
 use splitinfer_vision::modelinfo::HeadKind;
-use splitinfer_vision::{ModelInfo, Object, Placement, Preprocessor, Targets};
+use splitinfer_vision::{Cells, ModelInfo, Object, Placement, Preprocessor, Targets};
 
-use super::goals::Goal;
+use super::goals::{Goal, Weigh};
 
 /// Makes examples for one student.
 pub(super) struct Examples {
@@ -21,13 +21,21 @@ pub(super) struct Examples {
     preprocessor: Preprocessor,
     goals: Vec<Goal>,
     /// What makes outputs of the student from objects, once there are any.
-    targets: Option<Targets>,
+    maker: Option<Maker>,
+}
+
+/// Makes what the student should have answered.
+enum Maker {
+    Maps(Targets),
+    Cells(Cells),
 }
 
 /// What the student should have answered, by output.
 struct Answers {
     teacher: String,
     tensors: Vec<(String, Tensor)>,
+    /// Where the objects are that they were made of.
+    objects: Vec<Object>,
 }
 
 impl Examples {
@@ -36,7 +44,7 @@ impl Examples {
             info: info.clone(),
             preprocessor: Preprocessor::new(info),
             goals,
-            targets: None,
+            maker: None,
         }
     }
 
@@ -68,19 +76,14 @@ impl Examples {
             .map_err(|e| e.to_string())?;
         let inputs = trainer.features(&[&input]).map_err(|e| e.to_string())?;
         let answers = match &labels.objects {
-            None => Answers::dense(&labels)?,
+            None => self.dense(&labels, trainer)?,
             Some(objects) => self.decoded(&labels.teacher, objects, &placement, trainer)?,
         };
         let (mut targets, mut weights) = (Vec::new(), Vec::new());
         for (goal, shape) in self.goals.iter().zip(trainer.target_shapes()) {
-            targets.push(answers.target(&goal.output, shape)?);
-            weights.push(match &goal.weigh {
-                None => None,
-                Some((by, how)) => {
-                    let by = answers.of(by)?;
-                    Some(how.weights(by, shape).map_err(|e| e.to_string())?)
-                }
-            });
+            let target = answers.target(&goal.output, shape)?;
+            weights.push(self.weights(goal, &answers, &target, shape)?);
+            targets.push(target);
         }
         let sample = Sample {
             inputs,
@@ -96,6 +99,61 @@ impl Examples {
         }
     }
 
+    /// How much each element of a target counts.
+    fn weights(
+        &self,
+        goal: &Goal,
+        answers: &Answers,
+        target: &Tensor,
+        shape: &[usize],
+    ) -> Result<Option<Tensor>, String> {
+        match (&goal.weigh, &self.maker) {
+            (Some(Weigh::By(output, how)), _) => {
+                let by = answers.of(output)?;
+                how.weights(by, shape).map(Some).map_err(|e| e.to_string())
+            }
+            (Some(Weigh::Cells), Some(Maker::Cells(cells))) => {
+                Ok(Some(cells.weights(target, &answers.objects)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The teacher's own outputs.
+    fn dense(&mut self, labels: &Labels, trainer: &Trainer) -> Result<Answers, String> {
+        let mut answers = Answers::dense(labels)?;
+        let by_cells = |g: &Goal| g.weigh == Some(Weigh::Cells);
+        if self.goals.iter().any(by_cells)
+            && let Maker::Cells(cells) = self.maker(trainer)?
+        {
+            let output = answers
+                .tensors
+                .iter_mut()
+                .find(|(n, _)| n == cells.output());
+            if let Some((_, tensor)) = output.filter(|(_, t)| t.shape() == cells.shape()) {
+                *tensor = cells.of_answer(tensor);
+            }
+        }
+        Ok(answers)
+    }
+
+    fn maker(&mut self, trainer: &Trainer) -> Result<&Maker, String> {
+        if self.maker.is_none() {
+            let outputs = self.goals.iter().map(|g| g.output.clone());
+            let shapes: Vec<(String, Vec<usize>)> = outputs
+                .zip(trainer.target_shapes().map(<[usize]>::to_vec))
+                .collect();
+            let maker = match Cells::are_of(&self.info) {
+                true => Cells::new(&self.info, &shapes).map(Maker::Cells),
+                false => Targets::new(&self.info, &shapes).map(Maker::Maps),
+            };
+            self.maker = Some(maker.map_err(|e| e.to_string())?);
+        }
+        self.maker
+            .as_ref()
+            .ok_or_else(|| "no targets were made".to_owned())
+    }
+
     /// From what a teacher found, in pixels of the frame.
     fn decoded(
         &mut self,
@@ -104,32 +162,31 @@ impl Examples {
         placement: &Placement,
         trainer: &Trainer,
     ) -> Result<Answers, String> {
-        if self.targets.is_none() {
-            let outputs = self.goals.iter().map(|g| g.output.clone());
-            let shapes: Vec<(String, Vec<usize>)> = outputs
-                .zip(trainer.target_shapes().map(<[usize]>::to_vec))
-                .collect();
-            let targets = Targets::new(&self.info, &shapes);
-            self.targets = Some(targets.map_err(|e| format!("labels=decoded: {e}"))?);
-        }
         let known = known_objects(&self.info, objects, placement);
         if known.is_empty() && !objects.is_empty() {
             return Err(unknown(teacher, &self.info, objects));
         }
-        let Some(targets) = &self.targets else {
-            return Err("no targets were made".to_owned());
+        let maker = self
+            .maker(trainer)
+            .map_err(|e| format!("labels=decoded: {e}"))?;
+        let tensors = match maker {
+            Maker::Cells(cells) => vec![(cells.output().to_owned(), cells.of(&known))],
+            Maker::Maps(targets) => {
+                let mut others = known.iter().map(|o| o.keypoints.len());
+                if let Some(wanted) = targets.keypoints()
+                    && let Some(other) = others.find(|n| *n != wanted)
+                {
+                    return Err(format!(
+                        "the teacher {teacher} gives {other} keypoints, the student has {wanted}"
+                    ));
+                }
+                targets.of(&known)
+            }
         };
-        let mut others = known.iter().map(|o| o.keypoints.len());
-        if let Some(wanted) = targets.keypoints()
-            && let Some(other) = others.find(|n| *n != wanted)
-        {
-            return Err(format!(
-                "the teacher {teacher} gives {other} keypoints, the student has {wanted}"
-            ));
-        }
         Ok(Answers {
             teacher: teacher.to_owned(),
-            tensors: targets.of(&known),
+            tensors,
+            objects: known,
         })
     }
 }
@@ -192,6 +249,7 @@ impl Answers {
         Ok(Self {
             teacher: labels.teacher.clone(),
             tensors: tensors.collect::<Result<_, String>>()?,
+            objects: Vec::new(),
         })
     }
 

@@ -8,10 +8,10 @@
 
 use splitinfer_graph::Model;
 use splitinfer_trainer::{
-    DefaultLoss, LossTerm, Reduction, TrainError, Weighing, losses_by_output, parse_loss,
+    DefaultLoss, Loss, LossTerm, Reduction, TrainError, Weighing, losses_by_output, parse_loss,
 };
-use splitinfer_vision::ModelInfo;
 use splitinfer_vision::modelinfo::{Activation, HeadKind};
+use splitinfer_vision::{Cells, ModelInfo};
 
 /// A loss, where its target comes from, and what weighs its elements.
 #[derive(Clone, Debug)]
@@ -19,9 +19,20 @@ pub(super) struct Goal {
     pub(super) term: LossTerm,
     /// Output of the teacher whose values are the target.
     pub(super) output: String,
-    /// Output of the teacher that says where the loss counts.
-    pub(super) weigh: Option<(String, Weighing)>,
+    /// What says where the loss counts.
+    pub(super) weigh: Option<Weigh>,
 }
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Weigh {
+    /// An output of the teacher.
+    By(String, Weighing),
+    /// The target itself, of a detector that answers for each cell.
+    Cells,
+}
+
+/// What a loss counts that is a mean over all cells, of which about one in a hundred finds something.
+const CELLS_FACTOR: f64 = 100.0;
 
 /// The losses that the user names, or those that suit the outputs.
 ///
@@ -50,8 +61,35 @@ pub(super) fn goals(
         .collect()
 }
 
-/// Where a heatmap says what is where, the other outputs mean something only there.
 fn by_default(defaults: Vec<DefaultLoss>, info: &ModelInfo) -> Vec<Goal> {
+    match info.head.roles.get("output") {
+        Some(output) if Cells::are_of(info) => vec![of_cells(output, info)],
+        _ => of_maps(defaults, info),
+    }
+}
+
+/// Boxes and what is in them in one output.
+fn of_cells(output: &str, info: &ModelInfo) -> Goal {
+    let (axis, first) = Cells::place_of_boxes(info);
+    let loss = Loss::Boxes {
+        axis,
+        first,
+        logits: info.head.activation == Activation::Sigmoid,
+    };
+    Goal {
+        term: LossTerm {
+            factor: CELLS_FACTOR,
+            weighted: true,
+            reduction: Reduction::WeightedMean,
+            ..LossTerm::new(output, loss)
+        },
+        output: output.to_owned(),
+        weigh: Some(Weigh::Cells),
+    }
+}
+
+/// Where a heatmap says what is where, the other outputs mean something only there.
+fn of_maps(defaults: Vec<DefaultLoss>, info: &ModelInfo) -> Vec<Goal> {
     let how = match info.head.kind {
         HeadKind::Center => Some(Weighing::Largest),
         HeadKind::PoseHeatmaps => Some(Weighing::Each),
@@ -71,7 +109,7 @@ fn by_default(defaults: Vec<DefaultLoss>, info: &ModelInfo) -> Vec<Goal> {
             {
                 term.weighted = true;
                 term.reduction = Reduction::WeightedMean;
-                Some((heatmap.clone(), how))
+                Some(Weigh::By(heatmap.clone(), how))
             }
             _ => None,
         };
