@@ -30,7 +30,7 @@ use crate::modelinfo::{HeadKind, ModelInfo};
 use crate::{Object, VisionError};
 use outputs::Outputs;
 
-pub(crate) use select::activate;
+pub(crate) use select::{activate, sigmoid};
 pub(crate) use yolox::levels;
 
 /// Reads the outputs of one model.

@@ -107,7 +107,7 @@ pub(super) fn best_class(scores: impl Iterator<Item = f32>) -> Option<(usize, f3
     best
 }
 
-pub(super) fn sigmoid(x: f32) -> f32 {
+pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 

@@ -7,14 +7,15 @@
 //! Detectors that answer for each cell of one grid or of several: heads `yolox` and `fastestdet`. What they should have answered
 //! where certain objects are, and how much each number of an answer counts.
 //!
-//! Which cells find an object is set by its place and size. A model that was trained to choose otherwise (YOLOX assigns cells by
-//! what it answers already, SimOTA, arXiv:2103.14259) is let be: whatever else lies within an object's box does not count, on no
-//! grid.
+//! What the model itself says of the picture is where that begins: it was trained to find an object in cells of its own choice
+//! (YOLOX assigns them by what it answers, SimOTA, arXiv:2103.14259), so those that find an object already are the ones to find it
+//! better, and other cells in its box stay as they are. Where none does, those around its centre are to, on the grid for its size.
 
 use splitinfer_tensor::Tensor;
 
-use crate::heads::{activate, levels};
+use crate::heads::{activate, levels, sigmoid};
 use crate::modelinfo::{HeadKind, ModelInfo};
+use crate::nms::iou;
 use crate::{Object, VisionError};
 
 /// Numbers of a box, and of a cell before its classes.
@@ -22,6 +23,9 @@ const BOX: usize = 4;
 const BEFORE_CLASSES: usize = 5;
 /// An object is for the first grid on which it is no larger than so many cells, the root of its area.
 const LARGEST: f32 = 5.0;
+/// A cell finds an object that its box overlaps by so much (intersection over union); the best so many are to.
+const FOUND: f32 = 0.5;
+const FINDERS: usize = 4;
 /// Objectness below which boxes and classes mean nothing.
 const LEAST: f32 = 0.1;
 /// What a number of a box counts, beside an objectness: half the square of a distance in cells is little.
@@ -52,10 +56,19 @@ struct Grid {
     cell: [f32; 2],
 }
 
+/// What a cell says.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    /// In pixels of the model's picture.
+    corners: [f32; 4],
+    objectness: f32,
+    /// That, times the class of which it is the surest.
+    score: f32,
+}
+
 /// An object in cells of a grid.
 #[derive(Clone, Copy, Debug)]
 struct Placed {
-    class: usize,
     centre: [f32; 2],
     size: [f32; 2],
 }
@@ -156,21 +169,82 @@ impl Cells {
         self.grids.iter().map(|g| g.columns * g.rows).sum()
     }
 
-    /// What the model should have answered, for objects in pixels of its picture, with classes as it counts its labels. Objectness
-    /// and classes are probabilities, also where the model's own are logits.
-    pub fn of(&self, objects: &[Object]) -> Tensor {
-        let mut values = vec![0.0; self.cells() * self.attributes];
+    /// What the model should have answered, for objects in pixels of its picture, with classes as it counts its labels, where its
+    /// `own` answer is this one ([`of_answer`](Self::of_answer)). Objectness and classes are probabilities.
+    pub fn of(&self, objects: &[Object], own: &Tensor) -> Tensor {
+        let own = own.to_f32_vec();
         let mut objects: Vec<&Object> = objects.iter().filter(|o| self.is_sound(o)).collect();
         // Of two that claim a cell the smaller one has it.
         objects.sort_by(|a, b| (b.box_[2] * b.box_[3]).total_cmp(&(a.box_[2] * a.box_[3])));
-        for object in objects {
-            let grid = self.grid_of(object);
-            let placed = grid.place(object);
-            for cell in self.finding(grid, &placed) {
-                self.write(&mut values, grid, cell, &placed);
+        let said: Vec<Said> = (0..self.cells())
+            .map(|cell| self.said(&own, cell))
+            .collect();
+        let mut values = vec![0.0; own.len()];
+        for object in &objects {
+            for cell in self.left_alone(object, &objects, &said) {
+                for attribute in 0..self.attributes {
+                    let at = self.at(cell, attribute);
+                    values[at] = own[at];
+                }
+            }
+        }
+        for object in &objects {
+            for cell in self.finding(object, &said) {
+                self.write(&mut values, cell, object);
             }
         }
         self.tensor(values)
+    }
+
+    /// Cells that need not change where an object is: that say next to nothing inside its box, or find it.
+    fn left_alone<'a>(
+        &self,
+        object: &Object,
+        objects: &'a [&Object],
+        said: &'a [Said],
+    ) -> impl Iterator<Item = usize> + use<'a> {
+        let threshold = self.info.head.score_threshold;
+        let corners = object.corners();
+        let mut cells: Vec<usize> = self
+            .grids
+            .iter()
+            .flat_map(|g| g.within(&g.place(object)))
+            .filter(|cell| said[*cell].score < threshold)
+            .collect();
+        let finds = |s: &Said| s.objectness >= LEAST && iou(s.corners, corners) >= FOUND;
+        cells.extend((0..said.len()).filter(|cell| finds(&said[*cell])));
+        // What is said of one object may be a wrong box of another.
+        cells.into_iter().filter(move |cell| {
+            let s = &said[*cell];
+            s.score < threshold || objects.iter().any(|o| iou(s.corners, o.corners()) >= FOUND)
+        })
+    }
+
+    /// What a cell of an answer says.
+    fn said(&self, values: &[f32], cell: usize) -> Said {
+        let number = |attribute: usize| values[self.at(cell, attribute)];
+        let grid = self.grid_with(cell);
+        let [column, row] = grid.corner(cell);
+        let first = self.first_of_box();
+        let [a, b, c, d] = [0, 1, 2, 3].map(|i| number(first + i));
+        let [x, y, w, h] = match self.info.head.kind {
+            HeadKind::FastestDet => [
+                column + a.tanh(),
+                row + b.tanh(),
+                sigmoid(c) * grid.columns as f32,
+                sigmoid(d) * grid.rows as f32,
+            ],
+            _ => [column + a, row + b, c.exp(), d.exp()],
+        };
+        let [across, down] = grid.cell;
+        let (x, w, y, h) = (x * across, w * across, y * down, h * down);
+        let objectness = number(self.objectness());
+        let classes = (BEFORE_CLASSES..self.attributes).map(number);
+        Said {
+            corners: [x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0],
+            objectness,
+            score: objectness * classes.fold(0.0, f32::max),
+        }
     }
 
     /// What another model of the same output has answered, as what is to be learnt: probabilities.
@@ -186,9 +260,8 @@ impl Cells {
         self.tensor(values)
     }
 
-    /// How much each number of a target counts: an objectness everywhere, but not in cells of `objects` that are not to find
-    /// them; a box and classes by the objectness.
-    pub fn weights(&self, target: &Tensor, objects: &[Object]) -> Tensor {
+    /// How much each number of a target counts: an objectness everywhere, a box and classes by it.
+    pub fn weights(&self, target: &Tensor) -> Tensor {
         let target = target.to_f32_vec();
         let mut weights = vec![0.0; target.len()];
         let boxes = self.first_of_box()..self.first_of_box() + BOX;
@@ -201,15 +274,6 @@ impl Cells {
                     a if boxes.contains(&a) => BOX_COUNTS * objectness,
                     _ => objectness,
                 };
-            }
-        }
-        for object in objects.iter().filter(|o| self.is_sound(o)) {
-            for grid in &self.grids {
-                for cell in grid.within(&grid.place(object)) {
-                    if target[self.at(cell, self.objectness())] < LEAST {
-                        weights[self.at(cell, self.objectness())] = 0.0;
-                    }
-                }
             }
         }
         self.tensor(weights)
@@ -269,40 +333,71 @@ impl Cells {
         self.grids.iter().find(fits).unwrap_or(last)
     }
 
-    /// The cells that are to find an object: those around its centre.
-    fn finding(&self, grid: &Grid, object: &Placed) -> Vec<usize> {
+    /// The cells that are to find an object: the best of those that do, else those around its centre.
+    fn finding(&self, object: &Object, said: &[Said]) -> Vec<usize> {
+        let corners = object.corners();
+        let good = |cell: usize| {
+            let s = &said[cell];
+            let overlap = iou(s.corners, corners);
+            (s.objectness >= LEAST && overlap >= FOUND).then_some((s.objectness * overlap, cell))
+        };
+        let mut found: Vec<(f32, usize)> = (0..said.len()).filter_map(good).collect();
+        found.sort_by(|a, b| b.0.total_cmp(&a.0));
+        match found.is_empty() {
+            true => self.around(object),
+            false => found
+                .into_iter()
+                .take(FINDERS)
+                .map(|(_, cell)| cell)
+                .collect(),
+        }
+    }
+
+    /// The cells around an object's centre, on the grid for its size.
+    fn around(&self, object: &Object) -> Vec<usize> {
         let of_corners = self.info.head.kind == HeadKind::FastestDet;
-        let [x, y] = object.centre;
+        let grid = self.grid_of(object);
+        let Placed { centre, size } = grid.place(object);
+        let [x, y] = centre;
         let own = [x as usize, y as usize];
         let near = |column: usize, row: usize| match of_corners {
             true => (x - column as f32).abs() < BESIDE && (y - row as f32).abs() < BESIDE,
             false => {
                 let off = [x - column as f32 - 0.5, y - row as f32 - 0.5];
-                (0..2).all(|i| off[i].abs() <= f32::min(1.0, object.size[i] / 2.0))
+                (0..2).all(|i| off[i].abs() <= f32::min(1.0, size[i] / 2.0))
             }
         };
-        let around = |at: usize, n: usize| at.saturating_sub(1)..(at + 2).min(n);
-        let cells = around(own[1], grid.rows)
-            .flat_map(|row| around(own[0], grid.columns).map(move |column| (column, row)));
+        let span = |at: usize, n: usize| at.saturating_sub(1)..(at + 2).min(n);
+        let cells = span(own[1], grid.rows)
+            .flat_map(|row| span(own[0], grid.columns).map(move |column| (column, row)));
         cells
             .filter(|(column, row)| [*column, *row] == own || near(*column, *row))
             .map(|(column, row)| grid.first + row * grid.columns + column)
             .collect()
     }
 
-    fn write(&self, values: &mut [f32], grid: &Grid, cell: usize, object: &Placed) {
-        let within = cell - grid.first;
-        let corner = [within % grid.columns, within / grid.columns].map(|c| c as f32);
+    fn grid_with(&self, cell: usize) -> &Grid {
+        let holds = |g: &&Grid| cell < g.first + g.columns * g.rows;
+        let last = self
+            .grids
+            .last()
+            .unwrap_or_else(|| unreachable!("there is one"));
+        self.grids.iter().find(holds).unwrap_or(last)
+    }
+
+    fn write(&self, values: &mut [f32], cell: usize, object: &Object) {
+        let grid = self.grid_with(cell);
+        let (corner, Placed { centre, size }) = (grid.corner(cell), grid.place(object));
         let cells = [grid.columns as f32, grid.rows as f32];
-        let place = |i: usize| object.centre[i] - corner[i];
+        let place = |i: usize| centre[i] - corner[i];
         let box_ = match self.info.head.kind {
             HeadKind::FastestDet => {
-                let share = |i: usize| (object.size[i] / cells[i]).clamp(SMALLEST, 1.0 - SMALLEST);
+                let share = |i: usize| (size[i] / cells[i]).clamp(SMALLEST, 1.0 - SMALLEST);
                 let side = |i: usize| (share(i) / (1.0 - share(i))).ln();
                 let beside = |i: usize| place(i).clamp(-BESIDE, BESIDE).atanh();
                 [beside(0), beside(1), side(0), side(1)]
             }
-            _ => [place(0), place(1), object.size[0].ln(), object.size[1].ln()],
+            _ => [place(0), place(1), size[0].ln(), size[1].ln()],
         };
         let mut set = |attribute: usize, value: f32| values[self.at(cell, attribute)] = value;
         for (i, value) in box_.into_iter().enumerate() {
@@ -310,7 +405,10 @@ impl Cells {
         }
         set(self.objectness(), 1.0);
         for class in 0..self.attributes - BEFORE_CLASSES {
-            set(BEFORE_CLASSES + class, f32::from(class == object.class));
+            set(
+                BEFORE_CLASSES + class,
+                f32::from(class == object.class as usize),
+            );
         }
     }
 }
@@ -332,11 +430,16 @@ fn grids(info: &ModelInfo) -> Vec<Grid> {
 }
 
 impl Grid {
+    /// Column and row of a cell.
+    fn corner(&self, cell: usize) -> [f32; 2] {
+        let within = cell - self.first;
+        [within % self.columns, within / self.columns].map(|c| c as f32)
+    }
+
     fn place(&self, object: &Object) -> Placed {
         let [x, y, w, h] = object.box_;
         let cells = |[x, y]: [f32; 2]| [x / self.cell[0], y / self.cell[1]];
         Placed {
-            class: object.class as usize,
             centre: cells([x + w / 2.0, y + h / 2.0]),
             size: cells([w, h]),
         }
@@ -388,6 +491,12 @@ mod tests {
         }
     }
 
+    /// The answer of a model that finds nothing.
+    fn nothing(cells: &Cells) -> Tensor {
+        let numbers = cells.shape.iter().product();
+        Tensor::new(cells.shape.clone(), vec![0.0; numbers]).unwrap()
+    }
+
     fn both() -> [(ModelInfo, Cells); 2] {
         [cells("yolox", YOLOX), cells("fastestdet", FASTESTDET)]
     }
@@ -403,7 +512,7 @@ mod tests {
             let [x, y] = corner;
             let object = object(class, [x, y, size[0], size[1]]);
             for (info, cells) in both() {
-                let made = cells.of(std::slice::from_ref(&object));
+                let made = cells.of(std::slice::from_ref(&object), &nothing(&cells));
                 let found = Head::new(&info).read(&[("o".into(), made)]).unwrap();
                 prop_assert_eq!(found.len(), 1, "{:?}", found);
                 prop_assert_eq!(found[0].class, class);
@@ -424,7 +533,7 @@ mod tests {
             let corner = [place[0] * 127.9 - size[0] / 2.0, place[1] * 63.9 - size[1] / 2.0];
             let [x, y] = corner;
             let read = |target: Tensor| Head::new(&info).read(&[("o".into(), target)]).unwrap();
-            let made = cells.of(&[object(1, [x, y, size[0], size[1]])]);
+            let made = cells.of(&[object(1, [x, y, size[0], size[1]])], &nothing(&cells));
             let found = read(cells.mirror(&made, true).unwrap());
             let expected = [128.0 - x - size[0], y, size[0], size[1]];
             prop_assert_eq!(found.len(), 1);
@@ -438,10 +547,8 @@ mod tests {
     fn large_objects_are_for_coarse_grids() {
         let (_, cells) = cells("yolox", YOLOX);
         let found = |size: f32| {
-            let made = cells.of(&[object(
-                0,
-                [64.0 - size / 2.0, 32.0 - size / 2.0, size, size],
-            )]);
+            let middle = [64.0 - size / 2.0, 32.0 - size / 2.0, size, size];
+            let made = cells.of(&[object(0, middle)], &nothing(&cells));
             let values = made.to_f32_vec();
             let there = |cell: &usize| values[cell * 8 + 4] == 1.0;
             let all: Vec<usize> = (0..168).filter(there).collect();
@@ -453,28 +560,51 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_a_box_is_not_learnt_and_nothing_is_where_nothing_is() {
+    fn an_objectness_counts_everywhere_and_a_box_where_there_is_one() {
         for (_, cells) in both() {
-            // As long as the picture.
-            let bus = object(2, [0.0, 16.0, 128.0, 32.0]);
-            let target = cells.of(std::slice::from_ref(&bus));
-            let weights = cells.weights(&target, &[bus]).to_f32_vec();
+            let target = cells.of(&[object(2, [40.0, 16.0, 20.0, 32.0])], &nothing(&cells));
+            let target_weights = cells.weights(&target).to_f32_vec();
             let count = |w: f32, of: &[usize]| {
                 let places = (0..cells.cells()).flat_map(|c| of.iter().map(move |a| (c, *a)));
                 places
-                    .filter(|(c, a)| weights[cells.at(*c, *a)] == w)
+                    .filter(|(c, a)| target_weights[cells.at(*c, *a)] == w)
                     .count()
             };
-            let objectness = [cells.objectness()];
-            assert!(count(0.0, &objectness) > 0 && count(1.0, &objectness) > cells.cells() / 3);
+            assert_eq!(count(1.0, &[cells.objectness()]), cells.cells());
             let first = cells.first_of_box();
             let boxes = [first, first + 1, first + 2, first + 3];
-            assert_eq!(count(BOX_COUNTS, &boxes), 4 * count(1.0, &[5]));
             assert!(count(1.0, &[5]) > 0);
-            let nothing = cells.of(&[]);
-            assert!(nothing.to_f32_vec().iter().all(|v| *v == 0.0));
-            let weights = cells.weights(&nothing, &[]).to_f32_vec();
-            assert_eq!(weights.iter().sum::<f32>(), cells.cells() as f32);
+            assert_eq!(count(BOX_COUNTS, &boxes), 4 * count(1.0, &[5]));
+        }
+    }
+
+    #[test]
+    fn cells_that_find_an_object_already_are_to_find_it_and_wrong_boxes_go() {
+        for (_, cells) in both() {
+            let car = object(1, [30.0, 10.0, 40.0, 30.0]);
+            // One of them is a little off, beside the centre and on whichever grid; one is wrong; one says little.
+            let [finder, wrong, faint] = match cells.grids.len() {
+                1 => [11, 12, 10],
+                _ => [161, 162, 160],
+            };
+            let mut own = nothing(&cells).to_f32_vec();
+            cells.write(&mut own, finder, &object(0, [32.0, 10.0, 40.0, 30.0]));
+            cells.write(&mut own, wrong, &object(0, [34.0, 12.0, 10.0, 10.0]));
+            own[cells.at(faint, cells.objectness())] = 0.05;
+            let own = Tensor::new(cells.shape.clone(), own).unwrap();
+            let target = cells.of(std::slice::from_ref(&car), &own).to_f32_vec();
+            let there = |cell: usize| target[cells.at(cell, cells.objectness())];
+            let all = (0..cells.cells()).filter(|c| there(*c) >= LEAST);
+            assert_eq!(all.collect::<Vec<_>>(), [finder]);
+            let said = cells.said(&target, finder);
+            assert!(iou(said.corners, car.corners()) > 0.9, "{said:?}");
+            assert_eq!(target[cells.at(finder, BEFORE_CLASSES + 1)], 1.0);
+            assert_eq!(there(wrong), 0.0);
+            let inside = cells
+                .grids
+                .iter()
+                .any(|g| g.within(&g.place(&car)).any(|c| c == faint));
+            assert_eq!(there(faint), if inside { 0.05 } else { 0.0 });
         }
     }
 
@@ -499,7 +629,8 @@ mod tests {
                 object(0, [f32::NAN, 3.0, 8.0, 8.0]),
                 object(3, [3.0, 3.0, 8.0, 8.0]),
             ];
-            assert!(cells.of(&none).to_f32_vec().iter().all(|v| *v == 0.0));
+            let made = cells.of(&none, &nothing(&cells)).to_f32_vec();
+            assert!(made.iter().all(|v| *v == 0.0));
         }
         let (info, _) = model("yolox", &[], [64, 32], &[("o", &[1, 42, 6])]);
         for shapes in [vec![], vec![("o".to_owned(), vec![1, 41, 6])]] {

@@ -44,7 +44,7 @@ struct Axes {
 #[derive(Clone, Debug)]
 enum Mirrored {
     Map(Channels),
-    Cells(Cells),
+    Cells(Box<Cells>),
 }
 
 /// What becomes of a mirrored output's channels: each is that of another, with another sign, from something.
@@ -156,7 +156,9 @@ fn mirrored(info: &ModelInfo, output: &str, shape: &[usize]) -> Option<Mirrored>
     match Cells::are_of(info) {
         true => {
             let cells = Cells::new(info, &[(output.to_owned(), shape.to_vec())]).ok()?;
-            cells.can_mirror().then_some(Mirrored::Cells(cells))
+            cells
+                .can_mirror()
+                .then_some(Mirrored::Cells(Box::new(cells)))
         }
         false => mirrored_map(info, output, shape).map(Mirrored::Map),
     }

@@ -6,8 +6,9 @@
 
 //! From a labelled frame to an example for the trainer.
 
-use splitinfer_inference::picture;
+use splitinfer_inference::{LoadedModel, picture};
 use splitinfer_meta::{Labels, read_labels};
+use splitinfer_runtime::{Session, SessionOptions};
 use splitinfer_tensor::{DType, Tensor};
 use splitinfer_trainer::{Sample, Trainer};
 use splitinfer_vision::modelinfo::HeadKind;
@@ -22,6 +23,8 @@ pub(super) struct Examples {
     goals: Vec<Goal>,
     /// What makes outputs of the student from objects, once there are any.
     maker: Option<Maker>,
+    /// The student as it came, where its own answers say which cells are to find what.
+    student: Option<Session>,
 }
 
 /// Makes what the student should have answered.
@@ -34,18 +37,24 @@ enum Maker {
 struct Answers {
     teacher: String,
     tensors: Vec<(String, Tensor)>,
-    /// Where the objects are that they were made of.
-    objects: Vec<Object>,
 }
 
 impl Examples {
-    pub(super) fn new(info: &ModelInfo, goals: Vec<Goal>) -> Self {
-        Self {
-            info: info.clone(),
-            preprocessor: Preprocessor::new(info),
+    /// # Errors
+    /// When the student cannot be run.
+    pub(super) fn new(
+        student: &LoadedModel,
+        goals: Vec<Goal>,
+        session: &SessionOptions,
+    ) -> Result<Self, String> {
+        let answers = || Session::from_model(&student.sized, session).map_err(|e| e.to_string());
+        Ok(Self {
+            info: student.info.clone(),
+            preprocessor: Preprocessor::new(&student.info),
             goals,
             maker: None,
-        }
+            student: Cells::are_of(&student.info).then(answers).transpose()?,
+        })
     }
 
     /// `None` where the teacher said nothing of the frame.
@@ -77,7 +86,13 @@ impl Examples {
         let inputs = trainer.features(&[&input]).map_err(|e| e.to_string())?;
         let answers = match &labels.objects {
             None => self.dense(&labels, trainer)?,
-            Some(objects) => self.decoded(&labels.teacher, objects, &placement, trainer)?,
+            Some(objects) => {
+                let known = known_objects(&self.info, objects, &placement);
+                if known.is_empty() && !objects.is_empty() {
+                    return Err(unknown(&labels.teacher, &self.info, objects));
+                }
+                self.decoded(&labels.teacher, &known, &input, trainer)?
+            }
         };
         let (mut targets, mut weights) = (Vec::new(), Vec::new());
         for (goal, shape) in self.goals.iter().zip(trainer.target_shapes()) {
@@ -112,9 +127,7 @@ impl Examples {
                 let by = answers.of(output)?;
                 how.weights(by, shape).map(Some).map_err(|e| e.to_string())
             }
-            (Some(Weigh::Cells), Some(Maker::Cells(cells))) => {
-                Ok(Some(cells.weights(target, &answers.objects)))
-            }
+            (Some(Weigh::Cells), Some(Maker::Cells(cells))) => Ok(Some(cells.weights(target))),
             _ => Ok(None),
         }
     }
@@ -154,24 +167,22 @@ impl Examples {
             .ok_or_else(|| "no targets were made".to_owned())
     }
 
-    /// From what a teacher found, in pixels of the frame.
+    /// From what a teacher found, in pixels of the student's picture, which is its `input`.
     fn decoded(
         &mut self,
         teacher: &str,
-        objects: &[splitinfer_meta::Object],
-        placement: &Placement,
+        known: &[Object],
+        input: &Tensor,
         trainer: &Trainer,
     ) -> Result<Answers, String> {
-        let known = known_objects(&self.info, objects, placement);
-        if known.is_empty() && !objects.is_empty() {
-            return Err(unknown(teacher, &self.info, objects));
-        }
-        let maker = self
-            .maker(trainer)
+        self.maker(trainer)
             .map_err(|e| format!("labels=decoded: {e}"))?;
-        let tensors = match maker {
-            Maker::Cells(cells) => vec![(cells.output().to_owned(), cells.of(&known))],
-            Maker::Maps(targets) => {
+        let tensors = match &self.maker {
+            Some(Maker::Cells(cells)) => {
+                let own = cells.of_answer(&self.own_answer(cells, input)?);
+                vec![(cells.output().to_owned(), cells.of(known, &own))]
+            }
+            Some(Maker::Maps(targets)) => {
                 let mut others = known.iter().map(|o| o.keypoints.len());
                 if let Some(wanted) = targets.keypoints()
                     && let Some(other) = others.find(|n| *n != wanted)
@@ -180,14 +191,26 @@ impl Examples {
                         "the teacher {teacher} gives {other} keypoints, the student has {wanted}"
                     ));
                 }
-                targets.of(&known)
+                targets.of(known)
             }
+            None => Vec::new(),
         };
         Ok(Answers {
             teacher: teacher.to_owned(),
             tensors,
-            objects: known,
         })
+    }
+
+    /// What the student said as it came.
+    fn own_answer(&self, cells: &Cells, input: &Tensor) -> Result<Tensor, String> {
+        let student = self.student.as_ref().ok_or("the student is not run")?;
+        let outputs = student
+            .run(&[(&self.info.input.name, input)])
+            .map_err(|e| e.to_string())?;
+        let own = outputs.into_iter().find(|(name, _)| name == cells.output());
+        own.map(|(_, tensor)| tensor)
+            .filter(|t| t.shape() == cells.shape())
+            .ok_or_else(|| format!("the student has no output '{}'", cells.output()))
     }
 }
 
@@ -249,7 +272,6 @@ impl Answers {
         Ok(Self {
             teacher: labels.teacher.clone(),
             tensors: tensors.collect::<Result<_, String>>()?,
-            objects: Vec::new(),
         })
     }
 

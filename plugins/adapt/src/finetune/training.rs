@@ -59,6 +59,7 @@ impl Training {
         let losses = goals.iter().map(|g| g.term.clone()).collect();
         let trainable = Trainable::parse(&settings.trainable);
         let trainer = settings.trainer().map_err(words)?;
+        let examples = Examples::new(&student, goals.clone(), &trainer.session)?;
         let trainer = Trainer::new(&student.sized, &trainable, losses, trainer).map_err(words)?;
         let publisher = Publisher::new(student.file);
         let folder = settings.checkpoint_dir.as_deref().map(Path::new);
@@ -79,7 +80,7 @@ impl Training {
         }
         let mut training = Self {
             adaptation,
-            examples: Examples::new(&student.info, goals),
+            examples,
             publisher,
             checkpoints,
             counts,
