@@ -186,7 +186,7 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
         text("trainable", "What learns", "'all'; 'after:TENSOR': what comes after a cut, what comes before runs once a frame and not once a step; or patterns of weights' names, comma separated")
             .default_value(Some(defaults.trainable.as_str()))
             .build(),
-        text("loss", "Losses", "TENSOR=KIND[:PARAMETER][*FACTOR], comma separated, with KIND mse, huber, bce, bce-logits, focal, cross-entropy or kl; unset: chosen by the kind of each output").build(),
+        text("loss", "Losses", "TENSOR=KIND[:PARAMETER][*FACTOR], comma separated, with KIND mse, huber, bce, bce-logits, focal, boxes, boxes-logits, cross-entropy or kl; unset: chosen by the kind of each output").build(),
         text("optimizer", "Optimizer", "'sgd[:MOMENTUM]', 'adam' or 'adamw[:DECAY]'")
             .default_value(Some(defaults.optimizer.as_str()))
             .build(),
