@@ -64,13 +64,6 @@ pub struct Pair {
 /// From above cars look like other things to COCO's classes; what they are called is not the question here.
 pub const PAIRS: [Pair; 3] = [
     Pair {
-        student: PERSON,
-        teacher: YOLOX,
-        video: "one-by-one-person-detection.mp4",
-        student_classes: "",
-        teacher_classes: "classes=0\n",
-    },
-    Pair {
         student: FASTESTDET,
         teacher: YOLOX,
         video: "bottle-detection.mp4",
@@ -83,6 +76,13 @@ pub const PAIRS: [Pair; 3] = [
         video: "car-detection.mp4",
         student_classes: CARS,
         teacher_classes: CARS,
+    },
+    Pair {
+        student: PERSON,
+        teacher: YOLOX,
+        video: "one-by-one-person-detection.mp4",
+        student_classes: "",
+        teacher_classes: "classes=0\n",
     },
 ];
 const CARS: &str = "remap=5:2,7:2,67:2\nclasses=2\n";
